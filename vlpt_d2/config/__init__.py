@@ -1,0 +1,26 @@
+"""Every config key of the plugin, grouped by the part that reads it."""
+
+from detectron2.config import CfgNode
+from detectron2.config import get_cfg as _detectron2_cfg
+
+from .data import add_data_config
+from .detection import add_detection_config
+from .pretraining import add_pretraining_config
+from .solver import add_solver_config
+
+__all__ = ["add_vlpt_config", "get_cfg"]
+
+
+def add_vlpt_config(cfg: CfgNode) -> None:
+    """Add all keys of vlpt_d2, with their defaults, to a detectron2 config in place."""
+    add_data_config(cfg)
+    add_pretraining_config(cfg)
+    add_detection_config(cfg)
+    add_solver_config(cfg)
+
+
+def get_cfg() -> CfgNode:
+    """Return detectron2's default config with the keys of vlpt_d2 added."""
+    cfg = _detectron2_cfg()
+    add_vlpt_config(cfg)
+    return cfg
