@@ -1,0 +1,5 @@
+"""Data structures that detectron2 lacks."""
+
+from .polygons import Polygons
+
+__all__ = ["Polygons"]

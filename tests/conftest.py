@@ -1,0 +1,63 @@
+"""Shared fixtures: real data where it is at hand, few threads, fixed seeds."""
+
+import os
+import random
+from pathlib import Path
+
+# Before numpy and torch load their BLAS: more threads than free cores slow tests down tenfold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def _need(path: Path, what: str) -> Path:
+    """Return the path; without it skip the test, or fail it where the data is promised."""
+    if path.exists():
+        return path
+    message = f"{what} not found at {path}; set DETECTRON2_DATASETS to the folder that holds it"
+    if os.environ.get("VLPT_REQUIRE_DATA") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of all datasets: DETECTRON2_DATASETS, else shared/data beside the repository."""
+    return Path(os.environ.get("DETECTRON2_DATASETS", SHARED / "data"))
+
+
+@pytest.fixture(scope="session")
+def icdar2015_root(data_root: Path) -> Path:
+    """The folder that holds ch4_training_images and its three sisters."""
+    root = data_root / "icdar2015"
+    _need(root / "ch4_test_images", "ICDAR2015")
+    return root
+
+
+@pytest.fixture(scope="session")
+def backgrounds_root(data_root: Path) -> Path:
+    """A folder of photographs almost free of text."""
+    return _need(data_root / "backgrounds", "background photographs")
+
+
+@pytest.fixture(scope="session")
+def half_r50_weights() -> Path:
+    """The checkpoint of a trained half-width ResNet-50, in detectron2's key names."""
+    root = Path(os.environ.get("VLPT_WEIGHTS", SHARED / "weights"))
+    return _need(root / "R-50-half-opennsfw.pth", "half-width R-50 weights")
