@@ -8,6 +8,10 @@ def add_data_config(cfg: CN) -> None:
     # The mapper of the training and test loaders: "pretrain" or "detection".
     cfg.INPUT.DATASET_MAPPER_NAME = "detection"
 
+    # Resize images that are stored squeezed (those of ICDAR2015 not 1280x720), and their words, to
+    # their original size when they are loaded, in training and in evaluation alike.
+    cfg.DATASETS.RESTORE_SIZE = True
+
     pretrain = cfg.INPUT.PRETRAIN = CN()
     # (height, width) every image is squashed to.
     pretrain.SIZE = (512, 512)

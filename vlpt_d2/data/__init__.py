@@ -1,0 +1,3 @@
+"""Datasets, samples and mappers."""
+
+from . import datasets  # registers the datasets

@@ -1,0 +1,70 @@
+"""What a reader found, repaired and left out, in one place to log and to test."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+__all__ = ["ReadReport"]
+
+_EXAMPLES = 3
+
+
+@dataclass
+class ReadReport:
+    """Counts of one pass over a dataset.
+
+    Attributes:
+        name: the dataset, for the log line.
+        images: images read.
+        words: annotations kept, ignored ones included.
+        ignored: annotations with ``iscrowd`` 1.
+        restorable: images that are squeezed copies and know their original size.
+        repaired: fault -> number of polygons that were repaired and kept.
+        dropped: fault -> number of annotations left out.
+        notes: other findings -> number.
+        examples: the first places of each fault and note, as "file:line".
+    """
+
+    name: str
+    images: int = 0
+    words: int = 0
+    ignored: int = 0
+    restorable: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def count(self, counter: Counter[str], fault: str, place: str) -> None:
+        """Add one to ``counter[fault]`` and remember the place if it is among the first."""
+        counter[fault] += 1
+        places = self.examples.setdefault(fault, [])
+        if len(places) < _EXAMPLES:
+            places.append(place)
+
+    def log(self, logger: logging.Logger) -> None:
+        """Write one info line, and one warning for each kind of fault."""
+        logger.info(
+            "%s: %d images, %d words, %d of them ignored",
+            self.name,
+            self.images,
+            self.words,
+            self.ignored,
+        )
+        if self.restorable:
+            logger.info(
+                "%s: %d images are squeezed copies; DATASETS.RESTORE_SIZE resizes them and their "
+                "words to the original size when they are loaded",
+                self.name,
+                self.restorable,
+            )
+        for verb, counter in (
+            ("repaired", self.repaired),
+            ("left out", self.dropped),
+            ("kept, but look at", self.notes),
+        ):
+            for fault, number in counter.items():
+                places = ", ".join(self.examples.get(fault, []))
+                logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
