@@ -18,7 +18,40 @@ def add_data_config(cfg: CN) -> None:
     # Training images are rotated by an angle drawn from +- this many degrees.
     pretrain.ROTATION = 20.0
 
+    _add_detection_data(cfg)
+
     # Images of one batch of the test loader.
     cfg.TEST.IMS_PER_BATCH = 1
     # Images of one retrieval gallery of the pre-training evaluator.
     cfg.TEST.GALLERY_SIZE = 128
+
+
+def _add_detection_data(cfg: CN) -> None:
+    """Keys of the detection mapper's augmentations, in the order they are applied."""
+    node = cfg.INPUT.DETECTION = CN()
+    # Share of a text's area that must be left inside the image for it to stay a text; with less,
+    # or cut in several pieces, it is ignored.
+    node.MIN_VISIBLE = 0.5
+    # Training: probability of a horizontal flip.
+    node.FLIP_PROB = 0.5
+    # Training: range of the rotation in degrees; the image grows, so nothing is cut off.
+    node.ROTATION = (-10.0, 10.0)
+    # Training: range of the resize factor before the crop.
+    node.SCALE = (0.5, 3.0)
+    # Training: crops between texts that are tried before the whole image is taken (0: always),
+    # and the least side of a crop as a share of the image's.
+    node.CROP_MAX_TRIES = 10
+    node.CROP_MIN_SIDE = 0.1
+    # Training: (height, width) the crop is fitted into, keeping its aspect, and padded to.
+    node.TRAIN_SIZE = (640, 640)
+    # Training: colours are scaled by a factor from 1 +- this; 0 leaves them (as in DB).
+    node.BRIGHTNESS = 0.0
+    node.CONTRAST = 0.0
+    node.SATURATION = 0.0
+    # Test: "fixed" to TEST_SIZE; "short": short side to TEST_SIZE[0], sides up to multiples of 32;
+    # "height": height to TEST_SIZE[0], width up to a multiple of 32.
+    node.TEST_RESIZE = "height"
+    # Test: (height, width).
+    node.TEST_SIZE = (736, 1280)
+    # Test: limit of the long side in "short" and "height" mode; 0 for none.
+    node.TEST_MAX_SIZE = 4096

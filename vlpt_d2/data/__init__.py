@@ -1,3 +1,4 @@
 """Datasets, samples and mappers."""
 
-from . import datasets  # registers the datasets
+from . import datasets, detection_mapper  # registers the datasets and the mappers
+from .mapper_registry import MAPPER_REGISTRY, build_mapper

@@ -1,0 +1,164 @@
+"""Affine transforms that add up, so that an image is resampled once however many are applied."""
+
+import math
+
+import cv2
+import numpy as np
+from fvcore.transforms.transform import Transform
+
+from .polygon import clip_polygons
+
+
+class AffineTransform(Transform):
+    """An affine map of the image plane, followed by padding below and to the right.
+
+    Coordinates are detectron2's: (0, 0) is the corner of the first pixel, its centre is at
+    (0.5, 0.5).
+    """
+
+    def __init__(
+        self,
+        matrix: np.ndarray,
+        output_size: tuple[int, int],
+        content_size: tuple[int, int] | None = None,
+        resample: bool = False,
+    ):
+        """Build the transform.
+
+        Args:
+            matrix: (2, 3), from (x, y, 1) to the new (x, y).
+            output_size: (H, W) of the new image.
+            content_size: (H, W) of its part that is filled from the old image; the rest is black.
+                Default: all of it.
+            resample: :class:`TextAugInput` must not postpone this one's resampling, because the
+                loss of detail is wanted.
+        """
+        super().__init__()
+        self.matrix = np.asarray(matrix, np.float64)
+        self.output_size = tuple(output_size)
+        self.content_size = tuple(content_size or output_size)
+        self.resample = resample
+
+    @property
+    def pads(self) -> bool:
+        """Whether some of the output is padding."""
+        return self.content_size != self.output_size
+
+    def apply_image(self, image: np.ndarray, interp: int = cv2.INTER_LINEAR) -> np.ndarray:
+        """Warp an (H, W) or (H, W, C) image; smoothed first where it shrinks to half or less."""
+        matrix = self.matrix
+        shrink = math.floor(1e-6 + 1.0 / math.sqrt(max(abs(np.linalg.det(matrix[:, :2])), 1e-12)))
+        shrink = min(shrink, *image.shape[:2])
+        if shrink >= 2 and interp != cv2.INTER_NEAREST:
+            height, width = image.shape[:2]
+            image = cv2.resize(
+                image, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA
+            )
+            matrix = matrix.copy()
+            matrix[:, 0] *= width / image.shape[1]
+            matrix[:, 1] *= height / image.shape[0]
+
+        height, width = self.content_size
+        # OpenCV puts (0, 0) at the centre of the first pixel.
+        pixel_matrix = matrix.copy()
+        pixel_matrix[:, 2] += 0.5 * matrix[:, :2].sum(axis=1) - 0.5
+        rotated = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-9
+        content = cv2.warpAffine(
+            image,
+            pixel_matrix,
+            (width, height),
+            flags=interp,
+            # Without rotation nothing outside the image shows, but its edge would darken.
+            borderMode=cv2.BORDER_CONSTANT if rotated else cv2.BORDER_REPLICATE,
+        )
+        if not self.pads:
+            return content
+        padded = np.zeros((*self.output_size, *content.shape[2:]), content.dtype)
+        padded[:height, :width] = content
+        return padded
+
+    def apply_coords(self, coords: np.ndarray) -> np.ndarray:
+        """Map (N, 2) points (x, y)."""
+        coords = np.asarray(coords, np.float64).reshape(-1, 2)
+        return coords @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def apply_segmentation(self, segmentation: np.ndarray) -> np.ndarray:
+        """Warp an (H, W) label map without mixing labels."""
+        return self.apply_image(segmentation, interp=cv2.INTER_NEAREST)
+
+    def after(self, first: "AffineTransform") -> "AffineTransform":
+        """Return the one transform that equals ``first`` and then this one.
+
+        Raises:
+            ValueError: ``first`` pads; its padding would be filled with image again.
+        """
+        if first.pads:
+            raise ValueError("only the last of a chain of affine transforms may pad")
+        linear = self.matrix[:, :2] @ first.matrix[:, :2]
+        offset = self.apply_coords(first.matrix[:, 2])[0]
+        return AffineTransform(
+            np.column_stack([linear, offset]), self.output_size, self.content_size
+        )
+
+
+class TextAugInput:
+    """Image and polygons under augmentation; stands in for detectron2's ``AugInput``.
+
+    Augmentations may ask for ``image``, ``image_size``, ``polygons`` and ``ignore``. Successive
+    affine transforms are multiplied and the image is warped once, when something reads it: faster
+    than one pass each, and sharper.
+    """
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        polygons: list[np.ndarray] = (),
+        ignore: np.ndarray = (),
+        min_visible: float = 0.5,
+    ):
+        """Wrap a sample.
+
+        Args:
+            image: (H, W, 3) uint8.
+            polygons: (N_i, 2) arrays of (x, y) pixels.
+            ignore: (len(polygons),) bool.
+            min_visible: see :func:`clip_polygons`, which runs now and after every transform.
+        """
+        self._image = image
+        self._pending: AffineTransform | None = None
+        self.image_size: tuple[int, int] = image.shape[:2]
+        self.min_visible = min_visible
+        self.polygons, self.ignore = clip_polygons(
+            [np.asarray(p, np.float64) for p in polygons], ignore, self.image_size, min_visible
+        )
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image with everything applied so far."""
+        if self._pending is not None:
+            self._image = self._pending.apply_image(self._image)
+            self._pending = None
+        return self._image
+
+    def transform(self, tfm: Transform) -> None:
+        """Apply a transform to image and polygons in place."""
+        if isinstance(tfm, AffineTransform):
+            if self._pending is not None and not self._pending.pads:
+                self._pending = tfm.after(self._pending)
+            else:
+                self._image = self.image
+                self._pending = tfm
+            self.image_size = tfm.output_size
+            # What falls on the padding is gone from the image.
+            visible_size = tfm.content_size
+            if tfm.resample:
+                self._image = self.image
+        else:
+            self._image = tfm.apply_image(self.image)
+            visible_size = self.image_size = self._image.shape[:2]
+        self.polygons, self.ignore = clip_polygons(
+            [tfm.apply_coords(p.copy()) for p in self.polygons],
+            self.ignore,
+            visible_size,
+            self.min_visible,
+        )

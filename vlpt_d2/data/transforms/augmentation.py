@@ -1,0 +1,201 @@
+"""Text-aware augmentations, to be used with :class:`TextAugInput`."""
+
+import math
+
+import numpy as np
+from detectron2.data.transforms import Augmentation, NoOpTransform, ResizeTransform
+from fvcore.transforms.transform import Transform
+
+from .affine import AffineTransform
+
+
+class _SizeAugmentation(Augmentation):
+    """An augmentation that looks at nothing but the image's size.
+
+    detectron2 hands a lone argument of ``get_transform`` the image unless told otherwise, which
+    would end the chain of postponed affine transforms.
+    """
+
+    input_args = ("image_size",)
+
+
+class RandomHorizontalFlip(_SizeAugmentation):
+    """Mirror left and right with a probability."""
+
+    def __init__(self, prob: float = 0.5):
+        super().__init__()
+        self.prob = prob
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Draw whether to flip an image of (H, W)."""
+        if self._rand_range() >= self.prob:
+            return NoOpTransform()
+        return AffineTransform([[-1, 0, image_size[1]], [0, 1, 0]], image_size)
+
+
+class RandomTextRotation(_SizeAugmentation):
+    """Rotate by an angle from a range of degrees, growing the image so that nothing is cut off."""
+
+    def __init__(self, angle_range: tuple[float, float] = (-10.0, 10.0)):
+        super().__init__()
+        self.angle_range = tuple(angle_range)
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Draw the angle (counter-clockwise on screen) for an image of (H, W)."""
+        angle = math.radians(self._rand_range(*self.angle_range))
+        if angle == 0:
+            return NoOpTransform()
+        height, width = image_size
+        cos, sin = math.cos(angle), math.sin(angle)
+        new_width = math.ceil(width * abs(cos) + height * abs(sin) - 1e-6)
+        new_height = math.ceil(width * abs(sin) + height * abs(cos) - 1e-6)
+        linear = np.array([[cos, sin], [-sin, cos]])
+        offset = np.array([new_width, new_height]) / 2 - linear @ (width / 2, height / 2)
+        return AffineTransform(np.column_stack([linear, offset]), (new_height, new_width))
+
+
+class RandomScale(_SizeAugmentation):
+    """Resize by a factor from a range, keeping the aspect ratio.
+
+    Before a crop that is itself resized to a fixed size, as in DB's recipe, the factor does not
+    change the size texts end up with; factors below 1 take away detail, as they do there.
+    """
+
+    def __init__(self, scale_range: tuple[float, float] = (0.5, 3.0)):
+        super().__init__()
+        self.scale_range = tuple(scale_range)
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Draw the factor for an image of (H, W)."""
+        scale = self._rand_range(*self.scale_range)
+        size = tuple(max(1, round(side * scale)) for side in image_size)
+        if size == tuple(image_size):
+            return NoOpTransform()
+        matrix = [[size[1] / image_size[1], 0, 0], [0, size[0] / image_size[0], 0]]
+        return AffineTransform(matrix, size, resample=scale < 1)
+
+
+class RandomTextCrop(Augmentation):
+    """Crop between texts, then fit the crop into a fixed size and pad it there.
+
+    The crop's sides are drawn from the columns and rows that run through no text to be learnt, so
+    none is ever cut; it holds at least one of them whole. Ignored texts may be cut. If no such
+    crop is found, the whole image is taken (EAST; MhLiao/DB data/processes/random_crop_data.py).
+    """
+
+    def __init__(self, size: tuple[int, int], max_tries: int = 10, min_side: float = 0.1):
+        """Build the augmentation.
+
+        Args:
+            size: (H, W) of the result.
+            max_tries: crops drawn before the whole image is taken; 0 always takes it.
+            min_side: least width and height of a crop, as a share of the image's.
+        """
+        super().__init__()
+        self.size = tuple(size)
+        self.max_tries = max_tries
+        self.min_side = min_side
+
+    def get_transform(
+        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
+    ) -> Transform:
+        """Draw the crop for an image of (H, W) and its polygons, which must lie within it."""
+        x0, y0, x1, y1 = self.get_crop(image_size, polygons, ignore)
+        scale = min(self.size[0] / (y1 - y0), self.size[1] / (x1 - x0))
+        # Of a very long crop the short side would round to nothing.
+        content = tuple(
+            max(1, min(round(s * scale), m)) for s, m in zip((y1 - y0, x1 - x0), self.size)
+        )
+        scale_x, scale_y = content[1] / (x1 - x0), content[0] / (y1 - y0)
+        matrix = [[scale_x, 0, -x0 * scale_x], [0, scale_y, -y0 * scale_y]]
+        return AffineTransform(matrix, self.size, content)
+
+    def get_crop(
+        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
+    ) -> tuple[int, int, int, int]:
+        """Draw the crop (x0, y0, x1, y1), in whole pixels."""
+        height, width = image_size
+        whole = (0, 0, width, height)
+        boxes = np.asarray(
+            [(*p.min(axis=0), *p.max(axis=0)) for p, skip in zip(polygons, ignore) if not skip]
+        )
+        if not len(boxes):
+            return whole
+        columns = _free_runs(boxes[:, 0], boxes[:, 2], width)
+        rows = _free_runs(boxes[:, 1], boxes[:, 3], height)
+        for _ in range(self.max_tries):
+            x0, x1 = _draw_side(columns)
+            y0, y1 = _draw_side(rows)
+            if x1 - x0 < max(1, self.min_side * width) or y1 - y0 < max(1, self.min_side * height):
+                continue
+            if ((boxes >= (x0, y0, x0, y0)) & (boxes <= (x1, y1, x1, y1))).all(axis=1).any():
+                return x0, y0, x1, y1
+        return whole
+
+
+class ResizeForTest(_SizeAugmentation):
+    """Resize by one of the rules text detectors are tested with."""
+
+    MODES = ("fixed", "short", "height")
+
+    def __init__(self, mode: str, size: tuple[int, int], max_size: int = 0, divisor: int = 32):
+        """Build the augmentation.
+
+        Args:
+            mode: "fixed": to ``size``, whatever the aspect ratio; "short": short side to
+                ``size[0]``, both sides up to multiples of ``divisor`` (PSENet); "height": height
+                to ``size[0]``, width up to a multiple of ``divisor`` (DB).
+            size: (H, W).
+            max_size: in "short" and "height" mode the long side's limit; 0 for none.
+            divisor: see ``mode``.
+
+        Raises:
+            ValueError: unknown mode.
+        """
+        super().__init__()
+        if mode not in self.MODES:
+            raise ValueError(f"INPUT.DETECTION.TEST_RESIZE is one of {self.MODES}, not {mode!r}")
+        self.mode = mode
+        self.size = tuple(size)
+        self.max_size = max_size
+        self.divisor = divisor
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Return the resize of an image of (H, W)."""
+        size = self.size if self.mode == "fixed" else self._keep_ratio(image_size)
+        if size == tuple(image_size):
+            return NoOpTransform()
+        return ResizeTransform(*image_size, *size)
+
+    def _keep_ratio(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        height, width = image_size
+        scale = self.size[0] / (height if self.mode == "height" else min(image_size))
+        limit = scale
+        if self.max_size:
+            limit = min(scale, self.max_size / max(image_size))
+
+        def up(side: float) -> int:
+            return max(1, math.ceil(side / self.divisor - 1e-6)) * self.divisor
+
+        if self.mode == "height" and limit == scale:
+            return self.size[0], up(width * scale)
+        return up(height * limit), up(width * limit)
+
+
+def _free_runs(low: np.ndarray, high: np.ndarray, length: int) -> list[np.ndarray]:
+    """Runs of neighbouring pixel edges 0..length that lie inside none of the open intervals."""
+    free = np.ones(length + 1, bool)
+    for start, stop in zip(np.floor(low).astype(int) + 1, np.ceil(high).astype(int)):
+        free[start:stop] = False
+    edges = np.flatnonzero(free)
+    return np.split(edges, np.flatnonzero(np.diff(edges) > 1) + 1)
+
+
+def _draw_side(runs: list[np.ndarray]) -> tuple[int, int]:
+    """Draw two edges, from two different runs where there are several."""
+    if len(runs) > 1:
+        first, second = np.random.choice(len(runs), 2, replace=False)
+    else:
+        first = second = 0
+    ends = (np.random.choice(runs[first]), np.random.choice(runs[second]))
+    return int(min(ends)), int(max(ends))

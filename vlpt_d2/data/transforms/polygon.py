@@ -1,0 +1,107 @@
+"""Polygon geometry of the data path: annotations to polygons, repair, clipping."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from detectron2.structures import BoxMode
+
+
+def polygons_from_annotations(
+    annotations: Sequence[dict],
+) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Read the polygons of detectron2 annotations.
+
+    Every ring of "segmentation" is a text of its own; without one, the box is the polygon. Rings
+    that cross themselves are replaced by the largest part of their repaired shape.
+
+    Args:
+        annotations: dicts with "bbox" and "bbox_mode" or "segmentation" ([[x0, y0, ...], ...]),
+            and "iscrowd" (1 means "don't care").
+
+    Returns:
+        (N_i, 2) float64 arrays of (x, y) pixels, (N,) bool of what to ignore, and the number of
+        rings that were repaired, or dropped for want of an area.
+    """
+    rings, ignore = [], []
+    for annotation in annotations:
+        segmentation = annotation.get("segmentation")
+        if not segmentation:
+            x0, y0, x1, y1 = BoxMode.convert(
+                list(annotation["bbox"]), annotation["bbox_mode"], BoxMode.XYXY_ABS
+            )
+            segmentation = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+        for ring in segmentation:
+            rings.append(np.asarray(ring, np.float64).reshape(-1, 2))
+            ignore.append(bool(annotation.get("iscrowd", 0)))
+
+    kept, kept_ignore, faults = [], [], 0
+    for ring, skip in zip(rings, ignore):
+        if len(ring) < 3:
+            faults += 1
+            continue
+        shape = shapely.Polygon(ring)
+        if not shape.is_valid or shape.area == 0:
+            faults += 1
+            parts = polygon_parts(shapely.make_valid(shape))
+            if not parts:
+                continue
+            ring = max(parts, key=_area)
+        kept.append(ring)
+        kept_ignore.append(skip)
+    return kept, np.asarray(kept_ignore, bool), faults
+
+
+def polygon_parts(shape: shapely.Geometry) -> list[np.ndarray]:
+    """Return the outer rings of a geometry's polygons of positive area, (N, 2) float64 each."""
+    return [
+        np.asarray(part.exterior.coords)[:-1]
+        for part in shapely.get_parts(shapely.get_parts(shape))
+        if part.geom_type == "Polygon" and part.area > 0
+    ]
+
+
+def clip_polygons(
+    polygons: Sequence[np.ndarray],
+    ignore: np.ndarray,
+    image_size: tuple[int, int],
+    min_visible: float = 0.5,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Cut polygons exactly at the border of an image.
+
+    A text that is cut stays a text if one piece of at least ``min_visible`` of its area is left,
+    since the rest of it is still read as text; else its pieces are ignored. What lies outside is
+    dropped.
+
+    Args:
+        polygons: (N_i, 2) arrays of (x, y) pixels, simple.
+        ignore: (len(polygons),) bool.
+        image_size: (H, W).
+        min_visible: share of the area, in [0, 1].
+
+    Returns:
+        Polygons within [0, W] x [0, H], float64, and their ignore flags.
+    """
+    height, width = image_size
+    window = shapely.box(0, 0, width, height)
+    kept, kept_ignore = [], []
+    for polygon, skip in zip(polygons, ignore):
+        low, high = polygon.min(axis=0), polygon.max(axis=0)
+        if (low >= 0).all() and (high <= (width, height)).all():
+            kept.append(polygon)
+            kept_ignore.append(bool(skip))
+            continue
+        if (high <= 0).any() or (low >= (width, height)).any():
+            continue
+        shape = shapely.Polygon(polygon)
+        if not shape.is_valid:
+            shape = shapely.make_valid(shape)
+        parts = polygon_parts(shapely.intersection(shape, window))
+        whole = len(parts) == 1 and _area(parts[0]) >= min_visible * shape.area
+        kept.extend(parts)
+        kept_ignore.extend([bool(skip) or not whole] * len(parts))
+    return kept, np.asarray(kept_ignore, bool)
+
+
+def _area(ring: np.ndarray) -> float:
+    return shapely.Polygon(ring).area

@@ -1,0 +1,165 @@
+"""The DB head: differentiable binarisation (Liao et al., AAAI 2020; MhLiao/DB)."""
+
+import math
+from functools import partial
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec, get_norm
+from torch import Tensor, nn
+
+from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
+from ..necks import DBNeck
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead
+from .decode import decode_probability_map
+from .labels import draw_db_labels
+
+
+@TEXT_HEADS_REGISTRY.register()
+class DBHead(TextHead):
+    """Probability and threshold maps at the size of the input; the threshold only in training."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        in_features: list[str],
+        neck: nn.Module,
+        norm: str,
+        k: float,
+        loss_weights: dict[str, float],
+        negative_ratio: float,
+        decoding: dict,
+    ):
+        """Build the head.
+
+        Args:
+            in_features: names of the maps the neck reads, finest first.
+            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            norm: normalisation of the two branches, as in :func:`detectron2.layers.get_norm`.
+            k: steepness of the approximate binarisation.
+            loss_weights: of "probability", "threshold" and "binary".
+            negative_ratio: hard negatives per positive in the probability loss.
+            decoding: keyword arguments of :func:`decode_probability_map`.
+
+        Raises:
+            ValueError: the finest map is not at stride 4, which the two upsamplings assume.
+        """
+        super().__init__()
+        if neck.stride != 4:
+            raise ValueError(
+                f"DBHead upsamples four times, but {in_features[0]!r} has stride {neck.stride}: "
+                "put a map of stride 4 first in MODEL.TEXT_HEAD.IN_FEATURES"
+            )
+        self.in_features = list(in_features)
+        self.neck = neck
+        self.probability = _branch(neck.out_channels, norm)
+        self.threshold = _branch(neck.out_channels, norm)
+        self.k = k
+        self.loss_weights = dict(loss_weights)
+        self.negative_ratio = negative_ratio
+        self.decoding = dict(decoding)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        """Read MODEL.TEXT_HEAD and MODEL.DB."""
+        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.DB
+        polygon_mode = head.OUTPUT == "polygon"
+        if not polygon_mode and head.OUTPUT != "box":
+            raise ValueError(f'MODEL.TEXT_HEAD.OUTPUT is "box" or "polygon", not {head.OUTPUT!r}')
+        return {
+            "in_features": head.IN_FEATURES,
+            "neck": DBNeck([input_shape[f] for f in head.IN_FEATURES], node.NECK_CHANNELS),
+            "norm": head.NORM,
+            "k": node.K,
+            "loss_weights": {
+                "probability": node.PROBABILITY_WEIGHT,
+                "threshold": node.THRESHOLD_WEIGHT,
+                "binary": node.BINARY_WEIGHT,
+            },
+            "negative_ratio": node.NEGATIVE_RATIO,
+            "decoding": {
+                "polygon_mode": polygon_mode,
+                "binary_thresh": node.BINARY_THRESH,
+                "box_thresh": node.BOX_THRESH,
+                "unclip_ratio": (
+                    node.UNCLIP_RATIO_POLYGON if polygon_mode else node.UNCLIP_RATIO_BOX
+                ),
+                "min_size": node.MIN_SIZE,
+                "max_candidates": node.MAX_CANDIDATES,
+                "epsilon": node.POLYGON_EPSILON,
+            },
+        }
+
+    @classmethod
+    def build_labels(cls, cfg: CfgNode) -> LabelFunction:
+        """Return :func:`draw_db_labels` with the settings of MODEL.DB."""
+        node = cfg.MODEL.DB
+        return partial(
+            draw_db_labels,
+            shrink_ratio=node.SHRINK_RATIO,
+            threshold_range=tuple(node.THRESHOLD_RANGE),
+            min_text_size=node.MIN_TEXT_SIZE,
+        )
+
+    def forward(
+        self, features: dict[str, Tensor], targets: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the three weighted losses, or {"probability": (N, 1, H, W)} in [0, 1]."""
+        x = self.neck([features[name] for name in self.in_features])
+        logits = self.probability(x)
+        if not self.training:
+            return {"probability": logits.float().sigmoid()}
+        if targets is None:
+            raise ValueError(
+                "DBHead needs target maps in training: give the mapper is_train=True, so that "
+                'every sample has "targets"'
+            )
+        return self.losses(logits[:, 0], self.threshold(x)[:, 0], targets)
+
+    def losses(
+        self, logits: Tensor, threshold_logits: Tensor, targets: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Weighted losses of maps (N, H, W) against the maps of :func:`draw_db_labels`."""
+        with torch.autocast(logits.device.type, enabled=False):
+            probability = logits.float().sigmoid()
+            threshold = threshold_logits.float().sigmoid()
+            # The paper's 1 / (1 + exp(-k (P - T))), in the form that does not overflow.
+            binary = torch.sigmoid(self.k * (probability - threshold))
+        text, text_mask = targets["text"], targets["text_mask"]
+        return {
+            "loss_probability": self.loss_weights["probability"]
+            * balanced_bce_loss(logits, text, text_mask, self.negative_ratio),
+            "loss_threshold": self.loss_weights["threshold"]
+            * masked_l1_loss(threshold, targets["threshold"], targets["threshold_mask"]),
+            "loss_binary": self.loss_weights["binary"] * dice_loss(binary, text, text_mask),
+        }
+
+    def decode(
+        self, maps: dict[str, Tensor], image_size: tuple[int, int]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Decode one image; see :meth:`TextHead.decode`."""
+        height, width = image_size
+        probability = maps["probability"][0, :height, :width].float().cpu().numpy()
+        return decode_probability_map(probability, **self.decoding)
+
+
+def _branch(in_channels: int, norm: str) -> nn.Sequential:
+    """A quarter of the channels, then two learned upsamplings to one logit per input pixel."""
+    hidden = in_channels // 4
+    branch = nn.Sequential(
+        nn.Conv2d(in_channels, hidden, 3, padding=1, bias=not norm),
+        get_norm(norm, hidden) or nn.Identity(),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(hidden, hidden, 2, stride=2, bias=not norm),
+        get_norm(norm, hidden) or nn.Identity(),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(hidden, 1, 2, stride=2),
+    )
+    nn.init.kaiming_normal_(branch[0].weight)
+    for layer in (branch[3], branch[6]):
+        # Stride equals kernel size, so each output pixel sums one tap of every input channel;
+        # torch counts taps times *output* channels, which starts the logits off saturated.
+        nn.init.normal_(layer.weight, std=math.sqrt(2.0 / layer.in_channels))
+    return branch

@@ -1,0 +1,74 @@
+"""Losses on dense maps, shared by the detectors.
+
+All compute in float32 whatever autocast says (dice sums and steep sigmoids lose too much in 16
+bits) and are finite on batches without text or with everything ignored.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6) -> Tensor:
+    """Dice loss 1 - 2 |P G| / (|P| + |G|) over the whole batch (MhLiao/DB decoders/dice_loss.py).
+
+    Args:
+        prediction: probabilities in [0, 1], any shape.
+        target: 0 or 1, same shape.
+        mask: weight of each pixel, same shape; 0 leaves it out.
+        eps: keeps the quotient finite where nothing is left in.
+
+    Returns:
+        Scalar in [0, 1]; 1, with zero gradient, where the mask leaves nothing in.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        prediction, target, mask = prediction.float(), target.float(), mask.float()
+        intersection = (prediction * target * mask).sum()
+        union = ((prediction + target) * mask).sum()
+        return 1.0 - 2.0 * intersection / (union + eps)
+
+
+def balanced_bce_loss(
+    logits: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0, eps: float = 1e-6
+) -> Tensor:
+    """Cross entropy over all positives and the hardest negatives of the batch.
+
+    At most ``negative_ratio`` negatives are kept for each positive, so a batch without positives
+    has loss 0 (MhLiao/DB decoders/balance_cross_entropy_loss.py; DB paper eq. 7).
+
+    Args:
+        logits: any shape.
+        target: 0 or 1, same shape.
+        mask: 0 leaves a pixel out, same shape.
+        negative_ratio: negatives per positive.
+        eps: keeps the quotient finite where nothing is left in.
+
+    Returns:
+        Scalar: sum of the kept losses over their number.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        loss = F.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="none")
+        keep = mask > 0
+        positive = keep & (target > 0)
+        negative = keep & ~(target > 0)
+        counts = torch.stack([positive.sum(), negative.sum()]).tolist()
+        num_positive, num_negative = counts[0], min(counts[1], int(counts[0] * negative_ratio))
+        # Losses are never negative, so zeroed positives cannot displace a negative from the top.
+        hardest = torch.topk((loss * negative).flatten(), num_negative).values
+        return ((loss * positive).sum() + hardest.sum()) / (num_positive + num_negative + eps)
+
+
+def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6) -> Tensor:
+    """Mean absolute difference where the mask is on (MhLiao/DB decoders/l1_loss.py).
+
+    Args:
+        prediction, target: any shape.
+        mask: weight of each pixel, same shape.
+        eps: keeps the quotient finite where nothing is left in.
+
+    Returns:
+        Scalar; 0 where the mask leaves nothing in.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        mask = mask.float()
+        return ((prediction.float() - target.float()).abs() * mask).sum() / (mask.sum() + eps)

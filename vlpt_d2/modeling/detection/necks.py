@@ -1,0 +1,60 @@
+"""Necks: from the four maps of a trunk to the one map a text head reads."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+
+class DBNeck(nn.Module):
+    """Feature pyramid whose levels are concatenated at the finest scale.
+
+    1x1 laterals, top-down nearest upsampling and addition, a 3x3 convolution to a quarter of the
+    channels per level, nearest upsampling, concatenation coarse to fine; no bias, no norm
+    (MhLiao/DB decoders/seg_detector.py).
+    """
+
+    def __init__(self, input_shape: Sequence[ShapeSpec], channels: int = 256):
+        """Build the neck.
+
+        Args:
+            input_shape: shapes of the levels, finest first.
+            channels: of the laterals and of the output; a multiple of the number of levels.
+
+        Raises:
+            ValueError: the channels cannot be shared out among the levels.
+        """
+        super().__init__()
+        if channels % len(input_shape):
+            raise ValueError(
+                f"MODEL.DB.NECK_CHANNELS = {channels} is not a multiple of the "
+                f"{len(input_shape)} levels of MODEL.TEXT_HEAD.IN_FEATURES"
+            )
+        self.out_channels = channels
+        self.stride = input_shape[0].stride
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(shape.channels, channels, 1, bias=False) for shape in input_shape
+        )
+        self.smooths = nn.ModuleList(
+            nn.Conv2d(channels, channels // len(input_shape), 3, padding=1, bias=False)
+            for _ in input_shape
+        )
+        for conv in (*self.laterals, *self.smooths):
+            nn.init.kaiming_normal_(conv.weight)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, channels, h_0, w_0)."""
+        levels = [lateral(x) for lateral, x in zip(self.laterals, features, strict=True)]
+        for i in range(len(levels) - 2, -1, -1):
+            levels[i] = levels[i] + _upsample_to(levels[i + 1], levels[i])
+        levels = [smooth(x) for smooth, x in zip(self.smooths, levels, strict=True)]
+        return torch.cat([_upsample_to(x, levels[0]) for x in reversed(levels)], dim=1)
+
+
+def _upsample_to(x: Tensor, like: Tensor) -> Tensor:
+    # To the finer map's size, not by a factor: the two differ on sizes that are no multiple of 32.
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")

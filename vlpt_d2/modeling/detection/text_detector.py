@@ -1,0 +1,115 @@
+"""The one meta-architecture of the ROI-free text detectors."""
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.structures import Boxes, ImageList, Instances
+from torch import Tensor, nn
+
+from ...structures import Polygons
+from .text_head import TextHead, build_text_head
+
+
+@META_ARCH_REGISTRY.register()
+class TextDetector(nn.Module):
+    """A backbone and a text head: dense maps in, polygons out, no regions of interest."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        text_head: TextHead,
+        pixel_mean: list[float],
+        pixel_std: list[float],
+    ):
+        """Build the detector.
+
+        Args:
+            backbone: follows detectron2's backbone interface.
+            text_head: reads the backbone's maps.
+            pixel_mean: per channel, in the channel order of INPUT.FORMAT.
+            pixel_std: likewise.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.text_head = text_head
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        """Read MODEL."""
+        backbone = build_backbone(cfg)
+        return {
+            "backbone": backbone,
+            "text_head": build_text_head(cfg, backbone.output_shape()),
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.pixel_mean.device
+
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
+        """Run on samples of the detection mapper.
+
+        Args:
+            batched_inputs: dicts with "image", (C, H, W) in [0, 255]; in training "targets", the
+                maps of the head's label function; at test time optionally "height" and "width",
+                the size the polygons are scaled to (default: that of "image").
+
+        Returns:
+            In training mode the losses. Else one {"instances": Instances} per image with
+            ``scores``, ``pred_classes`` (0), ``pred_boxes`` and ``pred_polygons``, in pixels of
+            the (height, width) image.
+
+        Raises:
+            ValueError: a training sample has no "targets".
+        """
+        images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
+        images = [(x.float() - self.pixel_mean) / self.pixel_std for x in images]
+        images = ImageList.from_tensors(images, self.backbone.size_divisibility)
+        features = self.backbone(images.tensor)
+        if self.training:
+            return self.text_head(features, self._pad_targets(batched_inputs, images))
+        maps = self.text_head(features)
+        return [
+            {"instances": self._decode({name: m[i] for name, m in maps.items()}, size, sample)}
+            for i, (size, sample) in enumerate(zip(images.image_sizes, batched_inputs))
+        ]
+
+    def _pad_targets(self, batched_inputs: list[dict], images: ImageList) -> dict[str, Tensor]:
+        """Stack the target maps on the padded grid; zero is "nothing to learn" in every map."""
+        if any("targets" not in sample for sample in batched_inputs):
+            raise ValueError(
+                'A training sample has no "targets": read it with the "detection" mapper built '
+                "with is_train=True, or call model.eval() first"
+            )
+        height, width = images.tensor.shape[-2:]
+        padded = {}
+        for name, first in batched_inputs[0]["targets"].items():
+            batch = first.new_zeros(len(batched_inputs), *first.shape[:-2], height, width)
+            for out, sample in zip(batch, batched_inputs):
+                target = sample["targets"][name]
+                out[..., : target.shape[-2], : target.shape[-1]] = target
+            padded[name] = batch.to(self.device, non_blocking=True)
+        return padded
+
+    def _decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
+        polygons, scores = self.text_head.decode(maps, size)
+        height, width = sample.get("height", size[0]), sample.get("width", size[1])
+        scale = np.asarray((width / size[1], height / size[0]), np.float32)
+        # Point by point, so that a rectangle keeps its four points (as MhLiao/DB does).
+        polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in polygons]
+        boxes = [(*p.min(axis=0), *p.max(axis=0)) for p in polygons]
+        return Instances(
+            (height, width),
+            scores=torch.as_tensor(scores, dtype=torch.float32),
+            pred_classes=torch.zeros(len(polygons), dtype=torch.int64),
+            pred_boxes=Boxes(torch.tensor(np.asarray(boxes, np.float32).reshape(-1, 4))),
+            pred_polygons=Polygons(polygons),
+        )

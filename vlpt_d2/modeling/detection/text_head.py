@@ -1,0 +1,73 @@
+"""What every ROI-free text head offers, and the registry the heads are found in."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.utils.registry import Registry
+from torch import Tensor, nn
+
+TEXT_HEADS_REGISTRY = Registry("TEXT_HEADS")
+TEXT_HEADS_REGISTRY.__doc__ = """
+Registry for text heads: subclasses of :class:`TextHead` that are built with
+``(cfg, input_shape)`` and turn the maps of a backbone into text polygons.
+"""
+
+LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[str, np.ndarray]]
+
+
+class TextHead(nn.Module):
+    """Base class of the heads: a neck, the head proper, its labels, losses and decoding."""
+
+    @classmethod
+    @abstractmethod
+    def build_labels(cls, cfg: CfgNode) -> LabelFunction:
+        """Return the function that draws this head's target maps.
+
+        It runs in the workers of the data loader, so it must be picklable and need no network.
+        Called as ``labels(polygons, ignore, image_size)`` with a list of (N, 2) float arrays of
+        (x, y) pixels, a bool array and (H, W), it returns named maps of shape (H, W) or (C, H, W).
+        In every map zero must be what padding is given: "nothing here, nothing to learn here".
+        """
+
+    @abstractmethod
+    def forward(
+        self, features: dict[str, Tensor], targets: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the losses in training mode, else the maps that :meth:`decode` reads.
+
+        Args:
+            features: maps of the backbone, (N, C, h, w) each.
+            targets: the maps of the label function, (N, H, W) or (N, C, H, W) each, on the padded
+                image grid; required in training mode.
+        """
+
+    @abstractmethod
+    def decode(
+        self, maps: dict[str, Tensor], image_size: tuple[int, int]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Turn the maps of one image into polygons.
+
+        Args:
+            maps: the maps of :meth:`forward` for one image, (C, H', W') each, padding included.
+            image_size: (H, W) of the network's input image without padding.
+
+        Returns:
+            Polygons as (N, 2) float32 arrays of (x, y) input pixels, and their scores, float32
+            in [0, 1].
+        """
+
+
+def build_text_head(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> TextHead:
+    """Build the head named by ``cfg.MODEL.TEXT_HEAD.NAME`` on a backbone's output shapes."""
+    return TEXT_HEADS_REGISTRY.get(cfg.MODEL.TEXT_HEAD.NAME)(cfg, input_shape)
+
+
+def build_label_function(cfg: CfgNode) -> LabelFunction:
+    """Build the label function of the head named by ``cfg.MODEL.TEXT_HEAD.NAME``.
+
+    No network is built: see :meth:`TextHead.build_labels` for the function's contract.
+    """
+    return TEXT_HEADS_REGISTRY.get(cfg.MODEL.TEXT_HEAD.NAME).build_labels(cfg)
