@@ -183,9 +183,7 @@ def test_real_test_set(icdar2015_root, monkeypatch):
     assert len(dicts) == 500
     words = [a for d in dicts for a in d["annotations"]]
     assert (len(words), sum(a["iscrowd"] for a in words)) == (5230, 3153)
-    assert dicts[0]["annotations"][0]["segmentation"] == [
-        [933, 255, 954, 255, 956, 277, 936, 277]
-    ]
+    assert dicts[0]["annotations"][0]["segmentation"] == [[933, 255, 954, 255, 956, 277, 936, 277]]
     assert not any("restore_size" in d for d in dicts)
 
 
