@@ -15,9 +15,9 @@ def _add_image_encoder(cfg: CN) -> None:
     node = cfg.MODEL.IMAGE_ENCODER = CN()
     # Maps of the trunk that are fused, finest first.
     node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
-    # "concat": every FPN level resized to the scale of the second and concatenated (the paper);
-    # "fpn": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).
-    node.FUSION = "concat"
+    # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
+    # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).
+    node.FUSION = "ConcatFusion"
     # Channels of every FPN level.
     node.FPN_CHANNELS = 256
     # Width d of the visual tokens.

@@ -1,0 +1,3 @@
+"""Registered backbones and meta-architectures."""
+
+from . import backbone, detection, pretraining

@@ -1,0 +1,114 @@
+"""WordPiece tokenisation of captions, offline by default."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from detectron2.utils.file_io import PathManager
+from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+# The vocabulary of bert-base-uncased (google-research/bert, Apache-2.0).
+DEFAULT_VOCABULARY = Path(__file__).parent / "assets" / "bert_base_uncased_vocab.txt"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One caption as token ids.
+
+    Attributes:
+        ids: (max_tokens,) int64, [CLS] first, [SEP] last, then padding.
+        mask: (max_tokens,) bool, True at tokens that are not padding.
+        words: (max_tokens,) int64, the number of the word a token belongs to, counted from 0;
+            -1 at special tokens and padding. A word ends where the next token has no "##".
+    """
+
+    ids: np.ndarray
+    mask: np.ndarray
+    words: np.ndarray
+
+
+class CaptionTokenizer:
+    """Captions to fixed-length WordPiece ids."""
+
+    def __init__(self, tokenizer: Tokenizer, special: dict[str, int], max_tokens: int):
+        """
+        Args:
+            tokenizer: a fast tokenizer with "##" continuation pieces.
+            special: ids of "cls", "sep", "pad", "mask" and "unk".
+            max_tokens: caption length K, [CLS] and [SEP] included; at least 3.
+        """
+        if max_tokens < 3:
+            raise ValueError(
+                f"MODEL.TEXT_ENCODER.MAX_TOKENS is {max_tokens}; it must hold [CLS], a token "
+                "and [SEP], so at least 3"
+            )
+        self.tokenizer = tokenizer
+        self.special = special
+        self.max_tokens = max_tokens
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids."""
+        return self.tokenizer.get_vocab_size()
+
+    @property
+    def special_ids(self) -> list[int]:
+        """Ids that stand for no word piece."""
+        return sorted(set(self.special.values()))
+
+    def encode(self, caption: str) -> Encoding:
+        """Tokenise one caption; what exceeds ``max_tokens`` is cut off its end."""
+        encoded = self.tokenizer.encode(caption, add_special_tokens=False)
+        pieces = encoded.ids[: self.max_tokens - 2]
+        ids = np.full(self.max_tokens, self.special["pad"], dtype=np.int64)
+        words = np.full(self.max_tokens, -1, dtype=np.int64)
+        n = len(pieces)
+        ids[0] = self.special["cls"]
+        ids[1 : n + 1] = pieces
+        ids[n + 1] = self.special["sep"]
+        starts = [not token.startswith("##") for token in encoded.tokens[:n]]
+        words[1 : n + 1] = np.maximum(np.cumsum(starts) - 1, 0)
+        return Encoding(ids, np.arange(self.max_tokens) < n + 2, words)
+
+    def tokens(self, ids: np.ndarray) -> list[str]:
+        """Return the word pieces of ``ids``."""
+        return [self.tokenizer.id_to_token(int(i)) for i in ids]
+
+
+def build_tokenizer(source: str = "", max_tokens: int = 30) -> CaptionTokenizer:
+    """Build the tokenizer of ``MODEL.TEXT_ENCODER.TOKENIZER``.
+
+    Args:
+        source: "" for the shipped bert-base-uncased vocabulary, the path of a ``vocab.txt``, or a
+            Hugging Face tokenizer's name or folder.
+        max_tokens: caption length, special tokens included.
+
+    Raises:
+        ValueError: if the vocabulary lacks a special token.
+    """
+    if not source or source.endswith(".txt"):
+        path = PathManager.get_local_path(source) if source else str(DEFAULT_VOCABULARY)
+        with open(path, encoding="utf-8") as f:
+            vocabulary = {line.rstrip("\n"): i for i, line in enumerate(f)}
+        names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
+        missing = [token for token in names.values() if token not in vocabulary]
+        if missing:
+            raise ValueError(f"{path}: the vocabulary lacks {', '.join(missing)}")
+        tokenizer = BertWordPieceTokenizer(vocabulary, lowercase=True)._tokenizer
+        special = {name: vocabulary[token] for name, token in names.items()}
+        return CaptionTokenizer(tokenizer, special, max_tokens)
+
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(source, use_fast=True)
+    special = {n: getattr(loaded, f"{n}_token_id") for n in ("cls", "sep", "pad", "mask", "unk")}
+    missing = [name for name, value in special.items() if value is None]
+    if missing:
+        raise ValueError(
+            f"MODEL.TEXT_ENCODER.TOKENIZER {source!r} has no {', '.join(missing)} token; "
+            "a BERT-family tokenizer is needed"
+        )
+    tokenizer = loaded.backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return CaptionTokenizer(tokenizer, special, max_tokens)

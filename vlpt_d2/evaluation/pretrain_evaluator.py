@@ -1,0 +1,132 @@
+"""How well a pre-trained model reads: MLM, WIP and retrieval, each beside a control."""
+
+import logging
+from collections import OrderedDict
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+
+logger = logging.getLogger(__name__)
+
+COUNTERS = ("mlm", "shuffled_mlm", "wip", "shuffled_wip")
+
+
+def gallery_recall(
+    queries: torch.Tensor, keys: torch.Tensor, size: int
+) -> tuple[float, float, float]:
+    """Recall@1 of row i of ``queries`` finding row i of ``keys``, in galleries of equal size.
+
+    The rows are cut into galleries in order; rows left over that do not fill one take no part
+    (unless there are fewer rows than ``size``, which are then one gallery). Ties count as misses.
+
+    Args:
+        queries: (N, d) unit vectors.
+        keys: (N, d) unit vectors.
+        size: rows of one gallery.
+
+    Returns:
+        Recall, recall with the keys shifted by one row (the control: near chance), and chance
+        (one over the size), all in [0, 1]; NaN where there is no row.
+    """
+    n = len(queries)
+    if n == 0:
+        return float("nan"), float("nan"), float("nan")
+    size = min(size, n)
+    galleries = n // size
+    hits, control = 0, 0
+    for q, k in zip(queries.split(size)[:galleries], keys.split(size)[:galleries]):
+        similarity = q @ k.T
+        best = similarity.max(dim=1).values
+        unique = (similarity == best[:, None]).sum(dim=1) == 1
+        hits += ((similarity.diagonal() == best) & unique).sum().item()
+        shifted = similarity.roll(-1, dims=1).diagonal()
+        control += ((shifted == best) & unique).sum().item()
+    return hits / (galleries * size), control / (galleries * size), 1 / size
+
+
+class PretrainEvaluator(DatasetEvaluator):
+    """Accuracy of MLM and WIP and retrieval recall@1 on held-out images, in percent.
+
+    Each accuracy stands beside the same model's on captions paired with another image
+    (``shuffled_``): what it knows without looking. Images without words take no part in
+    retrieval. Results: ``mlm_accuracy, shuffled_mlm_accuracy, wip_accuracy,
+    shuffled_wip_accuracy, image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and
+    ``chance_r1``; only those of the model's tasks are there.
+    """
+
+    def __init__(self, gallery_size: int = 128):
+        """
+        Args:
+            gallery_size: images of one retrieval gallery, at least 2.
+        """
+        if gallery_size < 2:
+            raise ValueError(f"TEST.GALLERY_SIZE is {gallery_size}; a gallery needs at least 2")
+        self.gallery_size = gallery_size
+        self.reset()
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "PretrainEvaluator":
+        """Build the evaluator with the gallery of ``TEST.GALLERY_SIZE``."""
+        return cls(gallery_size=cfg.TEST.GALLERY_SIZE)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._sums: dict[str, int] = {}
+        self._vectors: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._images = 0
+
+    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+        """Add one batch.
+
+        Args:
+            inputs: the samples; not read.
+            outputs: what :meth:`vlpt_d2.modeling.pretraining.VLPT.inference` returns.
+        """
+        for output in outputs:
+            self._images += 1
+            for name in COUNTERS:
+                for kind in ("correct", "total"):
+                    key = f"{name}_{kind}"
+                    if key in output:
+                        self._sums[key] = self._sums.get(key, 0) + int(output[key])
+            if "image_vector" in output and bool(output["has_words"]):
+                self._vectors.append(
+                    (output["image_vector"].float().cpu(), output["text_vector"].float().cpu())
+                )
+
+    def evaluate(self) -> OrderedDict | None:
+        """Gather over processes and return ``{"pretrain": {name: percent}}`` on the main one."""
+        gathered = comm.gather((self._sums, self._vectors, self._images))
+        if not comm.is_main_process():
+            return None
+        sums: dict[str, int] = {}
+        for part, _, _ in gathered:
+            for key, value in part.items():
+                sums[key] = sums.get(key, 0) + value
+        results: dict[str, float] = {}
+        for name in COUNTERS:
+            if f"{name}_total" in sums:
+                total = sums[f"{name}_total"]
+                correct = sums[f"{name}_correct"]
+                results[f"{name}_accuracy"] = 100 * correct / total if total else float("nan")
+        vectors = [pair for _, part, _ in gathered for pair in part]
+        if vectors:
+            image, text = (torch.stack(side) for side in zip(*vectors))
+            for name, queries, keys in (
+                ("image_to_text_r1", image, text),
+                ("text_to_image_r1", text, image),
+            ):
+                recall, control, chance = gallery_recall(queries, keys, self.gallery_size)
+                results[name] = 100 * recall
+                results[f"shuffled_{name}"] = 100 * control
+                results["chance_r1"] = 100 * chance
+        images = sum(part for _, _, part in gathered)
+        logger.info(
+            "pre-training evaluation on %d images (%d with words in retrieval): %s",
+            images,
+            len(vectors),
+            ", ".join(f"{name} {value:.1f}" for name, value in results.items()),
+        )
+        return OrderedDict(pretrain=results)

@@ -1,0 +1,82 @@
+"""The ResNet trunk that pre-training and detectors share, under one key prefix.
+
+Every model of the project holds its ResNet as ``backbone.bottom_up``, so that the trunk of any
+checkpoint fits any other model by plain key names.
+"""
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, Backbone, ResNet, build_resnet_backbone
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from ..statistics import recompute_contexts
+
+RESNET_FEATURES = ("res2", "res3", "res4", "res5")
+
+
+class ResNetTrunk(Backbone):
+    """A detectron2 ResNet under the name ``bottom_up``, with optional activation checkpointing."""
+
+    def __init__(self, bottom_up: ResNet, *, checkpointing: bool = False):
+        """
+        Args:
+            bottom_up: the ResNet; its requested output maps are those of this backbone.
+            checkpointing: recompute each stage in the backward pass instead of keeping its
+                activations. Batch-norm statistics are updated once all the same.
+        """
+        super().__init__()
+        self.bottom_up = bottom_up
+        self.checkpointing = checkpointing
+        self._out_features = bottom_up._out_features
+        self._out_feature_channels = bottom_up._out_feature_channels
+        self._out_feature_strides = bottom_up._out_feature_strides
+
+    @property
+    def size_divisibility(self) -> int:
+        """Input sides must be multiples of 32, the stride of the last stage."""
+        return 32
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """
+        Args:
+            x: images of shape (N, 3, H, W), normalised.
+
+        Returns:
+            dict[str, Tensor]: maps of shape (N, C, H / stride, W / stride).
+        """
+        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
+            return self.bottom_up(x)
+        outputs = {}
+        x = self.bottom_up.stem(x)
+        for name, stage in zip(self.bottom_up.stage_names, self.bottom_up.stages):
+            x = checkpointed(stage, x)
+            if name in self._out_features:
+                outputs[name] = x
+        return outputs
+
+
+def checkpointed(module: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    """Run a module without keeping its activations; norms count the recomputation as nothing."""
+    return checkpoint(
+        module, *inputs, use_reentrant=False, context_fn=lambda: recompute_contexts(module)
+    )
+
+
+@BACKBONE_REGISTRY.register()
+def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
+    """Build the trunk of ``MODEL.RESNETS`` with the outputs res2 to res5.
+
+    Args:
+        cfg: reads ``MODEL.RESNETS``, ``MODEL.BACKBONE.FREEZE_AT`` and
+            ``MODEL.IMAGE_ENCODER.CHECKPOINTING``.
+        input_shape: gives the number of input channels.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.RESNETS.OUT_FEATURES = list(RESNET_FEATURES)
+    return ResNetTrunk(
+        build_resnet_backbone(cfg, input_shape),
+        checkpointing=cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING,
+    )

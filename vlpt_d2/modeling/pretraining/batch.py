@@ -1,0 +1,76 @@
+"""What the pretext tasks are given."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ...data.masking import IGNORE_INDEX
+
+
+@dataclass
+class TokenBatch:
+    """The captions of a batch as tensors.
+
+    Attributes:
+        input_ids: (N, K) int64, the masked ids that the text encoder reads.
+        attention_mask: (N, K) bool, True at tokens that are not padding.
+        mlm_labels: (N, K) int64, the true id at tokens to predict, -100 elsewhere.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    mlm_labels: torch.Tensor
+
+    @classmethod
+    def from_samples(cls, samples: list[dict], device: torch.device) -> "TokenBatch":
+        """Stack the samples of :class:`~vlpt_d2.data.pretrain_mapper.PretrainMapper`."""
+        keys = ("input_ids", "attention_mask", "mlm_labels")
+        return cls(*(torch.stack([s[key] for s in samples]).to(device) for key in keys))
+
+    @property
+    def masked(self) -> torch.Tensor:
+        """(N, K) bool: tokens selected for MLM."""
+        return self.mlm_labels != IGNORE_INDEX
+
+    @property
+    def original_ids(self) -> torch.Tensor:
+        """(N, K) int64: ids before masking."""
+        return torch.where(self.masked, self.mlm_labels, self.input_ids)
+
+    @property
+    def words(self) -> torch.Tensor:
+        """(N, K) bool: tokens of words; not [CLS], [SEP] or padding."""
+        lengths = self.attention_mask.sum(dim=1, keepdim=True)
+        position = torch.arange(self.input_ids.shape[1], device=self.input_ids.device)
+        return (position > 0) & (position < lengths - 1)
+
+    @property
+    def has_words(self) -> torch.Tensor:
+        """(N,) bool: captions with at least one word."""
+        return self.attention_mask.sum(dim=1) > 2
+
+
+@dataclass
+class EncodedBatch:
+    """What both encoders made of a batch.
+
+    Attributes:
+        image: (N, 1 + S, d) visual tokens, [CLS] first.
+        text: (N, K, d) text tokens, [CLS] first.
+        tokens: the captions.
+        word_table: (V, d) the text encoder's word embeddings, as they are at this step.
+    """
+
+    image: torch.Tensor
+    text: torch.Tensor
+    tokens: TokenBatch
+    word_table: torch.Tensor
+
+    def with_images_rolled(self) -> "EncodedBatch":
+        """Pair every caption with the next image of the batch: the shuffled-image control."""
+        return replace(self, image=self.image.roll(-1, dims=0))
+
+
+def full_precision(x: torch.Tensor) -> torch.Tensor:
+    """Return half-precision tensors as float32 and others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,0 +1,30 @@
+"""Running the same forward pass twice without batch norms counting it twice."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of every batch norm of ``module`` as they are.
+
+    Normalisation itself is unchanged: in training mode the batch's own statistics are used.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    before = [(m, m.momentum, int(m.num_batches_tracked)) for m in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, count in before:
+            norm.momentum = momentum
+            norm.num_batches_tracked.fill_(count)
+
+
+def recompute_contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Contexts of the first pass and of the recomputation for ``torch.utils.checkpoint``."""
+    return nullcontext(), frozen_statistics(module)

@@ -1,0 +1,131 @@
+"""Pre-norm transformer blocks of the image, text and cross-modal encoders.
+
+Layer order and constants follow the release (AlibabaResearch/AdvancedLiterateMachinery,
+OCR/VLPT-STD/models/encoders.py): LayerNorm before each part, GELU, dropout after the attention
+projection and the MLP layers, none on the attention weights, LayerNorm epsilon 1e-6.
+"""
+
+import torch
+from torch import nn
+
+LAYER_NORM_EPS = 1e-6
+
+
+class Attention(nn.Module):
+    """Multi-head attention with dropout on the projected output."""
+
+    def __init__(self, dim: int, num_heads: int, dropout: float):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        memory: torch.Tensor,
+        padding: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        Args:
+            query: (N, Q, dim).
+            memory: keys and values, (N, M, dim).
+            padding: (N, M) bool, True where ``memory`` is padding.
+        """
+        out, _ = self.attention(query, memory, memory, key_padding_mask=padding, need_weights=False)
+        return self.dropout(out)
+
+
+class Mlp(nn.Sequential):
+    """Two linear layers with GELU between."""
+
+    def __init__(self, dim: int, ratio: float, dropout: float):
+        hidden = int(dim * ratio)
+        super().__init__(
+            nn.Linear(dim, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, dim),
+            nn.Dropout(dropout),
+        )
+
+
+class Block(nn.Module):
+    """Self-attention and MLP, each with a residual connection."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, dropout: float):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attention = Attention(dim, num_heads, dropout)
+        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(dim, mlp_ratio, dropout)
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
+        """Map (N, L, dim) tokens to (N, L, dim); ``padding`` is (N, L) bool, True at padding."""
+        normed = self.norm1(x)
+        x = x + self.attention(normed, normed, padding)
+        return x + self.mlp(self.norm2(x))
+
+
+class CrossBlock(nn.Module):
+    """Self-attention over text, cross-attention from text to the image, MLP.
+
+    One LayerNorm serves both the query and the image tokens of the cross-attention, as in the
+    release. Without ``cross_attention`` the middle part is not built.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        dropout: float,
+        cross_attention: bool = True,
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attention = Attention(dim, num_heads, dropout)
+        if cross_attention:
+            self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+            self.cross_attention = Attention(dim, num_heads, dropout)
+        else:
+            self.cross_attention = None
+        self.norm3 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(dim, mlp_ratio, dropout)
+
+    def forward(
+        self, text: torch.Tensor, image: torch.Tensor, text_padding: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Args:
+            text: (N, K, dim).
+            image: (N, 1 + S, dim), never updated.
+            text_padding: (N, K) bool, True at padding.
+
+        Returns:
+            Tensor: (N, K, dim).
+        """
+        normed = self.norm1(text)
+        text = text + self.attention(normed, normed, text_padding)
+        if self.cross_attention is not None:
+            text = text + self.cross_attention(self.norm2(text), self.norm2(image))
+        return text + self.mlp(self.norm3(text))
+
+
+def init_transformer_weights(module: nn.Module, std: float) -> None:
+    """Normal(0, std) linear and embedding weights, zero biases, as in the release and in BERT.
+
+    Args:
+        module: initialised in place, all submodules included.
+        std: standard deviation; 0.02 in the release.
+    """
+    for m in module.modules():
+        if isinstance(m, nn.Linear | nn.Embedding):
+            nn.init.normal_(m.weight, std=std)
+            if getattr(m, "bias", None) is not None:
+                nn.init.zeros_(m.bias)
+        elif isinstance(m, nn.MultiheadAttention):
+            nn.init.normal_(m.in_proj_weight, std=std)
+            nn.init.zeros_(m.in_proj_bias)
+        elif isinstance(m, nn.LayerNorm):
+            nn.init.ones_(m.weight)
+            nn.init.zeros_(m.bias)
