@@ -20,6 +20,9 @@ def add_data_config(cfg: CN) -> None:
 
     _add_detection_data(cfg)
 
+    # Detections below this score do not count in the evaluation; 0 leaves it to the detector's own
+    # thresholds. Choose it on held-out training images, never on the test set.
+    cfg.TEST.SCORE_THRESH = 0.0
     # Images of one batch of the test loader.
     cfg.TEST.IMS_PER_BATCH = 1
     # Images of one retrieval gallery of the pre-training evaluator.

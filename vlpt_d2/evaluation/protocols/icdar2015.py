@@ -22,11 +22,13 @@ import shapely
 
 from .shapes import intersections, iou, to_shapes
 
-__all__ = ["IOU_THRESHOLD", "OVERLAP_THRESHOLD", "ImageResult", "Totals", "match_image", "total"]
+__all__ = ["PARAMETERS", "ImageResult", "Totals", "match_image", "total"]
 
 # Both as in the script, and both strict.
 IOU_THRESHOLD = 0.5
 OVERLAP_THRESHOLD = 0.5
+# What a result file says about the rules.
+PARAMETERS = {"iou_threshold": IOU_THRESHOLD, "overlap_threshold": OVERLAP_THRESHOLD}
 
 
 @dataclass

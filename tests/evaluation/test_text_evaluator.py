@@ -1,0 +1,188 @@
+"""TextEvaluator: scores, thresholds, result files, and gathering over processes."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
+
+from vlpt_d2.config import get_cfg
+from vlpt_d2.evaluation import TextEvaluator
+from vlpt_d2.evaluation.submission import to_quad
+from vlpt_d2.structures import Polygons
+
+
+def _ring(x, y, size=10.0):
+    return [x, y, x + size, y, x + size, y + size, x, y + size]
+
+
+def _input(image_id, words):
+    """Words as (ring, iscrowd)."""
+    annotations = [{"segmentation": [ring], "iscrowd": crowd} for ring, crowd in words]
+    return {
+        "file_name": f"folder/img_{image_id}.jpg",
+        "image_id": image_id,
+        "annotations": annotations,
+    }
+
+
+def _output(polygons, scores):
+    instances = Instances((100, 100))
+    instances.pred_polygons = Polygons(polygons)
+    instances.scores = torch.tensor(scores, dtype=torch.float32)
+    return {"instances": instances}
+
+
+# Image 1: two words, one of them found, plus a false alarm of a low score. Image 2: a word that
+# is found, and a don't-care region that swallows a detection.
+INPUTS = [
+    _input(1, [(_ring(0, 0), 0), (_ring(50, 50), 0)]),
+    _input(2, [(_ring(0, 0), 0), (_ring(20, 20), 1)]),
+]
+OUTPUTS = [
+    _output([_ring(1, 0), _ring(80, 80)], [0.9, 0.2]),
+    _output([_ring(0, 1), _ring(22, 22, 5.0)], [0.8, 0.7]),
+]
+
+
+def test_scores_in_percent():
+    evaluator = TextEvaluator(dataset_name="toy")
+    evaluator.process(INPUTS[:1], OUTPUTS[:1])
+    evaluator.process(INPUTS[1:], OUTPUTS[1:])
+    scores = evaluator.evaluate()["text"]
+    assert scores == pytest.approx({"precision": 200 / 3, "recall": 200 / 3, "hmean": 200 / 3})
+    assert all(type(v) is float for v in scores.values())
+    evaluator.reset()
+    assert evaluator.evaluate() == {}
+
+
+def test_threshold_drops_low_scores():
+    evaluator = TextEvaluator(dataset_name="toy", score_thresh=0.5)
+    evaluator.process(INPUTS, OUTPUTS)
+    assert evaluator.evaluate()["text"]["precision"] == 100
+    strict = TextEvaluator(dataset_name="toy", score_thresh=0.95)
+    strict.process(INPUTS, OUTPUTS)
+    assert strict.evaluate()["text"] == {"precision": 0, "recall": 0, "hmean": 0}
+
+
+def test_quads_and_polygons_mix():
+    octagon = [3, 0, 7, 0, 10, 3, 10, 7, 7, 10, 3, 10, 0, 7, 0, 3]
+    evaluator = TextEvaluator(dataset_name="toy")
+    evaluator.process(INPUTS[:1], [_output([octagon, _ring(50, 50)], [0.9, 0.9])])
+    assert evaluator.evaluate()["text"]["hmean"] == 100
+
+
+def test_image_without_detections_or_words():
+    evaluator = TextEvaluator(dataset_name="toy")
+    evaluator.process([_input(1, []), INPUTS[0]], [_output([], []), _output([], [])])
+    assert evaluator.evaluate()["text"] == {"precision": 0, "recall": 0, "hmean": 0}
+
+
+def test_missing_annotations_and_unknown_protocol():
+    evaluator = TextEvaluator(dataset_name="toy")
+    with pytest.raises(KeyError, match="test mapper"):
+        evaluator.process([{"file_name": "a.jpg", "image_id": 1}], OUTPUTS[:1])
+    with pytest.raises(KeyError, match="there are icdar2015"):
+        TextEvaluator(dataset_name="toy", protocol="coco")
+
+
+def test_files(tmp_path):
+    name = "toy_text_for_result_files"
+    MetadataCatalog.get(name).evaluator_type = "icdar2015"
+    cfg = get_cfg()
+    cfg.SEED = 7
+    cfg.TEST.SCORE_THRESH = 0.5
+    weights = tmp_path / "model.pth"
+    weights.write_bytes(b"abc")
+    evaluator = TextEvaluator(cfg, name, str(tmp_path / "out"), str(weights))
+    evaluator.process(INPUTS, OUTPUTS)
+    scores = evaluator.evaluate()["text"]
+    report = json.loads((tmp_path / "out" / f"text_results_{name}.json").read_text())
+    assert report["percent"] == scores
+    assert report["protocol"] == "icdar2015"
+    assert report["protocol_parameters"] == {"iou_threshold": 0.5, "overlap_threshold": 0.5}
+    assert report["score_thresh"] == 0.5
+    assert report["totals"]["num_matches"] == 2
+    origin = report["origin"]
+    assert origin["seed"] == 7
+    assert origin["weights"] == str(weights)
+    # SHA-256 of "abc", from the standard (FIPS 180-2, B.1).
+    assert origin["weights_sha256"].startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert len(origin["config_sha256"]) == 64
+    image = report["images"][1]
+    assert image["ignored_det"] == [1]
+    assert image["matches"][0][:2] == [0, 0]
+    assert image["matches"][0][2] == pytest.approx(9 / 11)
+    with zipfile.ZipFile(tmp_path / "out" / f"submission_{name}.zip") as archive:
+        assert archive.namelist() == ["res_img_1.txt", "res_img_2.txt"]
+        assert archive.read("res_img_1.txt") == b"1,0,11,0,11,10,1,10\r\n"
+        assert archive.read("res_img_2.txt").count(b"\r\n") == 2
+
+
+def test_during_training_the_iteration_is_recorded(tmp_path):
+    name = "toy_text_for_result_files"
+    MetadataCatalog.get(name).evaluator_type = "icdar2015"
+    with EventStorage(12):
+        evaluator = TextEvaluator(get_cfg(), name, str(tmp_path))
+        evaluator.process([_input(3, []) | {"file_name": None}], [_output([], [])])
+        evaluator.evaluate()
+    origin = json.loads((tmp_path / f"text_results_{name}.json").read_text())["origin"]
+    assert origin["iteration"] == 12
+    assert "weights" not in origin
+    assert "initial_weights" in origin
+
+
+def test_submission_quads():
+    counter_clockwise = np.reshape(_ring(0, 0), (4, 2))[::-1]
+    quad = to_quad(counter_clockwise)
+    # The server's own test: the sum of (x2 - x1) * (y2 + y1) is not positive when clockwise.
+    nxt = np.roll(quad, -1, axis=0)
+    assert ((nxt[:, 0] - quad[:, 0]) * (nxt[:, 1] + quad[:, 1])).sum() < 0
+    assert set(map(tuple, quad)) == {(0, 0), (10, 0), (10, 10), (0, 10)}
+    hexagon = np.array([[0, 0], [5, 0], [10.4, 0], [10.4, 4], [5, 4], [0, 4]])
+    assert set(map(tuple, to_quad(hexagon))) == {(0, 0), (10, 0), (10, 4), (0, 4)}
+
+
+def _gather_worker(rank, path, queue):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{path}", rank=rank, world_size=2
+    )
+    comm.create_local_process_group(2)
+    evaluator = TextEvaluator(dataset_name="toy")
+    evaluator.process([INPUTS[rank]], [OUTPUTS[rank]])
+    queue.put((rank, evaluator.evaluate()))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_give_the_score_of_one(tmp_path):
+    context = mp.get_context("fork")
+    queue = context.Queue()
+    workers = [
+        context.Process(target=_gather_worker, args=(rank, tmp_path / "store", queue))
+        for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    results = dict(queue.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join()
+    evaluator = TextEvaluator(dataset_name="toy")
+    evaluator.process(INPUTS, OUTPUTS)
+    assert results[0] == evaluator.evaluate()
+    assert results[1] is None
+
+
+def test_real_test_words_as_detections(icdar2015_root, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+    evaluator = TextEvaluator(get_cfg(), "icdar2015_test")
+    for dataset_dict in DatasetCatalog.get("icdar2015_test"):
+        rings = [a["segmentation"][0] for a in dataset_dict["annotations"]]
+        evaluator.process([dataset_dict], [_output(rings, [1.0] * len(rings))])
+    assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}

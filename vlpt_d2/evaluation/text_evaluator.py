@@ -1,0 +1,238 @@
+"""Text detection measured by a benchmark's own protocol, as a detectron2 evaluator."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode, configurable
+from detectron2.data import MetadataCatalog
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+
+from ..structures import Polygons
+from ..utils.provenance import provenance
+from .protocols import PROTOCOLS
+from .submission import write_icdar2015_submission
+
+__all__ = ["TextEvaluator"]
+
+logger = logging.getLogger(__name__)
+
+
+class TextEvaluator(DatasetEvaluator):
+    """Matches detections with the annotations that the test loader hands along.
+
+    Ground truth is taken from ``inputs[i]["annotations"]``, in the pixels of the (possibly
+    restored) image that the detections refer to; ``iscrowd`` 1 is a don't-care region. Only
+    detections that reach a fixed score count; nothing is tuned on the images measured.
+
+    Results are returned as percentages, as by detectron2's own evaluators. With an output folder
+    the main process writes there
+
+    - ``text_results_<dataset>.json``: totals, protocol, threshold, provenance, and per image the
+      counts, matches and detections (polygons and scores);
+    - ``submission_<dataset>.zip``: the detections in the competition's format.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        dataset_name: str,
+        protocol: str = "icdar2015",
+        score_thresh: float = 0.0,
+        output_dir: str | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ):
+        """
+        Args:
+            dataset_name: names the result files.
+            protocol: a name of :data:`vlpt_d2.evaluation.protocols.PROTOCOLS`.
+            score_thresh: lowest score, in [0, 1], of a detection that counts.
+            output_dir: folder for the result files; nothing is written without.
+            origin: what is recorded beside the numbers, see :mod:`vlpt_d2.utils.provenance`.
+
+        Raises:
+            KeyError: no such protocol.
+        """
+        if protocol not in PROTOCOLS:
+            raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(PROTOCOLS))}")
+        self._dataset_name = dataset_name
+        self._protocol_name = protocol
+        self._protocol = PROTOCOLS[protocol]
+        self._score_thresh = score_thresh
+        self._output_dir = output_dir
+        self._origin = dict(origin or {})
+        self.reset()
+
+    @classmethod
+    def from_config(
+        cls,
+        cfg: CfgNode,
+        dataset_name: str,
+        output_dir: str | None = None,
+        weights: str | None = None,
+    ) -> dict[str, Any]:
+        """Take protocol from the dataset's ``evaluator_type``, threshold from ``cfg.TEST``.
+
+        Args:
+            cfg: the run's config.
+            dataset_name: a registered dataset.
+            output_dir: folder for the result files.
+            weights: the checkpoint that is measured, where it is not ``cfg.MODEL.WEIGHTS``.
+        """
+        return {
+            "dataset_name": dataset_name,
+            "protocol": MetadataCatalog.get(dataset_name).evaluator_type,
+            "score_thresh": cfg.TEST.SCORE_THRESH,
+            "output_dir": output_dir,
+            # Hashing a large checkpoint once, in the process that writes it, is enough.
+            "origin": provenance(cfg, weights) if comm.is_main_process() else None,
+        }
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._rows: list[dict[str, Any]] = []
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Match the detections of a batch.
+
+        Args:
+            inputs: dicts with ``image_id``, ``annotations``, and ``file_name`` unless rendered.
+            outputs: dicts with ``"instances"`` that hold ``scores`` and ``pred_polygons``.
+
+        Raises:
+            KeyError: an input has no ``annotations``.
+        """
+        for dataset_dict, output in zip(inputs, outputs):
+            if "annotations" not in dataset_dict:
+                raise KeyError(
+                    f"{dataset_dict.get('file_name')}: no annotations to measure against; the "
+                    "test mapper has to keep them"
+                )
+            annotations = dataset_dict["annotations"]
+            instances = output["instances"].to("cpu")
+            instances = instances[instances.scores >= self._score_thresh]
+            result = self._protocol.match_image(
+                [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations],
+                [a.get("iscrowd", 0) == 1 for a in annotations],
+                instances.pred_polygons,
+            )
+            self._rows.append(
+                {
+                    "file_name": dataset_dict.get("file_name"),
+                    "image_id": dataset_dict["image_id"],
+                    "result": result,
+                    "scores": instances.scores.tolist(),
+                    "polygons": list(instances.pred_polygons),
+                }
+            )
+
+    def evaluate(self) -> OrderedDict[str, dict[str, float]] | None:
+        """Sum over the images of all processes.
+
+        Returns:
+            On the main process ``{"text": {"precision", "recall", "hmean"}}`` in percent, None on
+            the others; empty if no image was processed.
+        """
+        comm.synchronize()
+        rows = list(itertools.chain(*comm.gather(self._rows)))
+        if not comm.is_main_process():
+            return None
+        if not rows:
+            logger.warning("%s: no image was evaluated", self._dataset_name)
+            return OrderedDict()
+        totals = self._protocol.total(row["result"] for row in rows)
+        scores = {k: 100.0 * getattr(totals, k) for k in ("precision", "recall", "hmean")}
+        self._log(totals, scores)
+        if self._output_dir:
+            self._write(Path(self._output_dir), rows, totals, scores)
+        return OrderedDict(text=scores)
+
+    def _log(self, totals: Any, scores: Mapping[str, float]) -> None:
+        logger.info(
+            "%s, protocol %s, scores >= %g: precision %.2f, recall %.2f, hmean %.2f (%d matches, "
+            "%d words and %d detections that count, %d images)",
+            self._dataset_name,
+            self._protocol_name,
+            self._score_thresh,
+            *scores.values(),
+            totals.num_matches,
+            totals.num_gt,
+            totals.num_det,
+            totals.images,
+        )
+        for what, faults in (
+            ("ground truths", totals.repaired_gt),
+            ("detections", totals.repaired_det),
+        ):
+            if faults:
+                logger.warning("%s: faulty %s: %s", self._dataset_name, what, dict(faults))
+        if totals.num_gt == 0:
+            logger.warning("%s: no word counts, so there is no score", self._dataset_name)
+
+    def _write(
+        self,
+        folder: Path,
+        rows: list[dict[str, Any]],
+        totals: Any,
+        scores: Mapping[str, float],
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        report = {
+            "dataset": self._dataset_name,
+            "protocol": self._protocol_name,
+            "protocol_parameters": dict(self._protocol.PARAMETERS),
+            "score_thresh": self._score_thresh,
+            "percent": dict(scores),
+            "totals": asdict(totals),
+            "origin": _origin_now(self._origin),
+            "images": [_image_report(row) for row in rows],
+        }
+        path = folder / f"text_results_{self._dataset_name}.json"
+        path.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        write_icdar2015_submission(
+            folder / f"submission_{self._dataset_name}.zip",
+            {_stem(row): Polygons(row["polygons"]) for row in rows},
+        )
+        logger.info("results written to %s", path)
+
+
+def _image_report(row: Mapping[str, Any]) -> dict[str, Any]:
+    result = row["result"]
+    return {
+        "file_name": row["file_name"],
+        "image_id": row["image_id"],
+        "precision": result.precision,
+        "recall": result.recall,
+        "hmean": result.hmean,
+        **asdict(result),
+        "scores": [round(score, 5) for score in row["scores"]],
+        "polygons": [np.round(p, 2).ravel().tolist() for p in row["polygons"]],
+    }
+
+
+def _stem(row: Mapping[str, Any]) -> str:
+    """Name of an image in the submission; rendered images have no file."""
+    return Path(row["file_name"]).stem if row["file_name"] else f"img_{row['image_id']}"
+
+
+def _origin_now(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """In a running training the weights measured are not those of the config it began with."""
+    try:
+        iteration = get_event_storage().iter
+    except AssertionError:  # no storage, so no training
+        return dict(origin)
+    start = ("weights", "weights_sha256")
+    return {f"initial_{k}" if k in start else k: v for k, v in origin.items()} | {
+        "iteration": iteration
+    }
