@@ -35,6 +35,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 DONT_CARE = "###"
+# (name, folder) of the reports written so far: loaders and evaluators read a set several times.
+_logged: set[tuple[str, str]] = set()
 _EXTENSIONS = {".jpg", ".jpeg", ".png"}
 # Orientations of the EXIF standard that swap width and height.
 _EXIF_ORIENTATION, _EXIF_TRANSPOSED = 0x0112, (5, 6, 7, 8)
@@ -57,12 +59,14 @@ def load_icdar2015(
     original_size: tuple[int, int] | None = None,
     name: str = "icdar2015",
 ) -> list[dict[str, Any]]:
-    """Read a split as detectron2 dataset dicts and log what was found.
+    """Read a split as detectron2 dataset dicts and log, once per process, what was found.
 
     See :func:`read_icdar2015` for arguments and result.
     """
     dataset_dicts, report = read_icdar2015(image_dir, gt_dir, original_size, name)
-    report.log(logger)
+    if (name, str(image_dir)) not in _logged:
+        _logged.add((name, str(image_dir)))
+        report.log(logger)
     return dataset_dicts
 
 
