@@ -1,3 +1,3 @@
 """Readers, one file per dataset; importing this registers them all."""
 
-from . import builtin  # registers the datasets
+from . import builtin, rendered  # registers the datasets

@@ -1,0 +1,4 @@
+"""The rendered corpus: images of words, made on the fly and deterministic by seed and index."""
+
+from .renderer import Rendering, TextRenderer, annotation_of, render_sample, renderer_of_spec
+from .settings import PRESETS, RenderSettings, resolve_settings
