@@ -9,7 +9,7 @@ from torch import nn
 
 from ..transformer import init_transformer_weights
 from .batch import EncodedBatch, TokenBatch, full_precision
-from .task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, share
+from .task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, mean_over, share
 
 
 def gather_rows(x: torch.Tensor, gradient: bool = True) -> torch.Tensor:
@@ -133,7 +133,7 @@ class ITC(PretextTask):
             scale = full_precision(self.scale())
             i2t, i2t_hit = contrastive_sum(image[valid], all_text, scale, targets, all_valid)
             t2i, t2i_hit = contrastive_sum(text[valid], all_image, scale, targets, all_valid)
-            loss = 0.5 * (i2t + t2i) / count.clamp(min=1e-9)
+            loss = mean_over(0.5 * (i2t + t2i), count)
         metrics = {
             "itc/image_to_text": share(i2t_hit),
             "itc/text_to_image": share(t2i_hit),

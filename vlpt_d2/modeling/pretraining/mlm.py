@@ -8,7 +8,7 @@ from torch import nn
 from ..transformer import init_transformer_weights
 from .batch import EncodedBatch, TokenBatch, full_precision
 from .cross_encoder import CrossModalEncoder
-from .task import PRETEXT_TASK_REGISTRY, PretextTask, share
+from .task import PRETEXT_TASK_REGISTRY, PretextTask, mean_over, share
 
 # Epsilon of the LayerNorm in BERT's prediction head (transformers, BertConfig.layer_norm_eps).
 HEAD_NORM_EPS = 1e-12
@@ -73,7 +73,7 @@ class MLM(PretextTask):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(encoded)
         labels = encoded.tokens.mlm_labels[encoded.tokens.masked]
-        loss = F.cross_entropy(logits, labels, reduction="sum") / count.clamp(min=1e-9)
+        loss = mean_over(F.cross_entropy(logits, labels, reduction="sum"), count)
         return loss, {"mlm/accuracy": share(logits.argmax(dim=1) == labels)}
 
     def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:

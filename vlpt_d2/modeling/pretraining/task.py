@@ -68,3 +68,8 @@ class LogitScale(nn.Module):
 def share(correct: torch.Tensor) -> torch.Tensor:
     """Return the share of True in a bool tensor, NaN where it is empty."""
     return correct.float().mean()
+
+
+def mean_over(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Divide a loss's sum by its 0-d count; no items give zero, with a gradient of zero."""
+    return total / count.to(total.dtype).clamp(min=torch.finfo(total.dtype).eps)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..transformer import init_transformer_weights
 from .batch import EncodedBatch, TokenBatch, full_precision
-from .task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, share
+from .task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, mean_over, share
 
 # Rows of similarities held at once; 1024 x 30522 float32 are 125 MB.
 CHUNK = 1024
@@ -200,7 +200,7 @@ class WIP(PretextTask):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(encoded)
         targets = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-        loss = F.cross_entropy(logits, targets, reduction="sum") / count.clamp(min=1e-9)
+        loss = mean_over(F.cross_entropy(logits, targets, reduction="sum"), count)
         return loss, {"wip/accuracy": share(logits.argmax(dim=1) == 0)}
 
     def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
