@@ -44,9 +44,9 @@ def _light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     small = cv2.resize(factors, (width // 4 + 1, height // 4 + 1), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.25:
         points = rng.uniform(-0.3, 1.3, (3, 2)) * (small.shape[1], small.shape[0])
-        shade = np.ones(small.shape[:2], np.float32)
-        cv2.fillPoly(shade, [points.astype(np.int32)], rng.uniform(0.5, 0.85))
-        small *= cv2.blur(shade, (3, 3))[..., None]
+        shade = np.full(small.shape[:2], 255, np.uint8)
+        cv2.fillPoly(shade, [points.astype(np.int32)], rng.uniform(120, 220), cv2.LINE_AA)
+        small *= np.float32(cv2.blur(shade, (3, 3)))[..., None] / 255
     field = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.multiply(image, field, dtype=cv2.CV_8U)
 

@@ -14,6 +14,9 @@ __all__ = ["Warp", "draw_warp"]
 # Largest distance, in pixels, between an arc and the chords that stand for it in a polygon.
 _CHORD_ERROR = 0.2
 
+# Length, in heights of a capital, from which on a block gets the full perspective.
+_LONG_BLOCK = 6.0
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -102,6 +105,7 @@ class Warp:
 def draw_warp(
     rng: np.random.Generator,
     block_size: tuple[float, float],
+    cap_height: float,
     scale: float,
     *,
     rotation: float,
@@ -115,6 +119,7 @@ def draw_warp(
     Args:
         rng: source of randomness.
         block_size: (height, width) of the block in its plane.
+        cap_height: height of a capital in its plane.
         scale: pixels of the image for a unit of the plane.
         rotation: standard deviation in degrees; angles stay within 3 of them.
         perspective: largest change of depth from the block's middle to a side, as a share.
@@ -128,7 +133,10 @@ def draw_warp(
         # An arc no tighter than twice the block's height keeps the map injective and legible.
         radius = np.sign(arc) * max(width / abs(arc), 2.0 * height)
     angle = np.radians(np.clip(rng.normal(0, rotation), -3 * rotation, 3 * rotation))
-    tilt_x, tilt_y = rng.uniform(-perspective, perspective, 2)
+    # Depth changes with distance along a surface: short blocks change little.
+    tilt_x, tilt_y = rng.uniform(-perspective, perspective, 2) * min(
+        width / (_LONG_BLOCK * cap_height), 1.0
+    )
     # The bent plane is taller than the block; the sum of both tilts stays below 1 there too.
     extent_x = width / 2
     extent_y = max(height / 2, width / 4)

@@ -8,7 +8,7 @@ __all__ = ["Layout"]
 
 # Places tried for a block, and free ones among which the calmest is taken.
 _TRIALS = 24
-_CANDIDATES = 4
+_CANDIDATES = 6
 # Distance kept from the image's edge, pixels.
 _MARGIN = 1.0
 # The calmness of places is measured at this fraction of the size.

@@ -63,7 +63,8 @@ def paint_text(
     covered = coverage[cut]
     mean, deviation = (v.ravel() for v in cv2.meanStdDev(window, mask=covered))
     # Busy backgrounds need a larger difference to leave the text readable.
-    contrast = min(settings.contrast + lightness(deviation), max(0.55, settings.contrast))
+    unrest = lightness(deviation)
+    contrast = min(settings.contrast + 1.5 * unrest, max(0.6, settings.contrast))
     colour = contrasting_colour(rng, mean, contrast)
     light = lightness(colour) > lightness(mean)
 
@@ -76,7 +77,7 @@ def paint_text(
         depth = rng.uniform(0.35, 0.9)
         dark = np.zeros(3) if light or rng.random() < 0.7 else np.full(3, 255.0)
         _blend(window, shade[cut], dark, depth)
-    if rng.random() < settings.outline:
+    if rng.random() < settings.outline * (1 + 20 * unrest):
         radius = max(round(rng.uniform(0.03, 0.1) * cap_height), 1)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         edge = contrasting_colour(rng, colour, max(0.35, settings.contrast))
@@ -89,7 +90,7 @@ def paint_text(
         fill = fill + ramp * np.float32(end - colour)
     if rng.random() < settings.texture:
         # The light and shade of the surface goes on over the text.
-        strength = rng.uniform(0.3, 1.0)
+        strength = rng.uniform(0.3, 1.0) * min(0.05 / max(unrest, 1e-6), 1.0)
         luma = cv2.cvtColor(window, cv2.COLOR_RGB2GRAY) - np.float32(255 * lightness(mean))
         fill = fill + strength * luma[..., None]
     _blend(window, covered, fill, rng.uniform(*settings.opacity))

@@ -27,8 +27,9 @@ _CLEARANCE = 0.2
 _PANEL_RIM = (0.3, 0.9)
 # Room for shadow and outline around the glyphs, as a share of the cap height.
 _EFFECT_ROOM = 0.5
-# Below this share of the wanted size, a block is set again instead of shrunk.
-_RESET_BELOW = 0.8
+# Share of blocks whose lines differ in size, and range of the smaller lines' size.
+_MIXED_SIZES = 0.35
+_SMALLER_LINES = (0.45, 0.85)
 
 
 @dataclass
@@ -162,15 +163,21 @@ class TextRenderer:
         arc = 0.0
         if len(lines) == 1 and rng.random() < settings.curved:
             arc = rng.uniform(*settings.curvature) * (1 if rng.random() < 0.65 else -1)
+        sizes = np.ones(len(lines))
+        if len(lines) > 1 and rng.random() < _MIXED_SIZES:
+            smaller = rng.random(len(lines)) < 0.6
+            smallest = max(_SMALLER_LINES[0], lowest * height / cap_height)
+            sizes[smaller] = rng.uniform(smallest, max(_SMALLER_LINES[1], smallest))
         align = (0.0, 0.5, 0.5, 1.0)[rng.integers(4)]
         spacing = rng.exponential(0.3)
         pose_seed = int(rng.integers(2**32))
         for _ in range(3):
-            block = set_block(lines, font, cap_height, align, spacing)
+            block = set_block(lines, font, cap_height * sizes, align, spacing)
             warp = draw_warp(
                 # The same pose each time: only the size changes.
                 np.random.default_rng(pose_seed),
                 block.mask.shape,
+                block.cap_height,
                 cap_height / block.cap_height,
                 rotation=settings.rotation,
                 perspective=settings.perspective,

@@ -153,10 +153,18 @@ class RenderSettings:
             raise ValueError("render setting fonts is empty: name 'matplotlib' or a folder")
 
 
+# Words of signs, each one piece of the shipped vocabulary.
+_SIGN_WORDS = (
+    "open exit sale coffee hotel street park bank music school police market taxi bus train "
+    "airport museum garden bridge river beach kitchen books menu free stop push north south east "
+    "west left right red blue green black white gold city road food fish milk bread water ice tea "
+    "club art film news sports radio phone tickets tower castle house office summer winter sunday "
+    "king queen doctor"
+)
+
 _QUICKSTART = RenderSettings(
     size=(160, 160),
-    max_words=100,
-    word_length=(3, 6),
+    word_list=tuple(_SIGN_WORDS.split()),
     zipf=0.0,
     numbers=0.0,
     punctuation=0.0,
@@ -193,7 +201,7 @@ _QUICKSTART = RenderSettings(
 )
 
 #: Named settings. ``default``: like scene text, for the pre-training and the detectors.
-#: ``quickstart``: a few large words of a hundred, learnt within minutes on two CPU cores.
+#: ``quickstart``: one to four large words of a few dozen, learnt in minutes on two CPU cores.
 #: ``quickstart_detection``: more and smaller words for a detector of the same scale.
 PRESETS: dict[str, RenderSettings] = {
     "default": RenderSettings(),
