@@ -13,8 +13,8 @@ import numpy as np
 # Sub-pixel bits of OpenCV's drawing functions.
 _SHIFT = 6
 # Texts with a side below this many pixels are drawn three times finer, which keeps the error of
-# the drawn border, half a cell, small beside D.
-_FINE_BELOW = 32.0
+# the drawn border, up to a cell, small beside D.
+_FINE_BELOW = 64.0
 
 
 def draw_db_labels(
