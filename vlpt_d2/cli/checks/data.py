@@ -1,0 +1,79 @@
+"""Checks of the files the package ships and of the datasets the user has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .finding import Finding
+
+__all__ = ["DATASET_FOLDERS", "check_datasets", "check_package_data"]
+
+# Dataset -> folders under DETECTRON2_DATASETS.
+DATASET_FOLDERS = {
+    "ICDAR2015": (
+        "icdar2015/ch4_training_images",
+        "icdar2015/ch4_training_localization_transcription_gt",
+        "icdar2015/ch4_test_images",
+        "icdar2015/Challenge4_Test_Task1_GT",
+    ),
+}
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def check_package_data() -> Iterator[Finding]:
+    """Configs and vocabulary came with the installation."""
+    from vlpt_d2 import model_zoo
+
+    configs = model_zoo.list_configs()
+    vocabulary = _PACKAGE / "data" / "assets" / "bert_base_uncased_vocab.txt"
+    reinstall = "the installation is incomplete: pip install --force-reinstall --no-deps vlpt-d2"
+    if not configs:
+        yield Finding.fault("configs", f"none in {model_zoo.config_root()}", reinstall)
+    else:
+        yield Finding.ok("configs", f"{len(configs)} in {model_zoo.config_root()}")
+    if not vocabulary.is_file():
+        yield Finding.fault("vocabulary", f"{vocabulary} is missing", reinstall)
+    else:
+        yield Finding.ok("vocabulary", str(vocabulary))
+
+
+def check_datasets() -> Iterator[Finding]:
+    """The folders of the known datasets; none is needed for rendered text."""
+    named = os.environ.get("DETECTRON2_DATASETS")
+    root = Path(named or "datasets").expanduser().absolute()
+    if named and not root.is_dir():
+        yield Finding.fault(
+            "datasets",
+            f"DETECTRON2_DATASETS names {named}, which is no folder",
+            "create it, or correct the variable; unset, rendered text alone can be trained on",
+        )
+        return
+    if not named:
+        yield Finding.note(
+            "datasets",
+            f"DETECTRON2_DATASETS is not set; looking in {root}",
+            "export DETECTRON2_DATASETS=/folder/of/your/datasets",
+        )
+    for name, folders in DATASET_FOLDERS.items():
+        missing = [folder for folder in folders if not _has_files(root / folder)]
+        if not missing:
+            yield Finding.ok(name, f"complete in {root}")
+        elif len(missing) == len(folders):
+            text = f"not in {root}; rendered text needs no data"
+            yield Finding.note(name, text, "datasets/README.md says where to get it")
+        else:
+            yield Finding.note(
+                name,
+                f"incomplete in {root}",
+                "missing or empty: " + ", ".join(missing),
+            )
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.is_file() for entry in entries)
+    except OSError:
+        return False

@@ -1,0 +1,89 @@
+"""``vlpt-d2 render``: write a rendered corpus as a folder in ICDAR2015's format."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from typing import Any
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """example:
+  vlpt-d2 render corpus --preset default --count 10000 --workers 8 \\
+      --set backgrounds=photographs --set "size=(640, 640)"
+An interrupted run goes on where it stopped when it is started again in the same way."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "render",
+        help="write images of rendered words with their ground truth",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", help="where to: images/, gt/, coco.json and render.json")
+    parser.add_argument("--preset", default="default", help="settings to start from")
+    parser.add_argument("--count", type=_positive, default=1000, help="number of images")
+    parser.add_argument("--seed", type=_natural, default=0, help="seed of the corpus")
+    parser.add_argument(
+        "--start-index", type=_natural, default=0, help="index of the first image in the corpus"
+    )
+    parser.add_argument(
+        "--workers", type=_natural, default=0, help="rendering processes; 0: this one"
+    )
+    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="kind of images")
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="settings",
+        help="a setting of vlpt_d2.data.rendering.RenderSettings; may be repeated",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the corpus; return 0, or 2 for a wrong request."""
+    from vlpt_d2.data.rendering.export import CorpusOrder, write_corpus
+
+    try:
+        settings = dict(_parse_setting(text) for text in args.settings)
+        order = CorpusOrder(
+            args.preset, settings, args.seed, args.start_index, args.count, args.format
+        )
+        counts = write_corpus(args.folder, order, args.workers)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"vlpt-d2 render: {error}", file=sys.stderr)
+        return 2
+    resumed = f", {counts['resumed']} of them from before" if counts["resumed"] else ""
+    print(f"{args.folder}: {counts['images']} images{resumed}, {counts['words']} words")
+    return 0
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    """Split ``name=value``; what is no Python literal is taken as text."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ValueError(f"--set takes NAME=VALUE, not {text!r}")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
