@@ -55,31 +55,29 @@ class Layout:
         for share in rng.random((_TRIALS, 2)):
             shift = _MARGIN - low + share * room
             box = np.concatenate([low + shift, high + shift])
-            region = self._free(outline + shift, box)
-            if region is None:
+            if not self._is_free(outline + shift, box):
                 continue
             cost = self._roughness(box)
             if cost < best_cost:
-                best, best_cost = (shift, box, region), cost
+                best, best_cost = (shift, box), cost
             found += 1
             if found == _CANDIDATES:
                 break
         if best is None:
             return None
-        shift, box, region = best
-        self._regions.append(region)
+        shift, box = best
+        self._regions.append(Polygon(outline + shift))
         self._boxes = np.concatenate([self._boxes, box[None]])
         return float(shift[0]), float(shift[1])
 
-    def _free(self, outline: np.ndarray, box: np.ndarray) -> Polygon | None:
-        region = Polygon(outline)
+    def _is_free(self, outline: np.ndarray, box: np.ndarray) -> bool:
         boxes = self._boxes
         near = (boxes[:, 0] < box[2]) & (box[0] < boxes[:, 2])
         near &= (boxes[:, 1] < box[3]) & (box[1] < boxes[:, 3])
-        for row in np.flatnonzero(near):
-            if self._regions[row].intersects(region):
-                return None
-        return region
+        if not near.any():
+            return True
+        region = Polygon(outline)
+        return not any(self._regions[row].intersects(region) for row in np.flatnonzero(near))
 
     def _roughness(self, box: np.ndarray) -> float:
         rows, columns = self._edges.shape

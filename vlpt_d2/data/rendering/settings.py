@@ -32,7 +32,7 @@ class RenderSettings:
     # Range of the characters of a word, before punctuation.
     word_length: tuple[int, int] = (1, 14)
     # Exponent of Zipf's law over the ranks where a source knows no frequencies; 0: uniform.
-    zipf: float = 1.0
+    zipf: float = 0.85
     # Share of number-like words (years, prices, times, telephone numbers ...).
     numbers: float = 0.12
     # Share of words that get punctuation around them.

@@ -1,0 +1,222 @@
+"""A rendered corpus as files: ICDAR2015's format, with the exact polygons in COCO's beside it.
+
+The tree that is written, for image number n of the folder (counted from 1):
+
+    images/img_<n>.jpg      the image
+    gt/gt_img_<n>.txt       one word a line: the 8 integers of a quadrilateral, then the word
+    coco.json               the words' exact polygons, in COCO's layout, with ``text``
+    render.json             what was rendered: preset, settings, seed, first index, number
+"""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .renderer import Rendering, renderer_of_spec
+from .settings import resolve_settings
+
+__all__ = ["CorpusOrder", "quadrilateral", "write_corpus"]
+
+# Words of finished images; a run that was interrupted goes on after them.
+_PROGRESS_FILE = "progress.jsonl"
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class CorpusOrder:
+    """What to write: image n of the folder is image ``start_index + n - 1`` of the corpus."""
+
+    preset: str
+    settings: Mapping[str, Any]
+    seed: int
+    start_index: int
+    count: int
+    # "jpg" (quality 95) or "png" (lossless).
+    image_format: str = "jpg"
+
+
+def write_corpus(folder: str | Path, order: CorpusOrder, workers: int = 0) -> dict[str, int]:
+    """Write a corpus, or what is missing of it; the files do not depend on ``workers``.
+
+    Args:
+        folder: where to; created where missing.
+        order: what to write.
+        workers: processes that render; 0 renders in this one.
+
+    Returns:
+        ``{"images": ..., "words": ..., "resumed": ...}``: images and words in the folder, and how
+        many of the images were there before.
+
+    Raises:
+        ValueError: for impossible settings, or a folder that holds another corpus.
+    """
+    resolve_settings(order.preset, order.settings)
+    if order.image_format not in ("jpg", "png"):
+        raise ValueError(f"images are written as jpg or png, not as {order.image_format!r}")
+    folder = Path(folder)
+    _claim(folder, order)
+    for name in ("images", "gt"):
+        (folder / name).mkdir(exist_ok=True)
+    progress = folder / _PROGRESS_FILE
+    if (folder / "coco.json").is_file() and not progress.is_file():
+        coco = json.loads((folder / "coco.json").read_text(encoding="utf-8"))
+        counts = {"images": len(coco["images"]), "words": len(coco["annotations"])}
+        return {**counts, "resumed": counts["images"]}
+    done = _read_progress(progress)
+    resumed = len(done)
+    numbers = [n for n in range(1, order.count + 1) if n not in done]
+    with (
+        progress.open("a", encoding="utf-8") as file,
+        tqdm(total=order.count, initial=resumed, unit="image", desc=str(folder)) as bar,
+    ):
+        for record in _render_all(folder, order, numbers, workers):
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            done[record["number"]] = record
+            bar.update()
+    records = [done[number] for number in sorted(done)]
+    _write_atomically(folder / "coco.json", json.dumps(_coco(records, order)))
+    progress.unlink()
+    words = sum(len(record["words"]) for record in records)
+    return {"images": len(records), "words": words, "resumed": resumed}
+
+
+def _claim(folder: Path, order: CorpusOrder) -> None:
+    """Write down what the folder holds, or check that it holds the same."""
+    wanted = json.loads(json.dumps(asdict(order)))
+    path = folder / "render.json"
+    if not path.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty and has no render.json: name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, json.dumps(wanted, indent=1))
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
+    if differing:
+        raise ValueError(
+            f"{folder} holds another corpus (different: {', '.join(differing)}; see {path}): "
+            "name another folder, or delete this one"
+        )
+
+
+def _read_progress(path: Path) -> dict[int, dict[str, Any]]:
+    """Return the records of finished images by number; a last line cut off is dropped."""
+    if not path.is_file():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        _write_atomically(path, complete)
+    records = [json.loads(line) for line in complete.splitlines()]
+    return {record["number"]: record for record in records}
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _render_all(
+    folder: Path, order: CorpusOrder, numbers: list[int], workers: int
+) -> Iterator[dict[str, Any]]:
+    tasks = [(str(folder), order, number) for number in numbers]
+    if workers <= 0 or len(tasks) < 2:
+        yield from map(_render_one, tasks)
+        return
+    # Never forked from this process: children would share its OpenCV and BLAS threads.
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+    else:
+        context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(tasks)), initializer=_start_worker) as pool:
+        yield from pool.imap_unordered(_render_one, tasks, chunksize=4)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+
+
+def _render_one(task: tuple[str, CorpusOrder, int]) -> dict[str, Any]:
+    """Render and write one image; return its words for ``coco.json``."""
+    folder, order, number = task
+    spec = {"preset": order.preset, "settings": dict(order.settings)}
+    rendering = renderer_of_spec(spec).render(order.seed, order.start_index + number - 1)
+    bgr = cv2.cvtColor(rendering.image, cv2.COLOR_RGB2BGR)
+    flags = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if order.image_format == "jpg" else []
+    encoded, data = cv2.imencode(f".{order.image_format}", bgr, flags)
+    if not encoded:
+        raise RuntimeError(f"image {number} could not be encoded as {order.image_format}")
+    (Path(folder) / "images" / f"img_{number}.{order.image_format}").write_bytes(data.tobytes())
+    truth = "".join(f"{line}\n" for line in _truth_lines(rendering))
+    (Path(folder) / "gt" / f"gt_img_{number}.txt").write_text(truth, encoding="utf-8")
+    return {
+        "number": number,
+        "size": list(rendering.image.shape[:2]),
+        "words": rendering.words,
+        "polygons": [np.round(polygon.ravel(), 2).tolist() for polygon in rendering.polygons],
+    }
+
+
+def _truth_lines(rendering: Rendering) -> Iterator[str]:
+    for word, polygon in zip(rendering.words, rendering.polygons):
+        corners = np.round(quadrilateral(polygon)).astype(int).ravel().tolist()
+        yield ",".join(map(str, corners)) + f",{word}"
+
+
+def quadrilateral(polygon: np.ndarray) -> np.ndarray:
+    """Return a word's polygon as a quadrilateral.
+
+    Args:
+        polygon: (N, 2) points, clockwise from the text's top left.
+
+    Returns:
+        (4, 2) points in the same order: the polygon itself where it has four points, else its
+        rectangle of least area.
+    """
+    if len(polygon) == 4:
+        return polygon
+    corners = cv2.boxPoints(cv2.minAreaRect(np.float32(polygon)))
+    # Clockwise on the screen (y points down): a positive shoelace sum.
+    x, y = corners[:, 0], corners[:, 1]
+    if np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) < 0:
+        corners = corners[::-1]
+    first = int(np.argmin(np.linalg.norm(corners - polygon[0], axis=1)))
+    return np.roll(corners, -first, axis=0)
+
+
+def _coco(records: list[dict[str, Any]], order: CorpusOrder) -> dict[str, Any]:
+    images, annotations = [], []
+    for record in records:
+        number, (height, width) = record["number"], record["size"]
+        name = f"images/img_{number}.{order.image_format}"
+        images.append({"id": number, "file_name": name, "height": height, "width": width})
+        for word, flat in zip(record["words"], record["polygons"]):
+            points = np.array(flat).reshape(-1, 2)
+            low, extent = points.min(axis=0), np.ptp(points, axis=0)
+            x, y = points[:, 0], points[:, 1]
+            area = abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "bbox": np.round([*low, *extent], 2).tolist(),
+                    "segmentation": [flat],
+                    "area": round(float(area), 2),
+                    "iscrowd": 0,
+                    "text": word,
+                }
+            )
+    categories = [{"id": 1, "name": "text"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
