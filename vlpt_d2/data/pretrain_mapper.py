@@ -55,7 +55,7 @@ class PretrainMapper:
         size: tuple[int, int],
         rotation: float,
         masking: dict,
-        restore_size: tuple[int, int] | None = None,
+        restore_size: bool = True,
     ):
         """
         Args:
@@ -67,7 +67,7 @@ class PretrainMapper:
             rotation: largest angle in degrees.
             masking: ``probability, budget, mask_share, random_share`` of
                 :func:`~vlpt_d2.data.masking.mask_tokens`.
-            restore_size: (height, width) that stored training images are restored to.
+            restore_size: see :func:`~vlpt_d2.data.sample.load_sample`.
         """
         self.is_train = is_train
         self.tokenizer = tokenizer
@@ -88,6 +88,7 @@ class PretrainMapper:
             "image_format": cfg.INPUT.FORMAT,
             "size": cfg.INPUT.PRETRAIN.SIZE,
             "rotation": cfg.INPUT.PRETRAIN.ROTATION,
+            "restore_size": cfg.DATASETS.RESTORE_SIZE,
             # Without MLM nothing is hidden from the other tasks.
             "masking": {
                 "probability": mlm.PROBABILITY if "MLM" in cfg.MODEL.VLPT.TASKS else 0.0,
@@ -108,7 +109,7 @@ class PretrainMapper:
             predicted; ``file_name, image_id, height, width`` of the source.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
-        image, annotations = load_sample(dataset_dict, self.image_format)
+        image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
         height, width = self.size
         shrinks = image.shape[0] > height or image.shape[1] > width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

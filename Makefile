@@ -1,0 +1,46 @@
+# make quickstart   pre-train, fine-tune, evaluate in small (FRESH=1 starts anew)
+# make test         the test suite (ARGS="-k labels" passes options to pytest)
+# make lint         ruff
+# make setup        only the virtual environment in .venv, nothing if it is up to date
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+STAMP := $(VENV)/.installed
+# detectron2 is not on PyPI under its own name; this wheel holds its unchanged Python part. Its
+# compiled part is for one Python version and is never loaded, so the version tag is overruled.
+DETECTRON2 := sal-detectron2==0.7.2
+
+.PHONY: setup quickstart test lint
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed (make PYTHON=python3.12)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(STAMP): setup.py Makefile | $(BIN)/uv
+	@echo "Installing into $(VENV): torch is large, so this takes a few minutes the first time."
+	$(UV) --editable ".[render,test]"
+	$(BIN)/python -c 'import detectron2' 2>/dev/null || $(UV) --no-deps --only-binary :all: \
+	    --python-version 3.10 --python-platform linux \
+	    --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	    $(DETECTRON2)
+	# OpenCV's standard wheel needs libGL, which servers and containers may lack.
+	$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/uv pip uninstall --quiet \
+	    --python $(BIN)/python opencv-python; $(UV) opencv-python-headless; }
+	$(BIN)/vlpt-d2 doctor
+	@touch $(STAMP)
+
+quickstart: $(STAMP)
+	$(BIN)/vlpt-d2 quickstart $(if $(FRESH),--fresh) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

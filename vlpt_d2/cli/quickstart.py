@@ -1,0 +1,41 @@
+"""``vlpt-d2 quickstart``: pre-train, fine-tune and evaluate in minutes, on two CPU cores."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "quickstart",
+        help="the whole way in small: pre-train, fine-tune DB, measure, draw",
+        description=__doc__,
+    )
+    parser.add_argument("--output", default="output/quickstart", help="folder for everything")
+    parser.add_argument(
+        "--data",
+        choices=("icdar2015", "rendered"),
+        help="images for the detector; icdar2015 where DETECTRON2_DATASETS has it, else rendered",
+    )
+    parser.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
+    parser.add_argument(
+        "opts", nargs="*", metavar="KEY VALUE", help="config options of both stages"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the quickstart; return 0, or 1 where a stage failed."""
+    from ..engine.quickstart import run_quickstart
+
+    try:
+        print(run_quickstart(Path(args.output), args.data, args.fresh, args.opts))
+    except (RuntimeError, OSError) as error:
+        print(f"vlpt-d2 quickstart: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,178 @@
+"""The whole way in small: pre-train, fine-tune a detector, measure it, look at it."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from ..model_zoo import get_config_file
+from ..visualization.curves import plot_pretraining, read_metrics
+from ..visualization.detections import draw_results
+
+logger = logging.getLogger(__name__)
+
+PRETRAIN_CONFIG = "quickstart/pretrain.yaml"
+DETECTION_CONFIGS = {
+    "icdar2015": "quickstart/db_icdar2015.yaml",
+    "rendered": "quickstart/db_rendered.yaml",
+}
+# One 0-based line of the closing table each: result, its control, its name.
+PRETRAIN_ROWS = (
+    ("mlm_accuracy", "masked words read (MLM)"),
+    ("wip_accuracy", "words told from look-alikes (WIP)"),
+    ("image_to_text_r1", "image to text, recall@1"),
+    ("text_to_image_r1", "text to image, recall@1"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the trainer.
+
+    Attributes:
+        name: for messages and the folder.
+        config: path of its config.
+        folder: its OUTPUT_DIR.
+        options: config options beside it.
+    """
+
+    name: str
+    config: str
+    folder: Path
+    options: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end, measurement included."""
+        return (self.folder / "finished.json").is_file()
+
+
+def default_data() -> str:
+    """Return "icdar2015" where it lies under DETECTRON2_DATASETS, else "rendered"."""
+    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")) / "icdar2015"
+    return "icdar2015" if (root / "ch4_test_images").is_dir() else "rendered"
+
+
+def run_stage(stage: Stage) -> None:
+    """Train and measure in a process of its own, resuming what was interrupted.
+
+    Raises:
+        RuntimeError: the run failed; its output says why.
+    """
+    if stage.finished:
+        print(f"{stage.name}: already finished in {stage.folder}", flush=True)
+        return
+    print(f"{stage.name}: {stage.config} -> {stage.folder}", flush=True)
+    command = [sys.executable, "-m", "vlpt_d2.cli.main", "train"]
+    command += ["--config-file", stage.config, "--resume"]
+    command += ["OUTPUT_DIR", str(stage.folder), *stage.options]
+    start = time.monotonic()
+    code = subprocess.run(command, check=False).returncode
+    if code != 0:
+        raise RuntimeError(
+            f"{stage.name} failed (exit {code}); see the messages above and {stage.folder}/log.txt. "
+            "The same command goes on where it stopped"
+        )
+    seconds = time.monotonic() - start
+    (stage.folder / "finished.json").write_text(json.dumps({"seconds": round(seconds, 1)}))
+
+
+def stages(output: Path, data: str, options: list[str]) -> Iterator[Stage]:
+    """Yield the pre-training and the fine-tuning that starts from its trunk.
+
+    Args:
+        output: folder of all.
+        data: a key of :data:`DETECTION_CONFIGS`.
+        options: config options of both stages.
+    """
+    pretrain = output / "pretrain"
+    yield Stage("pre-training", get_config_file(PRETRAIN_CONFIG), pretrain, tuple(options))
+    weights = ("MODEL.WEIGHTS", str(pretrain / "model_final.pth"))
+    config = get_config_file(DETECTION_CONFIGS[data])
+    yield Stage("fine-tuning DB", config, output / f"db_{data}", (*options, *weights))
+
+
+def run_quickstart(
+    output: Path, data: str | None = None, fresh: bool = False, options: list[str] | None = None
+) -> str:
+    """Run all stages, draw pictures and return the closing table.
+
+    Args:
+        output: folder for everything; finished stages found there are not run again.
+        data: "icdar2015" or "rendered" for the detector; None: what :func:`default_data` finds.
+        fresh: remove what a former run left in ``output``.
+        options: config options of both stages, as on the command line of train_net.py.
+    """
+    data = data or default_data()
+    if fresh and output.exists():
+        _remove(output)
+    start = time.monotonic()
+    pretraining, detection = stages(output, data, options or [])
+    run_stage(pretraining)
+    run_stage(detection)
+    curve = output / "pretraining.png"
+    plot_pretraining(pretraining.folder / "metrics.json", curve, "Pre-training in small")
+    report = _newest_report(detection.folder / "inference")
+    pictures = output / "pictures"
+    sheet = draw_results(report, pictures, count=12)
+    return closing_table(pretraining, report, [curve, sheet, pictures], time.monotonic() - start)
+
+
+def closing_table(pretraining: Stage, report: Path, files: list[Path], seconds: float) -> str:
+    """Return results, controls and where everything lies, as text.
+
+    Args:
+        pretraining: the finished stage.
+        report: the evaluator's JSON file of the detector.
+        files: pictures to name.
+        seconds: time of this run.
+    """
+    metrics = read_metrics(pretraining.folder / "metrics.json")
+    last = {name: points[-1][1] for name, points in metrics.items()}
+    rows = []
+    for key, label in PRETRAIN_ROWS:
+        if f"pretrain/{key}" in last:
+            control = last.get(f"pretrain/shuffled_{key}")
+            rows.append([f"pre-training: {label}", last[f"pretrain/{key}"], control])
+    results = json.loads(report.read_text("utf-8"))
+    for key, value in results["percent"].items():
+        rows.append([f"DB on {results['dataset']}: {key}", value, None])
+    table = tabulate(
+        rows, headers=["", "%", "% with shuffled images"], floatfmt=".1f", missingval=""
+    )
+    where = [("weights for any detector", pretraining.folder / "model_final.pth")]
+    where += [("detector", report.parents[1] / "model_final.pth"), ("scores", report)]
+    where += [("picture" if f.suffix else "pictures", f) for f in files]
+    lines = "\n".join(f"{name:>26}: {path}" for name, path in where)
+    return f"\n{table}\n\n{lines}\n{'time of this run':>26}: {seconds / 60:.1f} minutes\n"
+
+
+def _remove(output: Path) -> None:
+    """Delete a former run; anything else in the way is left and said."""
+    known = {"pretrain", "pictures", "pretraining.png"}
+    known |= {f"db_{data}" for data in DETECTION_CONFIGS}
+    strangers = sorted(p.name for p in output.iterdir() if p.name not in known)
+    if strangers:
+        raise FileExistsError(
+            f"{output} holds {', '.join(strangers)}, which no quickstart wrote; nothing was "
+            "removed. Name another folder with --output"
+        )
+    shutil.rmtree(output)
+
+
+def _newest_report(folder: Path) -> Path:
+    reports = sorted(folder.glob("text_results_*.json"), key=lambda p: p.stat().st_mtime)
+    if not reports:
+        raise FileNotFoundError(
+            f"no text_results_*.json in {folder}: the detector was not measured. Remove "
+            f"{folder.parent} and run the quickstart again"
+        )
+    return reports[-1]

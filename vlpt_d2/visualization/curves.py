@@ -1,0 +1,73 @@
+"""The course of a training as a picture."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")
+
+
+def read_metrics(path: str | Path) -> dict[str, list[tuple[int, float]]]:
+    """Read detectron2's ``metrics.json``: name to (iteration, value), by iteration.
+
+    A resumed run repeats the iterations after its last checkpoint; the later line counts.
+
+    Args:
+        path: a file of one JSON object a line.
+
+    Raises:
+        ValueError: a line is not JSON; the file and line are named.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: not JSON ({error}); remove the line"
+            ) from error
+        for name, value in row.items():
+            if name != "iteration" and isinstance(value, int | float):
+                curves.setdefault(name, {})[row["iteration"]] = value
+    return {name: sorted(points.items()) for name, points in curves.items()}
+
+
+def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -> None:
+    """Draw validation accuracies and recall with their shuffled-image controls.
+
+    Args:
+        metrics: the run's ``metrics.json``.
+        output: picture to write.
+        title: above the panels.
+    """
+    curves = {
+        name.removeprefix("pretrain/"): points
+        for name, points in read_metrics(metrics).items()
+        if name.startswith("pretrain/")
+    }
+    panels = (
+        ("masked words (MLM)", ("mlm_accuracy",)),
+        ("words among look-alikes (WIP)", ("wip_accuracy",)),
+        ("retrieval, recall@1", ("image_to_text_r1", "text_to_image_r1")),
+    )
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axes, (name, keys) in zip(figure.subplots(1, 3), panels):
+        for key, colour in zip(keys, ("tab:blue", "tab:orange")):
+            for prefix, style in (("", "-"), ("shuffled_", ":")):
+                points = curves.get(prefix + key)
+                if points:
+                    label = (prefix + key).replace("_", " ")
+                    axes.plot(*zip(*points), style, color=colour, label=label)
+        if "r1" in keys[0] and "chance_r1" in curves:
+            axes.plot(*zip(*curves["chance_r1"]), "--", color="grey", label="chance")
+        axes.set(title=name, xlabel="iteration", ylabel="%", ylim=(0, None))
+        if axes.lines:
+            axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    if title:
+        figure.suptitle(title)
+    figure.savefig(output, dpi=100)

@@ -1,0 +1,59 @@
+"""Pictures of detections beside the ground truth, from an evaluator's report."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from detectron2.data import DatasetCatalog
+
+from ..data.sample import load_sample
+from .polygons import contact_sheet, draw_polygons
+
+# Colours in RGB: ground truth that counts, don't-care regions, detections.
+TRUTH, IGNORED, DETECTED = (30, 110, 255), (150, 150, 150), (0, 210, 60)
+
+
+def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Path:
+    """Draw images of an evaluation with ground truth (blue; grey: don't care) and detections.
+
+    Images are taken evenly over the dataset, so that the choice does not depend on the results.
+
+    Args:
+        report: a ``text_results_<dataset>.json`` of
+            :class:`~vlpt_d2.evaluation.text_evaluator.TextEvaluator`; the dataset must be
+            registered.
+        folder: gets one picture for each image and ``sheet.jpg`` with all of them.
+        count: number of images.
+
+    Returns:
+        The path of the sheet.
+    """
+    results = json.loads(Path(report).read_text("utf-8"))
+    rows = {row["image_id"]: row for row in results["images"]}
+    dicts = [d for d in DatasetCatalog.get(results["dataset"]) if d["image_id"] in rows]
+    chosen = np.linspace(0, len(dicts) - 1, min(count, len(dicts))).round().astype(int)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures, titles = [], []
+    for index in chosen:
+        dataset_dict = dict(dicts[index])
+        image, annotations = load_sample(dataset_dict, "RGB")
+        row = rows[dataset_dict["image_id"]]
+        for ignore, colour in ((1, IGNORED), (0, TRUTH)):
+            rings = [
+                np.reshape(a["segmentation"][0], (-1, 2))
+                for a in annotations
+                if a["iscrowd"] == ignore
+            ]
+            image = draw_polygons(image, rings, colour)
+        found = [np.reshape(p, (-1, 2)) for p in row["polygons"]]
+        image = draw_polygons(image, found, DETECTED, scores=row["scores"])
+        name = Path(dataset_dict["file_name"]).stem
+        cv2.imwrite(str(folder / f"{name}.jpg"), image[:, :, ::-1])
+        pictures.append(image)
+        titles.append(f"{name}: hmean {100 * row['hmean']:.0f}")
+    sheet = folder / "sheet.jpg"
+    page = contact_sheet(pictures, columns=3, titles=titles, cell=(270, 480))
+    cv2.imwrite(str(sheet), page[:, :, ::-1])
+    return sheet
