@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 
 from vlpt_d2.config import get_cfg
+from vlpt_d2.data.detection_mapper import DetectionMapper
 from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.submission import to_quad
 from vlpt_d2.structures import Polygons
@@ -186,3 +188,25 @@ def test_real_test_words_as_detections(icdar2015_root, monkeypatch):
         rings = [a["segmentation"][0] for a in dataset_dict["annotations"]]
         evaluator.process([dataset_dict], [_output(rings, [1.0] * len(rings))])
     assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}
+
+
+def test_restored_images_are_measured_in_their_restored_pixels(icdar2015_root, monkeypatch):
+    """Squeezed images: what the test mapper hands to model and evaluator fits together."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+    cfg = get_cfg()
+    mapper = DetectionMapper(cfg, is_train=False)
+    evaluator = TextEvaluator(cfg, "icdar2015_trainval_val")
+    for dataset_dict in DatasetCatalog.get("icdar2015_trainval_val")[:4]:
+        sample = mapper(dataset_dict)
+        assert (sample["height"], sample["width"]) == (720, 1280)
+        original = _corners(icdar2015_root, dataset_dict)
+        scale = (1280 / dataset_dict["width"], 720 / dataset_dict["height"])
+        restored = [quad * scale for quad in original]
+        evaluator.process([sample], [_output(restored, [1.0] * len(restored))])
+    assert evaluator.evaluate()["text"]["hmean"] == 100
+
+
+def _corners(root, dataset_dict):
+    name = f"gt_{Path(dataset_dict['file_name']).stem}.txt"
+    text = (root / "ch4_training_localization_transcription_gt" / name).read_text("utf-8-sig")
+    return [np.reshape([int(v) for v in line.split(",")[:8]], (4, 2)) for line in text.splitlines()]
