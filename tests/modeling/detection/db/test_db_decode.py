@@ -42,7 +42,7 @@ def test_box_round_trip(size, degrees):
     assert len(polygons) == 1 and polygons[0].shape == (4, 2) and polygons[0].dtype == np.float32
     expected = regrown(polygon, 1.5, join_style="mitre")
     # The region is known to half a pixel on each side, more when it is turned.
-    assert iou(polygons[0], expected) > {40: 0.92, 20: 0.87, 14: 0.75}[size[1]]
+    assert iou(polygons[0], expected) > {40: 0.9, 20: 0.87, 14: 0.75}[size[1]]
     assert iou(polygons[0], polygon) > 0.75
     np.testing.assert_allclose(polygons[0].mean(axis=0), (120, 80), atol=0.5)
     assert scores.dtype == np.float32 and 0.5 < scores[0] < 0.9001

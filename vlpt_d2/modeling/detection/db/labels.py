@@ -12,9 +12,9 @@ import numpy as np
 
 # Sub-pixel bits of OpenCV's drawing functions.
 _SHIFT = 6
-# Texts with a side below this many pixels are drawn three times finer, which keeps the error of
-# the drawn border, up to a cell, small beside D.
-_FINE_BELOW = 64.0
+# Where D is below this many pixels the border is drawn three times finer, which keeps its error,
+# up to a cell, small beside D.
+_FINE_BELOW = 14.0
 
 
 def draw_db_labels(
@@ -66,7 +66,7 @@ def draw_db_labels(
         side = float(np.ptp(polygon, axis=0).min())
         skip = bool(skip) or side < min_text_size or area < 1.0
         window, inside, to_border = _distance_to_border(
-            polygon, 0.0 if skip else distance, image_size, 3 if side < _FINE_BELOW else 1
+            polygon, 0.0 if skip else distance, image_size, 3 if distance < _FINE_BELOW else 1
         )
         if inside.size == 0:
             continue
@@ -95,7 +95,8 @@ def _distance_to_border(
 
     Args:
         polygon: (N, 2) float32, in pixels.
-        margin: the window is the polygon's bounding box grown by this much, within the image.
+        margin: the window is the polygon's bounding box grown by this much and a pixel, within
+            the image.
         image_size: (H, W).
         fineness: odd; the border is drawn on a grid this many times finer than the pixels.
 
@@ -103,20 +104,20 @@ def _distance_to_border(
         The window's slices, bool (h, w) and float32 (h, w) in pixels.
     """
     height, width = image_size
-    lower = np.floor(polygon.min(axis=0) - margin).astype(np.int64)
-    upper = np.ceil(polygon.max(axis=0) + margin).astype(np.int64)
-    x0, y0 = np.clip(lower, 0, (width, height))
-    x1, y1 = np.clip(upper, 0, (width, height))
-    window = (slice(int(y0), int(y1)), slice(int(x0), int(x1)))
-    if x1 <= x0 or y1 <= y0:
-        empty = np.zeros((max(int(y1 - y0), 0), max(int(x1 - x0), 0)))
-        return window, empty.astype(bool), empty.astype(np.float32)
+    # The grid: the polygon's surroundings, also beyond the image, where a border may still be the
+    # nearest one, but no farther out there than that can matter.
+    reach = math.ceil(margin) + 1
+    low = np.maximum(np.floor(polygon.min(axis=0)).astype(np.int64) - reach, -reach)
+    high = np.ceil(polygon.max(axis=0)).astype(np.int64) + reach
+    high = np.minimum(high, (width + reach, height + reach))
+    x0, y0 = np.maximum(low, 0).tolist()
+    x1, y1 = np.maximum(np.minimum(high, (width, height)), (x0, y0)).tolist()
+    window = (slice(y0, y1), slice(x0, x1))
+    if x1 == x0 or y1 == y0:
+        return window, np.zeros((y1 - y0, x1 - x0), bool), np.zeros((y1 - y0, x1 - x0), np.float32)
 
-    # The grid reaches the margin beyond the image, where a border may still be the nearest one.
-    # An odd fineness puts a cell centre on every pixel centre.
-    pad = math.ceil(margin) + 1
-    shape = ((y1 - y0 + 2 * pad) * fineness, (x1 - x0 + 2 * pad) * fineness)
-    cells = (polygon.astype(np.float64) - (x0 - pad, y0 - pad)) * fineness - 0.5
+    shape = tuple(((high - low)[::-1] * fineness).tolist())
+    cells = (polygon.astype(np.float64) - low) * fineness - 0.5
     # OpenCV draws in 32-bit fixed point; the far ends of what leaves the grid do not matter.
     cells = np.clip(cells, -16000, 16000)
     points = [np.round(cells * (1 << _SHIFT)).astype(np.int32)]
@@ -124,7 +125,11 @@ def _distance_to_border(
     cv2.fillPoly(filled, points, 1, cv2.LINE_8, _SHIFT)
     off_border = np.ones(shape, np.uint8)
     cv2.polylines(off_border, points, True, 0, 1, cv2.LINE_8, _SHIFT)
-    distance = cv2.distanceTransform(off_border, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = cv2.distanceTransform(off_border, cv2.DIST_L2, cv2.DIST_MASK_5)
 
-    centre = slice(pad * fineness + fineness // 2, -pad * fineness, fineness)
-    return window, filled[centre, centre] > 0, distance[centre, centre] / fineness
+    # An odd fineness puts a cell centre on every pixel centre.
+    centres = tuple(
+        slice((start - first) * fineness + fineness // 2, (stop - first) * fineness, fineness)
+        for start, stop, first in ((y0, y1, int(low[1])), (x0, x1, int(low[0])))
+    )
+    return window, filled[centres] > 0, distance[centres] / fineness
