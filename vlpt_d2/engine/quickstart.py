@@ -24,7 +24,7 @@ DETECTION_CONFIGS = {
     "icdar2015": "quickstart/db_icdar2015.yaml",
     "rendered": "quickstart/db_rendered.yaml",
 }
-# One 0-based line of the closing table each: result, its control, its name.
+# Result and name of each line of the closing table.
 PRETRAIN_ROWS = (
     ("mlm_accuracy", "masked words read (MLM)"),
     ("wip_accuracy", "words told from look-alikes (WIP)"),
@@ -78,8 +78,8 @@ def run_stage(stage: Stage) -> None:
     code = subprocess.run(command, check=False).returncode
     if code != 0:
         raise RuntimeError(
-            f"{stage.name} failed (exit {code}); see the messages above and {stage.folder}/log.txt. "
-            "The same command goes on where it stopped"
+            f"{stage.name} failed (exit {code}); see the messages above and "
+            f"{stage.folder}/log.txt. The same command goes on where it stopped"
         )
     seconds = time.monotonic() - start
     (stage.folder / "finished.json").write_text(json.dumps({"seconds": round(seconds, 1)}))

@@ -1,0 +1,94 @@
+"""The quickstart's bookkeeping; its training is run by ``make quickstart``."""
+
+import json
+import sys
+
+import pytest
+from detectron2.data import DatasetCatalog
+
+from vlpt_d2.engine import quickstart
+from vlpt_d2.engine.quickstart import Stage, default_data, run_quickstart, run_stage, stages
+
+
+def test_data_is_icdar2015_where_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    assert default_data() == "rendered"
+    (tmp_path / "icdar2015" / "ch4_test_images").mkdir(parents=True)
+    assert default_data() == "icdar2015"
+
+
+def test_the_detector_starts_from_the_pretraining(tmp_path):
+    pretraining, detection = stages(tmp_path, "rendered", ["SEED", "3"])
+    assert pretraining.options == ("SEED", "3")
+    weights = detection.options[detection.options.index("MODEL.WEIGHTS") + 1]
+    assert weights == str(pretraining.folder / "model_final.pth")
+
+
+def fake_training(monkeypatch, calls, fails=()):
+    """Stand-in for the trainer's process: writes the files of a finished run."""
+
+    def run(command, check):
+        config = command[command.index("--config-file") + 1]
+        folder = quickstart.Path(command[command.index("OUTPUT_DIR") + 1])
+        calls.append(folder.name)
+        assert command[0] == sys.executable
+        assert "--resume" in command
+        folder.mkdir(parents=True, exist_ok=True)
+        failed = folder.name in fails
+        if not failed and "pretrain" in config:
+            rows = {"iteration": 9, "pretrain/mlm_accuracy": 42.0}
+            rows["pretrain/shuffled_mlm_accuracy"] = 7.0
+            (folder / "metrics.json").write_text(json.dumps(rows) + "\n")
+        elif not failed:
+            (folder / "inference").mkdir(exist_ok=True)
+            image = DatasetCatalog.get("rendered_quickstart_detection_val")[0]
+            row = {"image_id": image["image_id"], "hmean": 0.5, "scores": [0.75]}
+            row["polygons"] = [[10, 10, 60, 10, 60, 30, 10, 30]]
+            report = {
+                "dataset": "rendered_quickstart_detection_val",
+                "percent": {"precision": 50.0, "recall": 25.0, "hmean": 33.3},
+                "images": [row],
+            }
+            (folder / "inference" / "text_results_x.json").write_text(json.dumps(report))
+        return type("Result", (), {"returncode": int(failed)})
+
+    monkeypatch.setattr(quickstart.subprocess, "run", run)
+
+
+def test_table_files_and_a_second_run(tmp_path, monkeypatch):
+    calls = []
+    fake_training(monkeypatch, calls)
+    output = tmp_path / "quickstart"
+    table = run_quickstart(output, "rendered")
+    assert calls == ["pretrain", "db_rendered"]
+    for part in ("42.0", "7.0", "33.3", "hmean", str(output / "pictures" / "sheet.jpg")):
+        assert part in table
+    assert (output / "pretraining.png").is_file()
+    assert len(list((output / "pictures").glob("*.jpg"))) == 2
+    run_quickstart(output, "rendered")
+    assert calls == ["pretrain", "db_rendered"]  # finished stages are not run again
+    run_quickstart(output, "rendered", fresh=True)
+    assert calls == ["pretrain", "db_rendered"] * 2
+
+
+def test_failure_is_told_and_the_next_run_goes_on(tmp_path, monkeypatch):
+    calls = []
+    fake_training(monkeypatch, calls, fails=("db_rendered",))
+    with pytest.raises(RuntimeError, match="fine-tuning DB failed"):
+        run_quickstart(tmp_path, "rendered")
+    fake_training(monkeypatch, calls)
+    run_quickstart(tmp_path, "rendered")
+    assert calls == ["pretrain", "db_rendered", "db_rendered"]
+
+
+def test_fresh_removes_nothing_of_others(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(FileExistsError, match=r"thesis.tex"):
+        run_quickstart(tmp_path, "rendered", fresh=True)
+    assert (tmp_path / "thesis.tex").is_file()
+
+
+def test_finished_stage_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "finished.json").write_text("{}")
+    monkeypatch.setattr(quickstart.subprocess, "run", None)
+    run_stage(Stage("pre-training", "config.yaml", tmp_path))
