@@ -20,6 +20,7 @@ def add_data_config(cfg: CN) -> None:
 
     _add_detection_data(cfg)
     _add_rendering(cfg)
+    _add_loader(cfg)
 
     # Detections below this score do not count in the evaluation; 0 leaves it to the detector's own
     # thresholds. Choose it on held-out training images, never on the test set.
@@ -148,3 +149,11 @@ def _add_rendering(cfg: CN) -> None:
     # Share of images with JPEG artefacts, and (lowest, highest) quality.
     settings.JPEG = None
     settings.JPEG_QUALITY = None
+
+
+def _add_loader(cfg: CN) -> None:
+    # Whether the training loader drops images without a text that can be learnt from. Unlike
+    # detectron2, they are kept: an image full of ignored regions still shows what no text is.
+    cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
+    # Batches every worker of the loader prepares ahead.
+    cfg.DATALOADER.PREFETCH_FACTOR = 2

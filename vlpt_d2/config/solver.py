@@ -5,14 +5,51 @@ from detectron2.config import CfgNode as CN
 
 def add_solver_config(cfg: CN) -> None:
     """Add the keys that detectron2's solver lacks."""
+    _add_optimizer(cfg)
+    _add_step(cfg)
+    _add_run(cfg)
+
+
+def _add_optimizer(cfg: CN) -> None:
     # "SGD", "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # Betas and epsilon of Adam and AdamW.
     cfg.SOLVER.BETAS = (0.9, 0.999)
     cfg.SOLVER.EPS = 1e-8
+    # Weight decay of the weights of batch norms alone; None: that of all norms
+    # (WEIGHT_DECAY_NORM). The VLPT-STD release decays them as it does any weight.
+    cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
+    # Parameters of which one part of the dotted name is in this list have no weight decay.
+    cfg.SOLVER.NO_WEIGHT_DECAY = ["cls_token", "position", "position_embeddings"]
+    # Exponent of LR_SCHEDULER_NAME "WarmupPolyLR"; "WarmupLinearLR" is the same with 1.
+    cfg.SOLVER.POLY_LR_POWER = 0.9
+    # CLIP_GRADIENTS.CLIP_TYPE is "value" or "norm" as in detectron2 (each parameter by itself), or
+    # "full_model": the norm of the whole gradient.
+
+
+def _add_step(cfg: CN) -> None:
     # Micro-batches one optimiser step is made of; IMS_PER_BATCH is the whole step's batch.
     cfg.SOLVER.ACCUMULATE = 1
     # Precision of autocast where SOLVER.AMP.ENABLED: "bfloat16" or "float16".
     cfg.SOLVER.AMP.DTYPE = "bfloat16"
-    # Threads of torch and OpenCV in the main process; 0 leaves the libraries' choice.
+    # Keep convolution weights with channels last in memory (faster on CPUs, and on GPUs with AMP).
+    cfg.SOLVER.CHANNELS_LAST = False
+    # With several processes: allow parameters that take no part in a step's losses.
+    cfg.SOLVER.FIND_UNUSED_PARAMETERS = True
+
+
+def _add_run(cfg: CN) -> None:
+    # Periodic checkpoints kept, newest first; 0 keeps all.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 0
+    # Evaluate under autocast too, with SOLVER.AMP.DTYPE.
+    cfg.TEST.AMP_ENABLED = False
+    # Evaluated every EVAL_PERIOD steps in place of DATASETS.TEST, which is then left to the end.
+    cfg.DATASETS.VALIDATION = ()
+    # Result of the validation that chooses model_best.pth, such as "pretrain/mlm_accuracy"
+    # ("<dataset>/pretrain/mlm_accuracy" where there are several datasets); "": none is chosen.
+    cfg.TEST.BEST_METRIC = ""
+    # Whether the best is the largest ("max") or the smallest ("min").
+    cfg.TEST.BEST_MODE = "max"
+    # Threads of torch and OpenCV in the main process; 0: the cores this process may use, shared
+    # between the processes of the machine.
     cfg.NUM_THREADS = 0

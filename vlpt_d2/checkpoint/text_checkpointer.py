@@ -1,0 +1,264 @@
+"""Loading weights into models, saying what fits, and saving runs."""
+
+import logging
+import os
+from collections import Counter
+from typing import Any
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
+from fvcore.common.checkpoint import _IncompatibleKeys
+from torch import nn
+
+from .errors import CheckpointError
+from .files import read_checkpoint
+from .layouts import TRUNK_PREFIX, trunk_layout
+from .metadata import TORCHVISION_TRUNK, describe_trunk, trunk_mismatches
+
+__all__ = ["TextCheckpointer"]
+
+logger = logging.getLogger(__name__)
+
+# Counts the batches of a batch norm; in no released weights, and of no use.
+_COUNTER = "num_batches_tracked"
+
+
+class TextCheckpointer(DetectionCheckpointer):
+    """Saves runs, and loads weights that fit the model as a whole or by their trunk.
+
+    - A file of the same meta-architecture loads name by name.
+    - A file of another one gives ``backbone.bottom_up.*``, its ResNet, and nothing else. So does
+      a trunk file, torchvision's or detectron2's ResNet.
+    - The trunk that a file records (depth, width, stride, pixels …) must be the config's.
+    - Files are read without running code that they may carry.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        cfg: CfgNode | None = None,
+        save_to_disk: bool | None = None,
+        **checkpointables: Any,
+    ):
+        """
+        Args:
+            model: to load into and to save.
+            save_dir: folder of the checkpoints.
+            cfg: describes the model's trunk; without it nothing is compared or recorded.
+            save_to_disk: only in the main process if not given.
+            checkpointables: further objects to save and load, such as the trainer.
+        """
+        super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
+        self.logger = logger
+        self._architecture = type(self.model).__name__
+        has_trunk = any(k.startswith(TRUNK_PREFIX + "stem.") for k in self.model.state_dict())
+        self._trunk = describe_trunk(cfg) if cfg is not None and has_trunk else None
+        self._resuming = False
+
+    def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:
+        """Write ``<name>.pth``: weights, checkpointables, the trunk's description.
+
+        The file appears whole or not at all.
+
+        Args:
+            name: without suffix.
+            tag: whether it becomes the checkpoint that resuming starts from.
+            kwargs: plain values to save beside.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        data: dict[str, Any] = {
+            # A plain dict: torch's carries module versions that FrozenBatchNorm2d misreads.
+            "model": dict(self.model.state_dict()),
+            "meta_architecture": self._architecture,
+            "__author__": "vlpt_d2",
+        }
+        if self._trunk is not None:
+            data["trunk"] = self._trunk
+        data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
+        data.update(kwargs)
+        path = os.path.join(self.save_dir, f"{name}.pth")
+        logger.info("saving %s", path)
+        torch.save(data, f"{path}.part")
+        os.replace(f"{path}.part", path)
+        if tag:
+            self.tag_last_checkpoint(os.path.basename(path))
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
+        """Load weights, and checkpointables too where resuming.
+
+        Args:
+            path: a file or what detectron2's ``PathManager`` understands; "" for nothing.
+            checkpointables: names to load; None: all, as resuming does.
+
+        Returns:
+            What else the file holds.
+
+        Raises:
+            FileNotFoundError: no such file.
+            CheckpointError: the file cannot be read safely or does not fit.
+        """
+        self._resuming = checkpointables is None and bool(self.checkpointables)
+        try:
+            return self._load(path, checkpointables)
+        finally:
+            self._resuming = False
+            self._parsed_url_during_load = None
+
+    def _load(self, path: str, checkpointables: list[str] | None) -> dict[str, Any]:
+        if not path:
+            logger.info("no weights given: starting from the initial ones")
+            return {}
+        local = self.path_manager.get_local_path(path.removesuffix("?matching_heuristics=True"))
+        if not os.path.isfile(local):
+            raise FileNotFoundError(
+                f"no checkpoint {path}; set MODEL.WEIGHTS to a file, or to '' to start without"
+            )
+        logger.info("loading %s", path)
+        checkpoint = read_checkpoint(local)
+        self._load_model(checkpoint)
+        for key in self.checkpointables if checkpointables is None else checkpointables:
+            if key in checkpoint:
+                self.checkpointables[key].load_state_dict(checkpoint.pop(key))
+        return checkpoint
+
+    def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
+        source = checkpoint.pop("model")
+        target = self.model.state_dict()
+        names, recorded = self._select(source, target, checkpoint)
+        self._compare_trunks(recorded, names)
+        shapes = {ours: tuple(source[theirs].shape) for ours, theirs in names.items()}
+        misshapen = [
+            (name, shape, tuple(target[name].shape))
+            for name, shape in shapes.items()
+            if name in target and shape != target[name].shape
+        ]
+        wrong = {name for name, _, _ in misshapen}
+        fitting = {k: source[v] for k, v in names.items() if k in target and k not in wrong}
+        used = {theirs for ours, theirs in names.items() if ours in target}
+        unused = [k for k in source if k not in used and not k.endswith(_COUNTER)]
+        missing = [
+            k for k in target if k not in fitting and k not in wrong and not k.endswith(_COUNTER)
+        ]
+        self._refuse_trunk(shapes, target, misshapen)
+        if not fitting:
+            raise CheckpointError(
+                f"the file shares no weight with {self._architecture}: it has {len(source)} "
+                f"tensors such as {next(iter(source), 'none')}, the model {len(target)} such as "
+                f"{next(iter(target))}. It is of another architecture; choose another "
+                "MODEL.WEIGHTS, or the config it was trained with"
+            )
+        if self._resuming and (missing or unused or misshapen):
+            other = next(iter([*missing, *unused, *wrong]))
+            raise CheckpointError(
+                f"the checkpoint is of another model, so the run cannot be resumed: {len(missing)} "
+                f"of the model's weights are not in it, {len(unused)} of its are not in the "
+                f"model, {len(misshapen)} have another shape (such as {other}). Use the run's own "
+                "config, another OUTPUT_DIR, or no --resume"
+            )
+        self.model.load_state_dict(fitting, strict=False)
+        self._report(fitting, missing, unused, misshapen)
+        return _IncompatibleKeys(missing, unused, misshapen)
+
+    def _select(
+        self,
+        source: dict[str, torch.Tensor],
+        target: dict[str, torch.Tensor],
+        checkpoint: dict[str, Any],
+    ) -> tuple[dict[str, str], dict[str, Any] | None]:
+        """The weights that may go into this model, our names to the file's, and their trunk."""
+        recorded = checkpoint.get("trunk")
+        architecture = checkpoint.get("meta_architecture")
+        everything = {name: name for name in source}
+        layout = trunk_layout(source)
+        if architecture == self._architecture or layout is None:
+            return everything, recorded
+        kind, trunk = layout
+        if architecture is None and kind == "vlpt_d2":
+            # A trunk file, or one of detectron2's: what has the same name is the same.
+            return everything, recorded
+        logger.info(
+            "%s: its ResNet alone is taken, as %s",
+            f"a checkpoint of {architecture}" if architecture else f"a file with {kind}'s names",
+            TRUNK_PREFIX + "*",
+        )
+        if kind == "torchvision" and recorded is None:
+            recorded = TORCHVISION_TRUNK
+        return trunk, recorded
+
+    def _compare_trunks(self, recorded: dict[str, Any] | None, names: dict[str, str]) -> None:
+        if self._trunk is None or not any(k.startswith(TRUNK_PREFIX) for k in names):
+            return
+        if recorded is None:
+            logger.warning(
+                "the file does not record how its trunk was trained; check that these suit it: %s",
+                ", ".join(f"{name} {value}" for name, value in self._trunk.items()),
+            )
+            return
+        faults = trunk_mismatches(recorded, self._trunk)
+        if faults:
+            raise CheckpointError(
+                "the trunk of the file computes something else than the config's: "
+                + "; ".join(faults)
+                + ". Set these keys to the file's values"
+            )
+        if "pixel_mean" not in recorded:
+            logger.warning(
+                "the file does not record its channel order and pixels; check that INPUT.FORMAT "
+                "%s, MODEL.PIXEL_MEAN %s and MODEL.PIXEL_STD %s suit it",
+                self._trunk["input_format"],
+                self._trunk["pixel_mean"],
+                self._trunk["pixel_std"],
+            )
+
+    def _refuse_trunk(
+        self,
+        shapes: dict[str, tuple[int, ...]],
+        target: dict[str, torch.Tensor],
+        misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        """Refuse a ResNet of another width or depth, of which some weights would fit."""
+        for key, found, wanted in misshapen:
+            if key.startswith(TRUNK_PREFIX):
+                raise CheckpointError(
+                    f"the trunk has another width: {key} is {found} in the file and {wanted} in "
+                    "the model; set MODEL.RESNETS.DEPTH, STEM_OUT_CHANNELS, RES2_OUT_CHANNELS and "
+                    "WIDTH_PER_GROUP to the file's"
+                )
+        # Norms may differ in what they store; convolutions must be the same ones.
+        theirs = {k for k, s in shapes.items() if k.startswith(TRUNK_PREFIX) and len(s) == 4}
+        ours = {k for k, v in target.items() if k.startswith(TRUNK_PREFIX) and v.dim() == 4}
+        if theirs and ours and theirs != ours:
+            raise CheckpointError(
+                f"the trunk has another depth: {len(theirs)} convolutions in the file, "
+                f"{len(ours)} in the model, not the same in both are such as "
+                f"{min(theirs ^ ours)}; set MODEL.RESNETS.DEPTH to the file's"
+            )
+
+    def _report(
+        self,
+        fitting: dict[str, torch.Tensor],
+        missing: list[str],
+        unused: list[str],
+        misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        logger.info("loaded %d tensors: %s", len(fitting), _by_part(fitting))
+        if missing:
+            logger.warning(
+                "%d tensors of the model are not in the file and stay at their initial values: %s",
+                len(missing),
+                _by_part(missing),
+            )
+        if unused:
+            logger.info("%d tensors of the file are not used: %s", len(unused), _by_part(unused))
+        for key, found, wanted in misshapen:
+            logger.warning("not loaded: %s is %s in the file, %s here", key, found, wanted)
+
+
+def _by_part(keys: Any) -> str:
+    """Count names by their first parts: "backbone.bottom_up 265, head.neck 12"."""
+    counts = Counter(".".join(key.split(".")[:2]) for key in keys)
+    return ", ".join(f"{part} {count}" for part, count in counts.items())

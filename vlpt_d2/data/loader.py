@@ -1,0 +1,173 @@
+"""The training and the test loader."""
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.data.common import DatasetFromList
+from detectron2.utils import comm
+from torch.utils.data import DataLoader, Dataset
+
+from ..utils.nearest import did_you_mean
+from ..utils.rng import SAMPLES, seeded_rng
+from .mapper_registry import build_mapper
+from .samplers import EpochPermutation, TrainingBatches, even_batches
+
+__all__ = ["SeededDataset", "build_test_loader", "build_train_loader", "get_dataset_dicts"]
+
+logger = logging.getLogger(__name__)
+
+
+class SeededDataset(Dataset):
+    """Sample number n, mapped under generators that are seeded from (seed, n) alone.
+
+    So a sample is the same in whichever process it is made, and after resuming; the generators
+    of the process it is made in are left as they were.
+    """
+
+    def __init__(
+        self,
+        dicts: Sequence[dict],
+        mapper: Callable[[dict], dict],
+        seed: int,
+        order: EpochPermutation | None = None,
+    ):
+        """
+        Args:
+            dicts: dataset dicts.
+            mapper: from a dataset dict to a sample. It draws from python's, numpy's and torch's
+                global generators and keeps no random state of its own.
+            seed: the run's, not negative.
+            order: from n to an index into ``dicts``; None: n is the index.
+        """
+        self.dicts = dicts
+        self.mapper = mapper
+        self.seed = seed
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.dicts)
+
+    def __getitem__(self, number: int) -> dict:
+        index = number if self.order is None else self.order[number]
+        with seeded_rng(SAMPLES, self.seed, number):
+            return self.mapper(self.dicts[index])
+
+
+def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> list[dict]:
+    """Read registered datasets and join them.
+
+    Args:
+        names: registered names, at least one.
+        filter_empty: leave out images that are annotated but have nothing to learn from: no
+            annotation, or crowds alone.
+
+    Returns:
+        Dataset dicts, those of the first name first.
+
+    Raises:
+        KeyError: a name is not registered.
+        ValueError: there is no name, or no image.
+    """
+    if not names:
+        raise ValueError("no dataset is named; set DATASETS.TRAIN (or DATASETS.TEST)")
+    for name in names:
+        if name not in DatasetCatalog:
+            known = DatasetCatalog.keys()
+            raise KeyError(f"no dataset {name!r} is registered{did_you_mean(name, known)}")
+    parts = [DatasetCatalog.get(name) for name in names]
+    dicts = list(itertools.chain.from_iterable(parts))
+    if filter_empty:
+        before = len(dicts)
+        dicts = [d for d in dicts if _can_be_learnt_from(d)]
+        logger.info("%d of %d images have no usable annotation", before - len(dicts), before)
+    if not dicts:
+        raise ValueError(f"the datasets {', '.join(names)} have no image to use")
+    sizes = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts))
+    logger.info("%d images: %s", len(dicts), sizes)
+    return dicts
+
+
+def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = None) -> DataLoader:
+    """Build the endless loader of this process's micro-batches.
+
+    Sampling is by :class:`TrainingBatches` and :class:`EpochPermutation`; detectron2's keys
+    ``SAMPLER_TRAIN`` and ``ASPECT_RATIO_GROUPING`` have no part in it.
+
+    Args:
+        cfg: reads DATASETS.TRAIN, DATALOADER, SOLVER.IMS_PER_BATCH, SOLVER.ACCUMULATE, and what
+            the mapper needs.
+        start_iter: the optimiser step of the first batch.
+        seed: the run's; ``cfg.SEED`` if not given, which must then not be negative.
+
+    Returns:
+        An iterable of lists of samples, ``SOLVER.ACCUMULATE`` of them for each step.
+    """
+    seed = cfg.SEED if seed is None else seed
+    dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    dataset = SeededDataset(
+        DatasetFromList(dicts, copy=False),
+        build_mapper(cfg, True),
+        seed,
+        EpochPermutation(len(dicts), seed),
+    )
+    batches = TrainingBatches(
+        cfg.SOLVER.IMS_PER_BATCH,
+        start_iter=start_iter,
+        accumulate=cfg.SOLVER.ACCUMULATE,
+        rank=comm.get_rank(),
+        world_size=comm.get_world_size(),
+    )
+    return _loader(cfg, dataset, batches)
+
+
+def build_test_loader(cfg: CfgNode, name: str) -> DataLoader:
+    """Build the loader of this process's share of one dataset, in order.
+
+    Args:
+        cfg: reads DATALOADER, TEST.IMS_PER_BATCH, and what the mapper needs.
+        name: a registered dataset.
+
+    Returns:
+        An iterable, with a length, of lists of samples; see :func:`even_batches`. A sample is
+        the same in every evaluation.
+    """
+    dicts = get_dataset_dicts([name])
+    dataset = SeededDataset(DatasetFromList(dicts, copy=False), build_mapper(cfg, False), seed=0)
+    batches = even_batches(
+        len(dicts), cfg.TEST.IMS_PER_BATCH, comm.get_rank(), comm.get_world_size()
+    )
+    return _loader(cfg, dataset, batches)
+
+
+def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
+    workers = cfg.DATALOADER.NUM_WORKERS
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        prefetch_factor=cfg.DATALOADER.PREFETCH_FACTOR if workers else None,
+        collate_fn=_as_list,
+        worker_init_fn=_start_worker,
+        # A generator of its own: by default the loader draws a number from the process's.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _can_be_learnt_from(dataset_dict: dict) -> bool:
+    # Rendered images have no annotations before they are drawn.
+    annotations = dataset_dict.get("annotations")
+    return annotations is None or any(not a.get("iscrowd", 0) for a in annotations)
+
+
+def _as_list(samples: list[dict]) -> list[dict]:
+    return samples
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(1)

@@ -1,0 +1,159 @@
+"""From the command line to a frozen config, logging, seeds and threads."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import torch
+import yaml
+from detectron2.config import CfgNode
+from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
+from detectron2.utils.file_io import PathManager
+from detectron2.utils.logger import setup_logger
+
+from ..config import get_cfg
+from ..utils.nearest import did_you_mean
+from .threads import set_threads
+
+__all__ = ["ConfigError", "load_config", "setup"]
+
+logger = logging.getLogger(__name__)
+
+_LOGGERS = ("fvcore", "detectron2", "vlpt_d2")
+
+
+class ConfigError(ValueError):
+    """A config file or an option cannot be used; the message says where and what to do."""
+
+
+def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
+    """Read a config; where there is no GPU it runs on the CPU.
+
+    Args:
+        config_file: a path, or the name of a config that comes with the package; "" for none.
+            YAML is read by the safe loader; ``_BASE_`` is followed.
+        opts: "KEY value" pairs on top, as on the command line.
+
+    Returns:
+        The frozen config.
+
+    Raises:
+        ConfigError: no such file, bad YAML, an unknown key, or a value of the wrong type.
+    """
+    cfg = get_cfg()
+    if config_file:
+        path = _find(config_file)
+        try:
+            cfg.merge_from_file(path, allow_unsafe=False)
+        except yaml.constructor.ConstructorError as error:
+            raise ConfigError(
+                f"{path}: {error.problem}, {_place(error)}. Configs are read by YAML's safe "
+                "loader: write plain values, a tuple as [1, 2]"
+            ) from error
+        except yaml.MarkedYAMLError as error:
+            raise ConfigError(f"{path}: {error.problem}, {_place(error)}") from error
+        except (KeyError, ValueError, AssertionError, OSError, TypeError) as error:
+            raise ConfigError(f"{path}: {_explain(error, cfg)}") from error
+    if len(opts) % 2:
+        raise ConfigError(
+            f"options come in pairs, KEY value; there are {len(opts)}: {' '.join(opts)}"
+        )
+    try:
+        cfg.merge_from_list(list(opts))
+    except (KeyError, ValueError, AssertionError, AttributeError) as error:
+        raise ConfigError(f"in the options: {_explain(error, cfg, opts[::2])}") from error
+    if not torch.cuda.is_available() and torch.device(cfg.MODEL.DEVICE).type == "cuda":
+        cfg.MODEL.DEVICE = "cpu"
+    cfg.freeze()
+    return cfg
+
+
+def setup(args: argparse.Namespace) -> CfgNode:
+    """Load the config and set up one process: log files, config.yaml, seeds, threads.
+
+    Can be called again in the same process: the log goes to the new OUTPUT_DIR alone.
+
+    Args:
+        args: of :func:`~vlpt_d2.engine.launch.argument_parser`.
+
+    Returns:
+        The frozen config; a negative SEED has become the one that was drawn.
+    """
+    cfg = load_config(args.config_file, args.opts)
+    if cfg.SEED < 0:
+        cfg.defrost()
+        cfg.SEED = comm.all_gather(int.from_bytes(os.urandom(4), "little") >> 1)[0]
+        cfg.freeze()
+    rank = comm.get_rank()
+    if comm.is_main_process() and cfg.OUTPUT_DIR:
+        PathManager.mkdirs(cfg.OUTPUT_DIR)
+    comm.synchronize()
+    _start_logging(cfg.OUTPUT_DIR, rank)
+    threads = set_threads(cfg)
+    logger.info(
+        "process %d of %d on %s with %d threads", rank, comm.get_world_size(), cfg.MODEL.DEVICE,
+        threads,
+    )  # fmt: skip
+    logger.info("arguments: %s", " ".join(sys.argv[1:]))
+    if comm.is_main_process():
+        logger.debug("environment:\n%s", collect_env_info())
+        logger.debug("config:\n%s", cfg.dump())
+        if cfg.OUTPUT_DIR and not args.eval_only:
+            with PathManager.open(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), "w") as file:
+                file.write(cfg.dump())
+    seed_all_rng(cfg.SEED + rank)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
+    return cfg
+
+
+def _find(config_file: str) -> str:
+    if PathManager.isfile(config_file):
+        return config_file
+    from ..model_zoo import get_config_file
+
+    try:
+        return get_config_file(config_file)
+    except FileNotFoundError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    return f"line {mark.line + 1}" if mark else "somewhere"
+
+
+def _explain(error: Exception, cfg: CfgNode, given: Sequence[str] = ()) -> str:
+    message = str(error.args[0]) if error.args else repr(error)
+    prefix, _, key = message.partition("key: ")
+    if not key or not prefix.startswith("Non-existent"):
+        return message
+    # For options yacs names the last part alone.
+    full = next((k for k in given if key in k.split(".")), key)
+    known = list(_keys(cfg))
+    hint = did_you_mean(full, known) or did_you_mean(full, {k.rsplit(".", 1)[-1] for k in known})
+    return f"there is no key {full}{hint}"
+
+
+def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield prefix + key
+        if isinstance(value, CfgNode):
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+def _start_logging(folder: str, rank: int) -> None:
+    # detectron2 adds handlers with every new folder and never takes one away.
+    for name in _LOGGERS:
+        for handler in list(logging.getLogger(name).handlers):
+            logging.getLogger(name).removeHandler(handler)
+    setup_logger.cache_clear()
+    for name in _LOGGERS:
+        setup_logger(folder or None, distributed_rank=rank, name=name)
+        # The file has everything; the screen what one reads.
+        for handler in logging.getLogger(name).handlers:
+            if getattr(handler, "stream", None) is sys.stdout:
+                handler.setLevel(logging.INFO)

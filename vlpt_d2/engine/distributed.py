@@ -1,0 +1,64 @@
+"""Models over several processes, on GPUs or on the CPU."""
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers.batch_norm import NaiveSyncBatchNorm
+from detectron2.utils import comm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["CPUSyncBatchNorm", "distribute", "sync_batch_norms_on_cpu", "unwrap"]
+
+
+class CPUSyncBatchNorm(NaiveSyncBatchNorm):
+    """detectron2's naive synchronised norm, with its statistics in float32 under autocast.
+
+    ``torch.nn.SyncBatchNorm`` does not run on CPU. The naive one subtracts the squared mean from
+    the mean square, which bfloat16 is too coarse for.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            input: of shape (N, C, H, W).
+        """
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float()).to(input.dtype)
+
+
+def sync_batch_norms_on_cpu(model: nn.Module) -> nn.Module:
+    """Replace every ``SyncBatchNorm`` by one that runs on CPU; parameters stay the same objects."""
+    for name, child in model.named_children():
+        if not isinstance(child, nn.SyncBatchNorm):
+            sync_batch_norms_on_cpu(child)
+            continue
+        norm = CPUSyncBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
+        norm.weight, norm.bias = child.weight, child.bias
+        for buffer in ("running_mean", "running_var", "num_batches_tracked"):
+            setattr(norm, buffer, getattr(child, buffer))
+        norm.train(child.training)
+        setattr(model, name, norm)
+    return model
+
+
+def distribute(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    """Wrap a model for several processes; with one it is returned as it is.
+
+    Args:
+        cfg: reads SOLVER.FIND_UNUSED_PARAMETERS.
+        model: on the device of this process.
+    """
+    if comm.get_world_size() == 1:
+        return model
+    on_gpu = next(model.parameters()).is_cuda
+    return DistributedDataParallel(
+        model,
+        device_ids=[torch.cuda.current_device()] if on_gpu else None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.SOLVER.FIND_UNUSED_PARAMETERS,
+    )
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside its wrapper for several processes, if it has one."""
+    return model.module if isinstance(model, DistributedDataParallel) else model

@@ -1,0 +1,116 @@
+"""Evaluation during training, and keeping the best weights."""
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
+
+from ..utils.nearest import did_you_mean
+
+__all__ = ["BestCheckpointer", "EvalHook", "flatten_numbers"]
+
+logger = logging.getLogger(__name__)
+
+
+def flatten_numbers(results: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Flatten nested results to ``{"a/b": number}``; what is no single number is left out."""
+    flat: dict[str, float] = {}
+    for key, value in results.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten_numbers(value, f"{prefix}{key}/"))
+            continue
+        try:
+            flat[f"{prefix}{key}"] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return flat
+
+
+class EvalHook(HookBase):
+    """Evaluate every ``period`` steps and after the last step, each step at most once.
+
+    With period 0 nothing is evaluated. Results may be nested and hold other things than numbers.
+    """
+
+    def __init__(self, period: int, function: Callable[[bool], Mapping[str, Any] | None]):
+        """
+        Args:
+            period: steps, 0 for never.
+            function: called, in every process, with whether it is the last step; returns results.
+        """
+        self._period = period
+        self._function = function
+
+    def after_step(self) -> None:
+        """Evaluate if it is time to."""
+        done = self.trainer.iter + 1
+        last = done == self.trainer.max_iter
+        if self._period <= 0 or not (last or done % self._period == 0):
+            return
+        results = self._function(last)
+        if results:
+            self.trainer.storage.put_scalars(**flatten_numbers(results), smoothing_hint=False)
+        # Evaluation takes different time in each process; wait for all.
+        comm.synchronize()
+
+
+class BestCheckpointer(HookBase):
+    """Save the weights as ``model_best.pth`` whenever a result is the best so far.
+
+    What is best is kept in ``model_best.json``, so that it is not forgotten on resuming. Register
+    it after :class:`EvalHook`, in the main process.
+    """
+
+    def __init__(self, checkpointer: Any, metric: str, mode: str = "max"):
+        """
+        Args:
+            checkpointer: a :class:`~vlpt_d2.checkpoint.TextCheckpointer`.
+            metric: a flattened result, such as "pretrain/mlm_accuracy".
+            mode: "max" or "min".
+
+        Raises:
+            ValueError: no such mode.
+        """
+        if mode not in ("max", "min"):
+            raise ValueError(f"TEST.BEST_MODE is {mode!r}; it must be 'max' or 'min'")
+        self._checkpointer = checkpointer
+        self._metric = metric
+        self._sign = 1 if mode == "max" else -1
+        self._file = os.path.join(checkpointer.save_dir, "model_best.json")
+        self._best: float | None = None
+
+    def before_train(self) -> None:
+        """On resuming, take up the best of the steps before."""
+        if not self.trainer.start_iter or not PathManager.isfile(self._file):
+            return
+        with PathManager.open(self._file) as file:
+            best = json.load(file)
+        if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
+            self._best = best["value"]
+
+    def after_step(self) -> None:
+        """Look at the result of this step, if there is one."""
+        latest = self.trainer.storage.latest()
+        value, iteration = latest.get(self._metric, (None, -1))
+        if iteration != self.trainer.iter:
+            evaluated = [k for k, (_, i) in latest.items() if "/" in k and i == self.trainer.iter]
+            if evaluated:
+                hint = did_you_mean(self._metric, evaluated)
+                logger.warning("the evaluation gave no %s (TEST.BEST_METRIC)%s", self._metric, hint)
+            return
+        if math.isnan(value):
+            return
+        if self._best is not None and self._sign * value <= self._sign * self._best:
+            return
+        self._best = value
+        self._checkpointer.save("model_best", tag=False, iteration=iteration)
+        record = {"metric": self._metric, "value": value, "iteration": iteration}
+        with PathManager.open(self._file, "w") as file:
+            json.dump(record, file)
+        logger.info("best %s so far: %.4f after %d steps", self._metric, value, iteration + 1)

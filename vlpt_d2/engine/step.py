@@ -1,0 +1,150 @@
+"""One optimiser step: mixed precision, micro-batches, seeded dropout, checked losses."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import SimpleTrainer
+from detectron2.utils import comm
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from ..utils.rng import STEPS, derive_seed
+from .distributed import unwrap
+
+__all__ = ["StepTrainer", "autocast"]
+
+_PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def autocast(cfg: CfgNode, enabled: bool | None = None) -> torch.autocast:
+    """The autocast context of a config.
+
+    Args:
+        cfg: reads MODEL.DEVICE and SOLVER.AMP.
+        enabled: SOLVER.AMP.ENABLED if not given.
+
+    Raises:
+        ValueError: no such precision, or one that the device lacks.
+    """
+    enabled = cfg.SOLVER.AMP.ENABLED if enabled is None else enabled
+    device, precision = torch.device(cfg.MODEL.DEVICE).type, cfg.SOLVER.AMP.DTYPE
+    if precision not in _PRECISIONS:
+        raise ValueError(
+            f"SOLVER.AMP.DTYPE is {precision!r}; it must be one of {', '.join(_PRECISIONS)}"
+        )
+    if enabled and precision == "float16" and device != "cuda":
+        raise ValueError(
+            f"SOLVER.AMP.DTYPE float16 needs a GPU and MODEL.DEVICE is {device!r}; set it to "
+            "bfloat16, or SOLVER.AMP.ENABLED to False"
+        )
+    return torch.autocast(device, dtype=_PRECISIONS[precision], enabled=enabled)
+
+
+class StepTrainer(SimpleTrainer):
+    """detectron2's ``SimpleTrainer`` with a step of its own.
+
+    - Every call of the model has torch's generators seeded from (seed, iteration, rank,
+      micro-batch), so dropout after resuming is that of a run left alone.
+    - A step is made of several micro-batches whose gradients add up; processes exchange gradients
+      at the last. A model with ``prepare_accumulation(micro_batches, seeded)`` is asked first: it
+      returns keyword arguments of its ``forward`` for each micro-batch and its losses are summed.
+      The losses of other models are averaged.
+    - bfloat16 autocast anywhere; float16 with loss scaling on GPUs.
+    - A loss that is not finite stops the run and names the images.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        model: nn.Module,
+        data_loader: DataLoader | None,
+        optimizer: torch.optim.Optimizer,
+        seed: int,
+    ):
+        """
+        Args:
+            cfg: reads MODEL.DEVICE, SOLVER.AMP and SOLVER.ACCUMULATE.
+            model: returns a dict of losses in training mode.
+            data_loader: see :func:`~vlpt_d2.data.loader.build_train_loader`; may be set later.
+            optimizer: of the model's parameters.
+            seed: the run's, not negative.
+        """
+        super().__init__(model, data_loader, optimizer)
+        self.seed = seed
+        self.accumulate = cfg.SOLVER.ACCUMULATE
+        self.autocast = autocast(cfg)
+        scales = self.autocast._enabled and self.autocast.fast_dtype is torch.float16
+        self.grad_scaler = torch.amp.GradScaler(cfg.MODEL.DEVICE, enabled=scales)
+
+    @contextmanager
+    def seeded(self, micro: int) -> Iterator[None]:
+        """Seed torch's generators, on all devices, as they are for a micro-batch of this step."""
+        torch.manual_seed(derive_seed(STEPS, self.seed, self.iter, comm.get_rank(), micro))
+        yield
+
+    def run_step(self) -> None:
+        """Train on ``accumulate`` micro-batches and update the weights once."""
+        assert self.model.training, "the model was left in eval mode"
+        start = time.perf_counter()
+        batches = [next(self._data_loader_iter) for _ in range(self.accumulate)]
+        data_time = time.perf_counter() - start
+
+        self.optimizer.zero_grad(set_to_none=True)
+        arguments, share = self._prepare(batches)
+        totals: dict[str, torch.Tensor] = {}
+        for micro, (samples, keywords) in enumerate(zip(batches, arguments)):
+            last = micro == len(batches) - 1
+            with self._exchanging_gradients(last), self.seeded(micro):
+                with self.autocast:
+                    losses = self.model(samples, **keywords)
+                self._check(losses, samples)
+                self.grad_scaler.scale(sum(losses.values()) * share).backward()
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, 0) + loss.detach().float() * share
+        self.after_backward()
+        self._write_metrics(totals, data_time)
+        # Clipping is inside the optimiser's step, which the scaler calls with true gradients.
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+
+    def _prepare(self, batches: list[list[dict]]) -> tuple[list[dict[str, Any]], float]:
+        """Each micro-batch's keyword arguments, and the factor on its losses."""
+        model = unwrap(self.model)
+        if len(batches) == 1 or not hasattr(model, "prepare_accumulation"):
+            return [{} for _ in batches], 1 / len(batches)
+        with self.autocast:
+            return model.prepare_accumulation(batches, self.seeded), 1.0
+
+    def _exchanging_gradients(self, last: bool) -> AbstractContextManager:
+        if last or not isinstance(self.model, DistributedDataParallel):
+            return nullcontext()
+        return self.model.no_sync()
+
+    def _check(self, losses: dict[str, torch.Tensor], samples: list[dict]) -> None:
+        values = torch.stack([loss.detach().float() for loss in losses.values()])
+        if bool(values.isfinite().all()):
+            return
+        listed = ", ".join(f"{name} {value:g}" for name, value in zip(losses, values.tolist()))
+        images = ", ".join(str(s.get("file_name") or s.get("image_id")) for s in samples)
+        raise FloatingPointError(
+            f"a loss is not finite at iteration {self.iter}: {listed}. Images: {images}. Look at "
+            "them, lower SOLVER.BASE_LR, or enable SOLVER.CLIP_GRADIENTS"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimiser's state, and the loss scale where there is one."""
+        state = super().state_dict()
+        if self.grad_scaler.is_enabled():
+            state["grad_scaler"] = self.grad_scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of :meth:`state_dict`."""
+        super().load_state_dict(state_dict)
+        if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
+            self.grad_scaler.load_state_dict(state_dict["grad_scaler"])

@@ -1,0 +1,289 @@
+"""The trainer of pre-training and of detectors."""
+
+import logging
+import os
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
+from detectron2.engine import DefaultTrainer, hooks
+from detectron2.engine.train_loop import TrainerBase
+from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
+from detectron2.modeling import build_model
+from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..checkpoint import TextCheckpointer
+from ..data.loader import build_test_loader, build_train_loader
+from ..solver import build_lr_scheduler, build_optimizer
+from ..utils.rng import INITIALISATION, seeded_rng
+from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
+from .hooks import BestCheckpointer, EvalHook, flatten_numbers
+from .step import StepTrainer, autocast
+
+__all__ = ["TextTrainer"]
+
+logger = logging.getLogger(__name__)
+
+
+class TextTrainer(DefaultTrainer):
+    """detectron2's ``DefaultTrainer`` for this project's models, on CPU or GPUs.
+
+    Training is exact under interruption: a run that is stopped at a checkpoint and resumed ends
+    with the weights of one left alone (on CPU to the last bit), whatever the number of workers.
+    ``SEED < 0`` draws a seed; a checkpoint records the seed and resuming goes on with it.
+    """
+
+    def __init__(self, cfg: CfgNode):
+        """
+        Args:
+            cfg: see :mod:`vlpt_d2.config`.
+        """
+        TrainerBase.__init__(self)
+        cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
+        self._check(cfg)
+        self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
+        model = self.build_model(self.cfg)
+        optimizer = self.build_optimizer(self.cfg, model)
+        model = distribute(self.cfg, model)
+        # The loader is built when the step to start at is known.
+        self._trainer = StepTrainer(self.cfg, model, None, optimizer, self.cfg.SEED)
+        self.scheduler = self.build_lr_scheduler(self.cfg, optimizer)
+        self.checkpointer = TextCheckpointer(
+            model, cfg.OUTPUT_DIR, cfg=self.cfg, trainer=weakref.proxy(self)
+        )
+        self.start_iter = 0
+        self.max_iter = cfg.SOLVER.MAX_ITER
+        self._last_eval_results: dict[str, Any] | None = None
+        self.register_hooks(self.build_hooks())
+
+    @staticmethod
+    def _check(cfg: CfgNode) -> None:
+        if cfg.TEST.BEST_METRIC and not cfg.DATASETS.VALIDATION:
+            raise ValueError(
+                "TEST.BEST_METRIC chooses weights, which must not be done on the test images: "
+                "name other images in DATASETS.VALIDATION"
+            )
+        if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
+            raise ValueError(
+                f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN!r}; only "
+                "TrainingSampler resumes exactly and is supported"
+            )
+
+    def build_hooks(self) -> list[hooks.HookBase]:
+        """Timing, schedule, checkpoints, evaluation, the best weights, writers."""
+        cfg = self.cfg
+        built: list[hooks.HookBase] = [hooks.IterationTimer(), hooks.LRScheduler()]
+        if comm.is_main_process():
+            # Before the evaluation: if that fails, there are weights to look at.
+            built.append(
+                hooks.PeriodicCheckpointer(
+                    self.checkpointer,
+                    cfg.SOLVER.CHECKPOINT_PERIOD,
+                    max_to_keep=cfg.SOLVER.CHECKPOINTS_KEPT or None,
+                )
+            )
+        trainer = weakref.proxy(self)
+        built.append(EvalHook(cfg.TEST.EVAL_PERIOD, lambda last: trainer.evaluate(last)))
+        if comm.is_main_process():
+            if cfg.TEST.BEST_METRIC:
+                built.append(
+                    BestCheckpointer(self.checkpointer, cfg.TEST.BEST_METRIC, cfg.TEST.BEST_MODE)
+                )
+            built.append(hooks.PeriodicWriter(self.build_writers(), period=20))
+        return built
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Resume from the last checkpoint of OUTPUT_DIR, if asked and there is one.
+
+        Otherwise load the weights of MODEL.WEIGHTS, if given, and start at step 0.
+        """
+        resume = resume and self.checkpointer.has_checkpoint()
+        self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if resume:
+            self.start_iter = self.iter + 1
+            logger.info("resuming after %d steps, with seed %d", self.start_iter, self.cfg.SEED)
+
+    def train(self) -> dict[str, Any] | None:
+        """Train to SOLVER.MAX_ITER.
+
+        Returns:
+            The results of the evaluation after the last step, if there was one.
+        """
+        if self.start_iter >= self.max_iter:
+            logger.info("all %d steps are done: nothing to train", self.max_iter)
+            return None
+        self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
+        try:
+            TrainerBase.train(self, self.start_iter, self.max_iter)
+        finally:
+            # Stops the workers.
+            self._trainer._data_loader_iter_obj = None
+        if len(self.cfg.TEST.EXPECTED_RESULTS) and comm.is_main_process():
+            verify_results(self.cfg, self._last_eval_results or {})
+        return self._last_eval_results
+
+    def evaluate(self, last: bool) -> dict[str, Any]:
+        """Evaluate the validation images, or the test images where there are no others.
+
+        Args:
+            last: after the last step the test images are evaluated in any case.
+        """
+        cfg = self.cfg
+        validation = cfg.DATASETS.VALIDATION
+        results = self.test(cfg, self.model, datasets=validation or cfg.DATASETS.TEST, weights="")
+        self._last_eval_results = results
+        if last and validation and cfg.DATASETS.TEST:
+            self._last_eval_results = self.test(cfg, self.model, weights="")
+            tested = flatten_numbers(self._last_eval_results)
+            self.storage.put_scalars(
+                **{f"test/{name}": value for name, value in tested.items()}, smoothing_hint=False
+            )
+        return results
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the weights that resuming needs."""
+        return {**super().state_dict(), "seed": self.cfg.SEED}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of :meth:`state_dict`, its seed too."""
+        super().load_state_dict(state_dict)
+        seed = state_dict.get("seed", self.cfg.SEED)
+        if seed == self.cfg.SEED:
+            return
+        logger.warning("going on with seed %d of the checkpoint, not %d", seed, self.cfg.SEED)
+        self.cfg = _with_seed(self.cfg, seed)
+        self._trainer.seed = seed
+        if comm.is_main_process() and self.cfg.OUTPUT_DIR:
+            path = os.path.join(self.cfg.OUTPUT_DIR, "config.yaml")
+            with PathManager.open(path, "w") as file:
+                file.write(self.cfg.dump())
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """Build the meta-architecture; its initial weights depend on SEED alone, if not negative.
+
+        The model is on MODEL.DEVICE, its norms able to run there over several processes.
+        """
+        if cfg.SEED >= 0:
+            # Modules are initialised on the CPU and then moved.
+            with seeded_rng(INITIALISATION, cfg.SEED):
+                model = build_model(cfg)
+        else:
+            model = build_model(cfg)
+        if comm.get_world_size() > 1 and torch.device(cfg.MODEL.DEVICE).type == "cpu":
+            sync_batch_norms_on_cpu(model)
+        if cfg.SOLVER.CHANNELS_LAST:
+            model.to(memory_format=torch.channels_last)
+        parameters = sum(p.numel() for p in model.parameters())
+        logger.info("%s with %.2f M parameters", type(model).__name__, parameters / 1e6)
+        logger.debug("model:\n%s", model)
+        return model
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """See :func:`vlpt_d2.solver.build_optimizer`."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_lr_scheduler(
+        cls, cfg: CfgNode, optimizer: torch.optim.Optimizer
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """See :func:`vlpt_d2.solver.build_lr_scheduler`."""
+        return build_lr_scheduler(cfg, optimizer)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0) -> DataLoader:
+        """See :func:`vlpt_d2.data.loader.build_train_loader`."""
+        return build_train_loader(cfg, start_iter)
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
+        """See :func:`vlpt_d2.data.loader.build_test_loader`."""
+        return build_test_loader(cfg, dataset_name)
+
+    @classmethod
+    def build_evaluator(
+        cls, cfg: CfgNode, dataset_name: str, weights: str | None = None
+    ) -> DatasetEvaluator:
+        """Build the evaluator that fits the meta-architecture and the dataset.
+
+        Args:
+            cfg: the run's config.
+            dataset_name: a registered dataset.
+            weights: the checkpoint that is measured; None: MODEL.WEIGHTS, "": not a file.
+
+        Raises:
+            NotImplementedError: the dataset has no protocol here.
+        """
+        from ..evaluation.pretrain_evaluator import PretrainEvaluator
+        from ..evaluation.protocols import PROTOCOLS
+        from ..evaluation.text_evaluator import TextEvaluator
+
+        if cfg.MODEL.META_ARCHITECTURE == "VLPT":
+            return PretrainEvaluator.from_config(cfg)
+        kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
+        if kind not in PROTOCOLS:
+            raise NotImplementedError(
+                f"dataset {dataset_name!r} has evaluator_type {kind!r}; there are "
+                f"{', '.join(sorted(PROTOCOLS))}. Set it in the dataset's metadata"
+            )
+        folder = os.path.join(cfg.OUTPUT_DIR, "inference")
+        return TextEvaluator(cfg, dataset_name, output_dir=folder, weights=weights)
+
+    @classmethod
+    def test(
+        cls,
+        cfg: CfgNode,
+        model: nn.Module,
+        evaluators: Sequence[DatasetEvaluator] | DatasetEvaluator | None = None,
+        *,
+        datasets: Sequence[str] | None = None,
+        weights: str | None = None,
+    ) -> dict[str, Any]:
+        """Evaluate a model.
+
+        Args:
+            cfg: the run's config.
+            model: its weights are loaded.
+            evaluators: one for each dataset, in place of :meth:`build_evaluator`'s.
+            datasets: DATASETS.TEST if not given.
+            weights: see :meth:`build_evaluator`.
+
+        Returns:
+            The results, by dataset where there are several; empty outside the main process.
+        """
+        names = list(cfg.DATASETS.TEST if datasets is None else datasets)
+        if not names:
+            raise ValueError("nothing to evaluate: name datasets in DATASETS.TEST")
+        if isinstance(evaluators, DatasetEvaluator):
+            evaluators = [evaluators]
+        if evaluators is None:
+            evaluators = [cls.build_evaluator(cfg, name, weights) for name in names]
+        if len(evaluators) != len(names):
+            raise ValueError(f"{len(evaluators)} evaluators for {len(names)} datasets")
+        results: dict[str, Any] = OrderedDict()
+        for name, evaluator in zip(names, evaluators):
+            loader = cls.build_test_loader(cfg, name)
+            with autocast(cfg, cfg.TEST.AMP_ENABLED):
+                results[name] = inference_on_dataset(unwrap(model), loader, evaluator)
+            if comm.is_main_process():
+                numbers = flatten_numbers(results[name])
+                listed = "\n".join(f"  {key} {value:.4g}" for key, value in numbers.items())
+                logger.info("results on %s:\n%s", name, listed)
+        return next(iter(results.values())) if len(results) == 1 else results
+
+
+def _with_seed(cfg: CfgNode, seed: int) -> CfgNode:
+    """A frozen copy of a config with this seed."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.SEED = seed
+    cfg.freeze()
+    return cfg

@@ -1,0 +1,4 @@
+"""Optimisers and schedules that detectron2 lacks."""
+
+from .build import build_lr_scheduler, build_optimizer, parameter_groups
+from .schedule import WarmupDecay

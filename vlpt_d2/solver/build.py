@@ -1,0 +1,148 @@
+"""Optimiser and schedule of a config."""
+
+import logging
+from collections import defaultdict
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import FrozenBatchNorm2d
+from detectron2.layers.batch_norm import LayerNorm as ChannelLayerNorm
+from detectron2.solver import LRMultiplier
+from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
+from detectron2.solver.build import maybe_add_gradient_clipping
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .schedule import WarmupDecay
+
+__all__ = ["build_lr_scheduler", "build_optimizer", "parameter_groups"]
+
+logger = logging.getLogger(__name__)
+
+_OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LocalResponseNorm)
+_OTHER_NORMS += (ChannelLayerNorm, FrozenBatchNorm2d)
+
+
+def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict[str, Any]]:
+    """Group the trainable parameters by weight decay and learning rate.
+
+    In this order, the first that applies: NO_WEIGHT_DECAY by name; biases (WEIGHT_DECAY_BIAS,
+    BIAS_LR_FACTOR; also those of norms); weights of batch norms (WEIGHT_DECAY_BATCH_NORM); of
+    other norms (WEIGHT_DECAY_NORM); all else (WEIGHT_DECAY). None stands for the next in line:
+    batch norms for all norms, anything else for WEIGHT_DECAY.
+
+    Args:
+        cfg: reads SOLVER.
+        model: its parameters without ``requires_grad`` are left out; shared ones come once.
+
+    Returns:
+        Groups with ``params, lr, weight_decay``, in a fixed order.
+    """
+    solver = cfg.SOLVER
+    norm_decay = _first(solver.WEIGHT_DECAY_NORM, solver.WEIGHT_DECAY)
+    batch_norm_decay = _first(solver.WEIGHT_DECAY_BATCH_NORM, norm_decay)
+    bias_decay = _first(solver.WEIGHT_DECAY_BIAS, solver.WEIGHT_DECAY)
+    bias_factor = _first(solver.BIAS_LR_FACTOR, 1.0)
+    no_decay = set(solver.NO_WEIGHT_DECAY)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    seen: set[nn.Parameter] = set()
+    for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or parameter in seen:
+                continue
+            seen.add(parameter)
+            rate, decay = solver.BASE_LR, solver.WEIGHT_DECAY
+            # torch.nn.MultiheadAttention has an "in_proj_bias".
+            is_bias = name == "bias" or name.endswith("_bias")
+            if is_bias:
+                rate, decay = rate * bias_factor, bias_decay
+            elif isinstance(module, _BatchNorm):
+                decay = batch_norm_decay
+            elif isinstance(module, _OTHER_NORMS):
+                decay = norm_decay
+            if no_decay.intersection([*prefix.split("."), name]):
+                decay = 0.0
+            groups[rate, decay].append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """Build SOLVER.OPTIMIZER over :func:`parameter_groups`, with gradient clipping if enabled.
+
+    Raises:
+        ValueError: no such optimiser.
+    """
+    solver = cfg.SOLVER
+    adam = {"betas": tuple(solver.BETAS), "eps": solver.EPS}
+    sgd = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
+    optimizers = {
+        "SGD": (torch.optim.SGD, sgd),
+        "Adam": (torch.optim.Adam, adam),
+        "AdamW": (torch.optim.AdamW, adam),
+    }
+    if solver.OPTIMIZER not in optimizers:
+        raise ValueError(
+            f"SOLVER.OPTIMIZER is {solver.OPTIMIZER!r}; it must be one of {', '.join(optimizers)}"
+        )
+    kind, arguments = optimizers[solver.OPTIMIZER]
+    if solver.CLIP_GRADIENTS.ENABLED and solver.CLIP_GRADIENTS.CLIP_TYPE == "full_model":
+        kind = _clipping_the_whole_gradient(
+            kind, solver.CLIP_GRADIENTS.CLIP_VALUE, solver.CLIP_GRADIENTS.NORM_TYPE
+        )
+    else:
+        kind = maybe_add_gradient_clipping(cfg, kind)
+    return kind(
+        parameter_groups(cfg, model),
+        lr=solver.BASE_LR,
+        weight_decay=solver.WEIGHT_DECAY,
+        **arguments,
+    )
+
+
+def build_lr_scheduler(
+    cfg: CfgNode, optimizer: torch.optim.Optimizer
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Build SOLVER.LR_SCHEDULER_NAME: "WarmupLinearLR", "WarmupPolyLR" or one of detectron2's.
+
+    The first two reach the full rate at the end of the warm-up and 0 at SOLVER.MAX_ITER.
+    """
+    solver = cfg.SOLVER
+    powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": solver.POLY_LR_POWER}
+    if solver.WARMUP_ITERS >= solver.MAX_ITER:
+        logger.warning(
+            "SOLVER.WARMUP_ITERS %d is not below SOLVER.MAX_ITER %d: the learning rate rises to "
+            "the end and the full rate is never reached",
+            solver.WARMUP_ITERS,
+            solver.MAX_ITER,
+        )
+    if solver.LR_SCHEDULER_NAME not in powers:
+        return build_detectron2_lr_scheduler(cfg, optimizer)
+    max_iter = max(solver.MAX_ITER, 1)
+    multiplier = WarmupDecay(
+        max_iter,
+        solver.WARMUP_ITERS,
+        solver.WARMUP_FACTOR,
+        powers[solver.LR_SCHEDULER_NAME],
+    )
+    return LRMultiplier(optimizer, multiplier, max_iter)
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _clipping_the_whole_gradient(
+    kind: type[torch.optim.Optimizer], limit: float, norm_type: float
+) -> type[torch.optim.Optimizer]:
+    class FullModelClipping(kind):
+        def step(self, closure=None):
+            parameters = [p for group in self.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, limit, norm_type)
+            return super().step(closure)
+
+    FullModelClipping.__name__ = f"{kind.__name__}WithFullModelClipping"
+    return FullModelClipping
