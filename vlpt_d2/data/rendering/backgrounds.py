@@ -77,8 +77,11 @@ def _smooth_noise(
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _to_image(values: np.ndarray) -> np.ndarray:
-    return cv2.convertScaleAbs(np.clip(values, 0, 255))
+def _shade(image: np.ndarray, shade: np.ndarray, tint: np.ndarray | None = None) -> np.ndarray:
+    """Add (H, W) float32 grey levels, times a factor for each channel, to a uint8 image."""
+    factors = (1.0, 1.0, 1.0) if tint is None else tint.tolist()
+    # OpenCV's sum saturates.
+    return cv2.add(image, cv2.merge([shade * factor for factor in factors]), dtype=cv2.CV_8U)
 
 
 def _plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -88,7 +91,8 @@ def _plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     first = np.float32(random_colour(rng))
     corners = np.stack([first + rng.normal(0, 30, 3) for _ in range(4)]).reshape(2, 2, 3)
-    return _to_image(cv2.resize(np.float32(corners), (width, height)))
+    corners = np.uint8(np.clip(corners, 0, 255))
+    return cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -98,7 +102,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         shade += strength * _smooth_noise(rng, height, width, cells)
         strength *= rng.uniform(0.4, 0.7)
     tint = np.float32(rng.uniform(0.7, 1.1, 3))
-    return _to_image(np.float32(random_colour(rng)) + shade[..., None] * tint)
+    return _shade(_plain(rng, height, width), shade, tint)
 
 
 def _surface(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -114,10 +118,11 @@ def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     period = rng.uniform(0.02, 0.2) * height
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     phase = (xs * np.cos(angle) + ys * np.sin(angle)) / period * 2 * np.pi
-    share = np.clip(np.sin(phase) * rng.uniform(0.8, 6) + 0.5, 0, 1)[..., None]
-    return _to_image(
-        colours[0] + share * (colours[1] - colours[0]) + _surface(rng, height, width)[..., None]
-    )
+    # Blended through a table of 256 shades.
+    share = cv2.convertScaleAbs(np.clip(np.sin(phase) * rng.uniform(0.8, 6) + 0.5, 0, 1), alpha=255)
+    table = colours[0] + np.linspace(0, 1, 256)[:, None] * (colours[1] - colours[0])
+    image = cv2.LUT(cv2.merge([share] * 3), np.uint8(np.clip(table, 0, 255))[None])
+    return _shade(image, _surface(rng, height, width))
 
 
 def _bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -133,7 +138,7 @@ def _bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
             shade = np.clip(colour + rng.normal(0, spread), 0, 255)
             corner = (left + brick_width - joint, top + brick_height - joint)
             cv2.rectangle(image, (left, top), corner, shade.tolist(), -1)
-    return _to_image(np.float32(image) + _surface(rng, height, width)[..., None])
+    return _shade(image, _surface(rng, height, width))
 
 
 def _facade(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -178,7 +183,7 @@ def _shapes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
             angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
             points = centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
             cv2.fillPoly(image, [points.astype(np.int32)], colour, cv2.LINE_AA)
-    return _to_image(np.float32(image) + _surface(rng, height, width)[..., None])
+    return _shade(image, _surface(rng, height, width))
 
 
 _KINDS = {

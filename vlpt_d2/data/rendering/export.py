@@ -191,8 +191,11 @@ def quadrilateral(polygon: np.ndarray) -> np.ndarray:
     x, y = corners[:, 0], corners[:, 1]
     if np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) < 0:
         corners = corners[::-1]
-    first = int(np.argmin(np.linalg.norm(corners - polygon[0], axis=1)))
-    return np.roll(corners, -first, axis=0)
+    # Start where the corners are nearest to the word's own.
+    half = len(polygon) // 2
+    own = polygon[[0, half - 1, half, -1]]
+    turns = [np.roll(corners, -first, axis=0) for first in range(4)]
+    return min(turns, key=lambda turned: np.linalg.norm(turned - own, axis=1).sum())
 
 
 def _coco(records: list[dict[str, Any]], order: CorpusOrder) -> dict[str, Any]:

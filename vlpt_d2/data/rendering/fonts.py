@@ -13,9 +13,10 @@ __all__ = ["Font", "draw_word", "find_fonts"]
 _SUFFIXES = (".ttf", ".otf")
 # What a font must be able to draw to be used.
 _NEEDED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'()+,-./:;=?@"
-# Matplotlib's fonts for mathematics, whose letters are in other places, and the last resort.
-_MATPLOTLIB_UNUSABLE = ("LastResort", "STIXNonUni", "STIXSiz", "cmex", "cmmi", "cmsy", "cmr10")
-_MATPLOTLIB_UNUSABLE += ("cmb10", "cmss10", "cmtt10", "DejaVuSansDisplay", "DejaVuSerifDisplay")
+# Matplotlib's fonts for mathematics, some with other signs in the letters' places, and the last
+# resort, which draws a box for everything.
+_MATPLOTLIB_UNUSABLE = ("LastResort", "STIXNonUni", "STIXSiz", "cm", "DejaVuSansDisplay")
+_MATPLOTLIB_UNUSABLE += ("DejaVuSerifDisplay",)
 # Font sizes are rounded to steps of this ratio, so that open faces can be kept; the warp that
 # follows makes up for the difference.
 _SIZE_STEP = 1.12

@@ -1,6 +1,7 @@
 """Words to render: frequency-weighted vocabularies, numbers, case and punctuation."""
 
 import string
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -99,25 +100,29 @@ def _check_characters(words: tuple[str, ...]) -> None:
             )
 
 
-@lru_cache(maxsize=4)
-def _read_words(source: str) -> tuple[tuple[str, float | None], ...]:
+def _read_words(source: str) -> Sequence[tuple[str, float | None]]:
     """Return (word, weight or None) pairs, most frequent first."""
+    if source in ("vocabulary", "wordfreq"):
+        return _read_known(source)
+    return _read_word_file(Path(source))
+
+
+@lru_cache(maxsize=2)
+def _read_known(source: str) -> tuple[tuple[str, float | None], ...]:
     if source == "vocabulary":
         # The rows of BERT's vocabulary are sorted by falling frequency.
         path = resources.files("vlpt_d2.data").joinpath("assets", _VOCABULARY)
         rows = path.read_text(encoding="utf-8").split("\n")
         return tuple((row, None) for row in rows if row and _is_word(row))
-    if source == "wordfreq":
-        try:
-            import wordfreq
-        except ImportError as error:
-            raise ImportError(
-                "words from 'wordfreq' need that package: pip install wordfreq, "
-                "or choose the source 'vocabulary'"
-            ) from error
-        words = wordfreq.top_n_list("en", _WORDFREQ_SIZE)
-        return tuple((w, wordfreq.word_frequency(w, "en")) for w in words if _is_word(w))
-    return tuple(_read_word_file(Path(source)))
+    try:
+        import wordfreq
+    except ImportError as error:
+        raise ImportError(
+            "words from 'wordfreq' need that package: pip install wordfreq, "
+            "or choose the source 'vocabulary'"
+        ) from error
+    words = wordfreq.top_n_list("en", _WORDFREQ_SIZE)
+    return tuple((w, wordfreq.word_frequency(w, "en")) for w in words if _is_word(w))
 
 
 def _is_word(row: str) -> bool:
