@@ -97,6 +97,16 @@ def test_same_seed_and_index_give_the_same_image_whatever_came_before():
         assert (render_sample({**spec, **other})[0] != image).any()
 
 
+def test_fingerprint_tells_fonts_and_words_apart():
+    prints = {
+        _renderer("quickstart").fingerprint,
+        _renderer("quickstart", font_names=("DejaVuSerif",)).fingerprint,
+        _renderer("quickstart", word_list=("exit",)).fingerprint,
+    }
+    assert len(prints) == 3
+    assert _renderer("quickstart", jpeg=1.0).fingerprint in prints
+
+
 def test_global_random_state_is_neither_read_nor_moved():
     np.random.seed(0)
     expected = np.random.random()

@@ -5,7 +5,8 @@ The tree that is written, for image number n of the folder (counted from 1):
     images/img_<n>.jpg      the image
     gt/gt_img_<n>.txt       one word a line: the 8 integers of a quadrilateral, then the word
     coco.json               the words' exact polygons, in COCO's layout, with ``text``
-    render.json             what was rendered: preset, settings, seed, first index, number
+    render.json             what was rendered: preset, settings, seed, first index, number, and
+                            the fingerprint of words and fonts
 """
 
 import json
@@ -91,7 +92,9 @@ def write_corpus(folder: str | Path, order: CorpusOrder, workers: int = 0) -> di
 
 def _claim(folder: Path, order: CorpusOrder) -> None:
     """Write down what the folder holds, or check that it holds the same."""
-    wanted = json.loads(json.dumps(asdict(order)))
+    spec = {"preset": order.preset, "settings": dict(order.settings)}
+    fingerprint = renderer_of_spec(spec).fingerprint
+    wanted = json.loads(json.dumps({**asdict(order), "fingerprint": fingerprint}))
     path = folder / "render.json"
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):

@@ -1,5 +1,7 @@
 """One rendered image with its words, from a seed and an index."""
 
+import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,7 +20,9 @@ from .painting import paint_panel, paint_text
 from .settings import RenderSettings, resolve_settings
 from .words import WordSource, build_word_source
 
-__all__ = ["Rendering", "TextRenderer", "render_sample"]
+__all__ = ["Rendering", "TextRenderer", "annotation_of", "render_sample", "renderer_of_spec"]
+
+logger = logging.getLogger(__name__)
 
 # Blocks tried for each word wanted, before an image stays with fewer words.
 _TRIES_PER_WORD = 3
@@ -57,6 +61,22 @@ class TextRenderer:
         self.settings = settings
         self.words: WordSource = build_word_source(settings)
         self.fonts: tuple[Font, ...] = find_fonts(settings.fonts, settings.font_names)
+        logger.info(
+            "rendering with %d words and %d fonts, fingerprint %s",
+            len(self.words.words),
+            len(self.fonts),
+            self.fingerprint,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits of the words and the names of the fonts.
+
+        Renderers of equal settings and different fingerprints (other font packages, other word
+        lists) make different images of the same seed and index.
+        """
+        names = "\n".join([*self.words.words, "", *(font.name for font in self.fonts)])
+        return f"{zlib.crc32(names.encode()):08x}"
 
     def render(self, seed: int, index: int, keep_layers: bool = False) -> Rendering:
         """Render image number ``index`` of the corpus that ``seed`` names.
