@@ -51,7 +51,7 @@ def test_drawn_seed_is_kept_on_resuming(tiny_cfg, tmp_path):
     drawn = first.cfg.SEED
     assert drawn >= 0
     resumed = train(tiny_cfg, folder=tmp_path / "drawn", seed=-1, resume=True)
-    assert resumed.cfg.SEED == drawn
+    assert drawn == resumed.cfg.SEED
     whole = train(tiny_cfg, folder=tmp_path / "whole", seed=drawn)
     assert_same(weights(whole), weights(resumed))
 

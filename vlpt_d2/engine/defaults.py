@@ -129,6 +129,9 @@ def _place(error: yaml.MarkedYAMLError) -> str:
 
 
 def _explain(error: Exception, cfg: CfgNode, given: Sequence[str] = ()) -> str:
+    if isinstance(error, OSError):
+        return str(error)
+    # A KeyError's text is quoted; its argument is not.
     message = str(error.args[0]) if error.args else repr(error)
     prefix, _, key = message.partition("key: ")
     if not key or not prefix.startswith("Non-existent"):

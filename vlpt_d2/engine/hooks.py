@@ -46,6 +46,8 @@ class EvalHook(HookBase):
         """
         self._period = period
         self._function = function
+        # Step of the last evaluation and its flattened results.
+        self.latest: tuple[int, dict[str, float]] = (-1, {})
 
     def after_step(self) -> None:
         """Evaluate if it is time to."""
@@ -54,8 +56,9 @@ class EvalHook(HookBase):
         if self._period <= 0 or not (last or done % self._period == 0):
             return
         results = self._function(last)
-        if results:
-            self.trainer.storage.put_scalars(**flatten_numbers(results), smoothing_hint=False)
+        numbers = flatten_numbers(results or {})
+        self.latest = self.trainer.iter, numbers
+        self.trainer.storage.put_scalars(**numbers, smoothing_hint=False)
         # Evaluation takes different time in each process; wait for all.
         comm.synchronize()
 
@@ -67,18 +70,20 @@ class BestCheckpointer(HookBase):
     it after :class:`EvalHook`, in the main process.
     """
 
-    def __init__(self, checkpointer: Any, metric: str, mode: str = "max"):
+    def __init__(self, evaluation: EvalHook, checkpointer: Any, metric: str, mode: str = "max"):
         """
         Args:
+            evaluation: whose results decide.
             checkpointer: a :class:`~vlpt_d2.checkpoint.TextCheckpointer`.
             metric: a flattened result, such as "pretrain/mlm_accuracy".
             mode: "max" or "min".
 
         Raises:
-            ValueError: no such mode.
+            ValueError: no such mode. After an evaluation without the metric: KeyError.
         """
         if mode not in ("max", "min"):
             raise ValueError(f"TEST.BEST_MODE is {mode!r}; it must be 'max' or 'min'")
+        self._evaluation = evaluation
         self._checkpointer = checkpointer
         self._metric = metric
         self._sign = 1 if mode == "max" else -1
@@ -96,14 +101,15 @@ class BestCheckpointer(HookBase):
 
     def after_step(self) -> None:
         """Look at the result of this step, if there is one."""
-        latest = self.trainer.storage.latest()
-        value, iteration = latest.get(self._metric, (None, -1))
+        iteration, results = self._evaluation.latest
         if iteration != self.trainer.iter:
-            evaluated = [k for k, (_, i) in latest.items() if "/" in k and i == self.trainer.iter]
-            if evaluated:
-                hint = did_you_mean(self._metric, evaluated)
-                logger.warning("the evaluation gave no %s (TEST.BEST_METRIC)%s", self._metric, hint)
             return
+        if self._metric not in results:
+            raise KeyError(
+                f"the evaluation gave no {self._metric!r} (TEST.BEST_METRIC), but "
+                f"{', '.join(results)}{did_you_mean(self._metric, results)}"
+            )
+        value = results[self._metric]
         if math.isnan(value):
             return
         if self._best is not None and self._sign * value <= self._sign * self._best:

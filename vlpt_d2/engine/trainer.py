@@ -90,11 +90,14 @@ class TextTrainer(DefaultTrainer):
                 )
             )
         trainer = weakref.proxy(self)
-        built.append(EvalHook(cfg.TEST.EVAL_PERIOD, lambda last: trainer.evaluate(last)))
+        evaluation = EvalHook(cfg.TEST.EVAL_PERIOD, lambda last: trainer.evaluate(last))
+        built.append(evaluation)
         if comm.is_main_process():
             if cfg.TEST.BEST_METRIC:
                 built.append(
-                    BestCheckpointer(self.checkpointer, cfg.TEST.BEST_METRIC, cfg.TEST.BEST_MODE)
+                    BestCheckpointer(
+                        evaluation, self.checkpointer, cfg.TEST.BEST_METRIC, cfg.TEST.BEST_MODE
+                    )
                 )
             built.append(hooks.PeriodicWriter(self.build_writers(), period=20))
         return built

@@ -1,0 +1,171 @@
+"""Command line, config files, log files, processes."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny import TinyModel  # noqa: F401
+
+from vlpt_d2.engine import ConfigError, TextTrainer, load_config, main, setup
+from vlpt_d2.engine.launch import argument_parser, run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "SOLVER:\n  BASE_LRR: 1.0\nVERSION: 2\n",
+            "SOLVER.BASE_LRR; did you mean 'SOLVER.BASE_LR'",
+        ),
+        ("SOLVER:\n  MAX_ITER: many\nVERSION: 2\n", "Type mismatch"),
+        ("OUTPUT_DIR: !!python/tuple [1, 2]\n", r"line 1.*safe loader"),
+        ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "safe loader"),
+        ("SOLVER: [1\nVERSION: 2", "line 2"),
+        ("_BASE_: missing.yaml\nVERSION: 2\n", "missing.yaml"),
+    ],
+)
+def test_bad_config_files_are_explained(tmp_path, text, message):
+    path = write(tmp_path / "bad.yaml", text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert "bad.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "opts, message",
+    [
+        (["SOLVER.MAXITER", "1"], "no key SOLVER.MAXITER; did you mean 'SOLVER.MAX_ITER'"),
+        (["SOLVR.MAX_ITER", "1"], "no key SOLVR.MAX_ITER; did you mean 'SOLVER.MAX_ITER'"),
+        (["SOLVER.MAX_ITER", "x"], "Type mismatch"),
+        (["SOLVER.MAX_ITER"], "pairs"),
+    ],
+)
+def test_bad_options_are_explained(opts, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(opts=opts)
+
+
+def test_bases_options_and_packaged_names(tmp_path):
+    write(tmp_path / "base.yaml", "SEED: 3\nSOLVER:\n  MAX_ITER: 7\nVERSION: 2\n")
+    path = write(tmp_path / "a.yaml", "_BASE_: base.yaml\nSEED: 4\nVERSION: 2\n")
+    cfg = load_config(path, ["SOLVER.BASE_LR", "0.25"])
+    assert (cfg.SEED, cfg.SOLVER.MAX_ITER, cfg.SOLVER.BASE_LR) == (4, 7, 0.25)
+    assert cfg.is_frozen()
+    assert load_config("pretrain.yaml").MODEL.META_ARCHITECTURE == "VLPT"
+    with pytest.raises(ConfigError, match=r"pretrain\.yaml"):
+        load_config("pretran.yaml")
+
+
+def test_device_is_the_cpu_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load_config().MODEL.DEVICE == "cpu"
+
+
+def test_command_line_errors_are_short(capsys):
+    assert main(["--config-file", "pretrain.yaml", "MODEL.VPLT.TASKS", "[]"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'MODEL.VLPT.TASKS'" in error and "Traceback" not in error
+    assert main(["--num-machines", "2"]) == 2
+    assert "--dist-url" in capsys.readouterr().err
+
+
+def arguments(folder, *opts, eval_only=False):
+    argv = ["--eval-only"] if eval_only else []
+    return argument_parser().parse_args([*argv, "OUTPUT_DIR", str(folder), *opts])
+
+
+def test_log_of_a_second_run_does_not_go_to_the_first(tmp_path):
+    log = logging.getLogger("vlpt_d2.test")
+    for name in ("one", "two"):
+        setup(arguments(tmp_path / name))
+        log.info("this is %s", name)
+    one, two = ((tmp_path / n / "log.txt").read_text() for n in ("one", "two"))
+    assert one.count("this is one") == 1 and "this is two" not in one
+    assert two.count("this is two") == 1 and "this is one" not in two
+
+
+def test_drawn_seed_is_written_and_measuring_leaves_the_config(tmp_path):
+    cfg = setup(arguments(tmp_path))
+    path = tmp_path / "config.yaml"
+    assert yaml.safe_load(path.read_text())["SEED"] == cfg.SEED >= 0
+    setup(arguments(tmp_path, "SEED", "12", eval_only=True))
+    assert yaml.safe_load(path.read_text())["SEED"] == cfg.SEED
+
+
+def test_threads_are_set_in_one_place(tmp_path):
+    before = torch.get_num_threads()
+    try:
+        setup(arguments(tmp_path, "NUM_THREADS", "2"))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_run_trains_and_measures(tiny_cfg, tmp_path, monkeypatch):
+    monkeypatch.setattr("vlpt_d2.engine.launch.TextTrainer", __import__("tiny").TinyTrainer)
+    config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
+    parse = argument_parser().parse_args
+    assert run(parse(["--config-file", config])) is None
+    final = f"{tiny_cfg.OUTPUT_DIR}/model_final.pth"
+    direct = run(parse(["--config-file", config, "--eval-only", "MODEL.WEIGHTS", final]))
+    resumed = run(parse(["--config-file", config, "--eval-only", "--resume"]))
+    assert direct["tiny"]["error"] == resumed["tiny"]["error"] > 0
+
+
+SMALL = """
+_BASE_: {base}
+MODEL:
+  RESNETS:
+    {{DEPTH: 50, NORM: {norm}, STEM_OUT_CHANNELS: 8, RES2_OUT_CHANNELS: 16, WIDTH_PER_GROUP: 8}}
+  IMAGE_ENCODER: {{FPN_CHANNELS: 16, EMBED_DIM: 16, POSITION_GRID: [4, 4]}}
+  TEXT_ENCODER: {{EMBED_DIM: 16}}
+INPUT: {{PRETRAIN: {{SIZE: [64, 64]}}}}
+DATASETS: {{TRAIN: ["rendered_quickstart_val"], VALIDATION: []}}
+DATALOADER: {{NUM_WORKERS: 0}}
+SOLVER: {{OPTIMIZER: SGD, BASE_LR: 0.0001, MAX_ITER: 2, IMS_PER_BATCH: 4, WARMUP_ITERS: 0,
+         AMP: {{ENABLED: False}}, CLIP_GRADIENTS: {{ENABLED: False}}}}
+TEST: {{EVAL_PERIOD: 0, BEST_METRIC: ""}}
+NUM_THREADS: 1
+SEED: 3
+OUTPUT_DIR: {folder}
+"""
+
+
+def test_two_cpu_processes_train_as_one(tmp_path):
+    """The very command, over gloo: same weights as in one process on the joined batch."""
+    base = REPOSITORY / "configs/quickstart/pretrain.yaml"
+    config = {}
+    for name, norm in (("one", "BN"), ("two", "SyncBN")):
+        text = SMALL.format(base=base, norm=norm, folder=tmp_path / name)
+        config[name] = write(tmp_path / f"{name}.yaml", text)
+    command = [sys.executable, str(REPOSITORY / "train_net.py"), "--num-processes", "2"]
+    command += ["--config-file", config["two"]]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "two" / "log.txt.rank1").exists()
+
+    run(argument_parser().parse_args(["--config-file", config["one"]]))
+    initial = TextTrainer.build_model(load_config(config["one"])).state_dict()
+    one, two = (
+        torch.load(tmp_path / name / "model_final.pth", weights_only=True)["model"]
+        for name in ("one", "two")
+    )
+    assert one.keys() == two.keys() == initial.keys()
+    for part in ("backbone.bottom_up", "backbone.", "text_encoder", "tasks"):
+        names = [k for k in one if k.startswith(part) and one[k].is_floating_point()]
+        names = [k for k in names if "running_" not in k]
+        changed = torch.cat([(one[k] - initial[k]).flatten() for k in names])
+        differ = torch.cat([(one[k] - two[k]).flatten() for k in names])
+        assert changed.norm() > 0
+        assert differ.norm() < 0.01 * changed.norm(), part

@@ -1,0 +1,119 @@
+"""Evaluation, the best weights and what a run writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import TinyEvaluator, TinyTrainer
+
+from vlpt_d2.engine import TextTrainer
+from vlpt_d2.engine.hooks import flatten_numbers
+from vlpt_d2.evaluation.pretrain_evaluator import PretrainEvaluator
+from vlpt_d2.evaluation.text_evaluator import TextEvaluator
+
+
+def metrics(cfg):
+    return [json.loads(line) for line in Path(cfg.OUTPUT_DIR, "metrics.json").open()]
+
+
+def test_results_are_flattened_to_numbers():
+    nested = {"a": {"b": 1, "c": "x", "d": None, "e": [1, 2], "f": {"g": torch.tensor(2.5)}}}
+    assert flatten_numbers(nested) == {"a/b": 1.0, "a/f/g": 2.5}
+
+
+@pytest.mark.parametrize("period, runs", [(0, 0), (2, 3), (4, 2), (100, 1)])
+def test_each_step_is_evaluated_once(tiny_cfg, period, runs):
+    tiny_cfg.TEST.EVAL_PERIOD = period
+    results = TinyTrainer(tiny_cfg).train()
+    assert TinyEvaluator.runs == runs
+    assert (results is None) == (period == 0)
+    if runs:
+        last = metrics(tiny_cfg)[-1]
+        assert last["tiny/error"] == pytest.approx(results["tiny"]["error"])
+        assert "tiny/note" not in last
+
+
+def test_progress_is_written(tiny_cfg):
+    TinyTrainer(tiny_cfg).train()
+    last = metrics(tiny_cfg)[-1]
+    assert last["iteration"] == 5 and {"total_loss", "lr", "data_time"} <= set(last)
+    assert list(Path(tiny_cfg.OUTPUT_DIR).glob("events.out.tfevents*"))
+
+
+def test_validation_comes_during_and_test_after_training(tiny_cfg):
+    tiny_cfg.TEST.EVAL_PERIOD = 2
+    tiny_cfg.DATASETS.VALIDATION = ("tiny_photos",)
+    TinyTrainer(tiny_cfg).train()
+    assert TinyEvaluator.runs == 4
+    assert "test/tiny/error" in metrics(tiny_cfg)[-1]
+
+
+def best_trainer(cfg, errors, metric="tiny/error"):
+    """A trainer whose evaluations give these errors."""
+    given = iter(errors)
+
+    class Scripted(TinyTrainer):
+        @classmethod
+        def test(cls, cfg, model, evaluators=None, **kwargs):
+            return {"tiny": {"error": next(given)}}
+
+    cfg.TEST.EVAL_PERIOD = 2
+    cfg.TEST.BEST_METRIC = metric
+    cfg.TEST.BEST_MODE = "min"
+    cfg.DATASETS.VALIDATION = ("tiny_photos",)
+    cfg.DATASETS.TEST = ()
+    return Scripted(cfg)
+
+
+def test_best_weights_are_kept_and_not_resumed_from(tiny_cfg):
+    best_trainer(tiny_cfg, [3.0, float("nan"), 4.0]).train()
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    best = torch.load(folder / "model_best.pth", weights_only=True)
+    assert best["iteration"] == 1
+    assert json.loads((folder / "model_best.json").read_text())["value"] == 3.0
+    assert (folder / "last_checkpoint").read_text() == "model_final.pth"
+
+
+def test_best_is_remembered_on_resuming(tiny_cfg):
+    first = best_trainer(tiny_cfg, [3.0])
+    first.max_iter = 3
+    with pytest.raises(StopIteration):
+        first.train()  # there is no second result at the end
+    second = best_trainer(tiny_cfg, [3.5, 3.2])
+    second.resume_or_load(resume=True)
+    assert second.start_iter == 3
+    second.train()
+    best = torch.load(Path(tiny_cfg.OUTPUT_DIR, "model_best.pth"), weights_only=True)
+    assert best["iteration"] == 1
+
+
+def test_misspelt_best_metric_names_the_right_one(tiny_cfg):
+    trainer = best_trainer(tiny_cfg, [1.0], metric="tiny/eror")
+    with pytest.raises(KeyError, match="did you mean 'tiny/error'"):
+        trainer.train()
+
+
+def test_weights_are_not_chosen_on_test_images(tiny_cfg):
+    tiny_cfg.TEST.BEST_METRIC = "tiny/error"
+    with pytest.raises(ValueError, match=r"DATASETS\.VALIDATION"):
+        TinyTrainer(tiny_cfg)
+
+
+def test_only_some_checkpoints_are_kept_if_asked(tiny_cfg):
+    tiny_cfg.SOLVER.CHECKPOINT_PERIOD = 1
+    tiny_cfg.SOLVER.CHECKPOINTS_KEPT = 2
+    TinyTrainer(tiny_cfg).train()
+    names = {p.name for p in Path(tiny_cfg.OUTPUT_DIR).glob("*.pth")}
+    assert names == {"model_0000004.pth", "model_0000005.pth", "model_final.pth"}
+
+
+def test_evaluators_fit_model_and_dataset(tiny_cfg):
+    tiny_cfg.MODEL.META_ARCHITECTURE = "VLPT"
+    found = TextTrainer.build_evaluator(tiny_cfg, "tiny_photos")
+    assert isinstance(found, PretrainEvaluator)
+    tiny_cfg.MODEL.META_ARCHITECTURE = "TextDetector"
+    found = TextTrainer.build_evaluator(tiny_cfg, "icdar2015_test", weights="")
+    assert isinstance(found, TextEvaluator)
+    with pytest.raises(NotImplementedError, match="evaluator_type"):
+        TextTrainer.build_evaluator(tiny_cfg, "tiny_photos")
