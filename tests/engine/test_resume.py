@@ -5,6 +5,8 @@ import pytest
 import torch
 from tiny import TinyTrainer
 
+from vlpt_d2.engine import load_config
+
 
 def train(cfg, *, folder, stop_at=None, resume=False, workers=0, seed=None):
     cfg = cfg.clone()
@@ -61,3 +63,28 @@ def test_finished_run_resumed_does_nothing(tiny_cfg, tmp_path):
     again = train(tiny_cfg, folder=tmp_path / "run", resume=True)
     assert again.start_iter == 6
     assert_same(done, weights(again))
+
+
+def test_pre_training_itself_resumes_exactly(tmp_path):
+    """With dropout, bfloat16, micro-batches, cached contrast and live norms."""
+    cfg = load_config("quickstart/pretrain.yaml").clone()
+    cfg.defrost()
+    cfg.merge_from_list(
+        ["MODEL.RESNETS.DEPTH", 50, "MODEL.RESNETS.STEM_OUT_CHANNELS", 8]
+        + ["MODEL.RESNETS.RES2_OUT_CHANNELS", 16, "MODEL.RESNETS.WIDTH_PER_GROUP", 8]
+        + ["MODEL.IMAGE_ENCODER.EMBED_DIM", 16, "MODEL.TEXT_ENCODER.EMBED_DIM", 16]
+        + ["MODEL.IMAGE_ENCODER.DROPOUT", 0.1, "MODEL.TEXT_ENCODER.DROPOUT", 0.1]
+        + ["MODEL.CROSS_ENCODER.DROPOUT", 0.1, "INPUT.PRETRAIN.SIZE", (64, 64)]
+        + ["DATASETS.TRAIN", ("rendered_quickstart_val",), "DATASETS.VALIDATION", ()]
+        + ["SOLVER.MAX_ITER", 4, "SOLVER.IMS_PER_BATCH", 4, "SOLVER.ACCUMULATE", 2]
+        + ["SOLVER.WARMUP_ITERS", 1, "SOLVER.CHECKPOINT_PERIOD", 2, "SEED", 2]
+        + ["TEST.EVAL_PERIOD", 0, "TEST.BEST_METRIC", ""]
+    )
+    assert cfg.SOLVER.AMP.ENABLED and set(cfg.MODEL.VLPT.TASKS) == {"ITC", "WIP", "MLM"}
+    whole = train(cfg, folder=tmp_path / "whole")
+    train(cfg, folder=tmp_path / "parts", stop_at=2)
+    resumed = train(cfg, folder=tmp_path / "parts", resume=True, workers=1)
+    assert resumed.start_iter == 2
+    assert_same(weights(whole), weights(resumed))
+    a, b = whole.optimizer.state_dict()["state"], resumed.optimizer.state_dict()["state"]
+    assert all(torch.equal(a[i]["exp_avg"], b[i]["exp_avg"]) for i in a)

@@ -44,6 +44,6 @@ def image_batches(
             image = read_image(str(file), cfg.INPUT.FORMAT)
             image = resize.get_transform(image).apply_image(image)
             top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-            square = np.ascontiguousarray(image[top : top + size, left : left + size])
+            square = np.array(image[top : top + size, left : left + size])
             images.append((torch.from_numpy(square).permute(2, 0, 1).float() - mean) / std)
         yield torch.stack(images)
