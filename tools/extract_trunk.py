@@ -17,8 +17,8 @@ def main() -> None:
         default="",
         help="what the trunk was trained with, where the checkpoint does not record it",
     )
-    parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY value pairs on top of it")
-    args = parser.parse_args()
+    parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
+    args = parser.parse_intermixed_args()
     described = None
     if args.config_file:
         described = describe_trunk(load_config(args.config_file, args.opts))

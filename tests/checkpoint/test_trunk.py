@@ -1,9 +1,11 @@
 """Trunk files, in this project and in detectron2's own models."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
@@ -84,11 +86,36 @@ def test_detectron2s_own_frozen_default_takes_it_too(tmp_path):
     assert_same_outputs(model.outputs, source.outputs)
 
 
-def test_the_tool_writes_a_trunk(tmp_path):
+def run_tool(monkeypatch, name, *arguments):
+    path = REPOSITORY / "tools" / name
+    monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_the_tool_writes_a_trunk(tmp_path, monkeypatch, capsys):
     cfg = trunk_cfg()
     TextCheckpointer(Holder(cfg), str(tmp_path), cfg=cfg).save("model")
-    command = [sys.executable, str(REPOSITORY / "tools" / "extract_trunk.py")]
-    command += [str(tmp_path / "model.pth"), str(tmp_path / "trunk.pth")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "265 tensors" in result.stdout and "stride_in_1x1: False" in result.stdout
-    assert read_checkpoint(str(tmp_path / "trunk.pth"))["trunk"] == describe_trunk(cfg)
+    target = tmp_path / "trunk.pth"
+    run_tool(monkeypatch, "extract_trunk.py", tmp_path / "model.pth", target)
+    printed = capsys.readouterr().out
+    assert "265 tensors" in printed and "stride_in_1x1: False" in printed
+    assert read_checkpoint(str(target))["trunk"] == describe_trunk(cfg)
+
+
+def test_the_tool_revives_norms(tmp_path, monkeypatch, capsys):
+    cfg = trunk_cfg()
+    source = Holder(cfg)
+    torch.save(dict(source.state_dict()), tmp_path / "folded.pth")
+    (tmp_path / "cfg.yaml").write_text(cfg.dump())
+    image = np.random.RandomState(0).randint(0, 255, (80, 80, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    target = tmp_path / "trunk.pth"
+    arguments = [tmp_path / "folded.pth", tmp_path, target, "--config-file", tmp_path / "cfg.yaml"]
+    run_tool(monkeypatch, "reestimate_norms.py", *arguments, "--size", 64, "SEED", 1)
+    assert "53 norms" in capsys.readouterr().out
+    content = read_checkpoint(str(target))
+    assert content["trunk"] == describe_trunk(cfg)
+    assert content["model"]["backbone.bottom_up.stem.conv1.norm.running_mean"].abs().max() > 0
+    revived = Holder(cfg)
+    TextCheckpointer(revived, cfg=cfg).load(str(target))
+    assert_same_outputs(revived.outputs, source.outputs)

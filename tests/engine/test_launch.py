@@ -169,3 +169,8 @@ def test_two_cpu_processes_train_as_one(tmp_path):
         differ = torch.cat([(one[k] - two[k]).flatten() for k in names])
         assert changed.norm() > 0
         assert differ.norm() < 0.001 * changed.norm(), part
+
+
+def test_flags_may_stand_among_the_options():
+    args = argument_parser().parse_intermixed_args(["SEED", "-1", "--resume", "OUTPUT_DIR", "x"])
+    assert args.resume and args.opts == ["SEED", "-1", "OUTPUT_DIR", "x"]

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import yaml
+from detectron2.config import CfgNode
 from tiny import TinyTrainer
 
 from vlpt_d2.engine import load_config
@@ -65,21 +67,25 @@ def test_finished_run_resumed_does_nothing(tiny_cfg, tmp_path):
     assert_same(done, weights(again))
 
 
+SMALL_PRETRAINING = """
+MODEL:
+  RESNETS: {DEPTH: 50, STEM_OUT_CHANNELS: 8, RES2_OUT_CHANNELS: 16, WIDTH_PER_GROUP: 8}
+  IMAGE_ENCODER: {EMBED_DIM: 16, DROPOUT: 0.1}
+  TEXT_ENCODER: {EMBED_DIM: 16, DROPOUT: 0.1}
+  CROSS_ENCODER: {DROPOUT: 0.1}
+INPUT: {PRETRAIN: {SIZE: [64, 64]}}
+DATASETS: {TRAIN: ["rendered_quickstart_val"], VALIDATION: []}
+SOLVER: {MAX_ITER: 4, IMS_PER_BATCH: 4, ACCUMULATE: 2, WARMUP_ITERS: 1, CHECKPOINT_PERIOD: 2}
+TEST: {EVAL_PERIOD: 0, BEST_METRIC: ""}
+SEED: 2
+"""
+
+
 def test_pre_training_itself_resumes_exactly(tmp_path):
     """With dropout, bfloat16, micro-batches, cached contrast and live norms."""
     cfg = load_config("quickstart/pretrain.yaml").clone()
     cfg.defrost()
-    cfg.merge_from_list(
-        ["MODEL.RESNETS.DEPTH", 50, "MODEL.RESNETS.STEM_OUT_CHANNELS", 8]
-        + ["MODEL.RESNETS.RES2_OUT_CHANNELS", 16, "MODEL.RESNETS.WIDTH_PER_GROUP", 8]
-        + ["MODEL.IMAGE_ENCODER.EMBED_DIM", 16, "MODEL.TEXT_ENCODER.EMBED_DIM", 16]
-        + ["MODEL.IMAGE_ENCODER.DROPOUT", 0.1, "MODEL.TEXT_ENCODER.DROPOUT", 0.1]
-        + ["MODEL.CROSS_ENCODER.DROPOUT", 0.1, "INPUT.PRETRAIN.SIZE", (64, 64)]
-        + ["DATASETS.TRAIN", ("rendered_quickstart_val",), "DATASETS.VALIDATION", ()]
-        + ["SOLVER.MAX_ITER", 4, "SOLVER.IMS_PER_BATCH", 4, "SOLVER.ACCUMULATE", 2]
-        + ["SOLVER.WARMUP_ITERS", 1, "SOLVER.CHECKPOINT_PERIOD", 2, "SEED", 2]
-        + ["TEST.EVAL_PERIOD", 0, "TEST.BEST_METRIC", ""]
-    )
+    cfg.merge_from_other_cfg(CfgNode(yaml.safe_load(SMALL_PRETRAINING)))
     assert cfg.SOLVER.AMP.ENABLED and set(cfg.MODEL.VLPT.TASKS) == {"ITC", "WIP", "MLM"}
     whole = train(cfg, folder=tmp_path / "whole")
     train(cfg, folder=tmp_path / "parts", stop_at=2)

@@ -126,6 +126,7 @@ def test_sync_batch_norms_become_ones_for_the_cpu():
     assert list(model.state_dict()) == keys
     with torch.autocast("cpu", torch.bfloat16):
         assert model(torch.randn(2, 3, 4, 4)).dtype == torch.bfloat16
+        assert model.eval()(torch.randn(2, 3, 4, 4)).dtype == torch.bfloat16
 
 
 def test_accumulation_reaches_the_model_in_equal_parts(tiny_cfg):

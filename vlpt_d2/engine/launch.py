@@ -48,7 +48,7 @@ def argument_parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="where the processes meet, such as tcp://host:port (default: a free local port)",
     )
-    add("opts", nargs=argparse.REMAINDER, help="config keys and values: KEY value KEY value …")
+    add("opts", nargs="*", help="config keys and values: KEY value KEY value …")
     return parser
 
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 where the command line or the config cannot be used.
     """
     parser = argument_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     try:
         processes = _processes(args)
         # In the process that was started, so that a misspelt key gives one short message.
