@@ -67,3 +67,13 @@ def test_vocabulary_without_special_tokens_is_refused(tmp_path):
 def test_too_short_captions_are_refused():
     with pytest.raises(ValueError, match="MAX_TOKENS is 2"):
         build_tokenizer("", 2)
+
+
+def test_sign_words_are_those_of_the_quickstart_corpus():
+    from vlpt_d2.data.rendering.settings import PRESETS
+
+    words = PRESETS["quickstart"].word_list
+    tokenizer = build_tokenizer("sign_words", 80)
+    encoding = tokenizer.encode(" ".join(words).upper())
+    assert tokenizer.tokens(encoding.ids[1 : len(words) + 1]) == list(words)
+    assert tokenizer.vocabulary_size == len(words) + len(tokenizer.special_ids)

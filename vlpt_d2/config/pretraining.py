@@ -22,7 +22,7 @@ def _add_image_encoder(cfg: CN) -> None:
     node.FPN_CHANNELS = 256
     # Width d of the visual tokens.
     node.EMBED_DIM = 384
-    # Whether transformer blocks run over [CLS] and the visual tokens; without them [CLS] is the mean.
+    # Whether transformer blocks run over [CLS] and the visual tokens; else [CLS] is their mean.
     node.ATTENTION_POOLING = True
     # Number of blocks of the attention pooling.
     node.DEPTH = 1
@@ -42,8 +42,8 @@ def _add_text_encoder(cfg: CN) -> None:
     node = cfg.MODEL.TEXT_ENCODER = CN()
     # A registered text encoder: "VLPTTextEncoder" or "HuggingFaceTextEncoder".
     node.NAME = "VLPTTextEncoder"
-    # Vocabulary: "" for the shipped bert-base-uncased WordPieces, a vocab.txt, or a tokenizer's
-    # Hugging Face name or folder.
+    # Vocabulary: "" for the shipped bert-base-uncased WordPieces, "sign_words" for the words of the
+    # quickstart's corpus, a vocab.txt, or a tokenizer's Hugging Face name or folder.
     node.TOKENIZER = ""
     # Hugging Face name or local folder of a BERT-family encoder, for "HuggingFaceTextEncoder".
     node.PRETRAINED = ""

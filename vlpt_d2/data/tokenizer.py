@@ -7,8 +7,15 @@ import numpy as np
 from detectron2.utils.file_io import PathManager
 from tokenizers import BertWordPieceTokenizer, Tokenizer
 
+_ASSETS = Path(__file__).parent / "assets"
 # The vocabulary of bert-base-uncased (google-research/bert, Apache-2.0).
-DEFAULT_VOCABULARY = Path(__file__).parent / "assets" / "bert_base_uncased_vocab.txt"
+DEFAULT_VOCABULARY = _ASSETS / "bert_base_uncased_vocab.txt"
+# Vocabularies that come with the package, by the names TOKENIZER knows them by.
+SHIPPED_VOCABULARIES = {
+    "": DEFAULT_VOCABULARY,
+    # The words of the rendered corpus "quickstart", each one token.
+    "sign_words": _ASSETS / "sign_words_vocab.txt",
+}
 
 
 @dataclass(frozen=True)
@@ -79,15 +86,16 @@ def build_tokenizer(source: str = "", max_tokens: int = 30) -> CaptionTokenizer:
     """Build the tokenizer of ``MODEL.TEXT_ENCODER.TOKENIZER``.
 
     Args:
-        source: "" for the shipped bert-base-uncased vocabulary, the path of a ``vocab.txt``, or a
-            Hugging Face tokenizer's name or folder.
+        source: a name of :data:`SHIPPED_VOCABULARIES` ("" for bert-base-uncased's), the path of a
+            ``vocab.txt``, or a Hugging Face tokenizer's name or folder.
         max_tokens: caption length, special tokens included.
 
     Raises:
         ValueError: if the vocabulary lacks a special token.
     """
-    if not source or source.endswith(".txt"):
-        path = PathManager.get_local_path(source) if source else str(DEFAULT_VOCABULARY)
+    if source in SHIPPED_VOCABULARIES or source.endswith(".txt"):
+        shipped = SHIPPED_VOCABULARIES.get(source)
+        path = str(shipped) if shipped else PathManager.get_local_path(source)
         with open(path, encoding="utf-8") as f:
             vocabulary = {line.rstrip("\n"): i for i, line in enumerate(f)}
         names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}

@@ -163,31 +163,31 @@ _SIGN_WORDS = (
 )
 
 _QUICKSTART = RenderSettings(
-    size=(160, 160),
+    size=(96, 96),
     word_list=tuple(_SIGN_WORDS.split()),
     zipf=0.0,
     numbers=0.0,
     punctuation=0.0,
-    case=(0.5, 0.0, 0.5),
-    words_per_image=(1, 4),
+    case=(0.0, 0.0, 1.0),
+    words_per_image=(1, 2),
     empty_images=0.0,
     words_per_line=(1, 1),
     lines_per_block=(1, 1),
-    text_height=(0.12, 0.18),
+    text_height=(0.2, 0.27),
     text_height_skew=1.0,
     order="reading",
     fonts=("matplotlib",),
     font_names=("DejaVuSans", "DejaVuSans-Bold"),
     background_kinds=("plain", "gradient", "clouds"),
-    rotation=2.0,
-    perspective=0.05,
-    shear=0.05,
+    rotation=1.0,
+    perspective=0.02,
+    shear=0.02,
     stretch=(0.9, 1.1),
     curved=0.0,
     contrast=0.5,
     panel=0.0,
     outline=0.0,
-    shadow=0.1,
+    shadow=0.0,
     gradient=0.0,
     texture=0.0,
     opacity=(0.95, 1.0),
@@ -201,7 +201,7 @@ _QUICKSTART = RenderSettings(
 )
 
 #: Named settings. ``default``: like scene text, for the pre-training and the detectors.
-#: ``quickstart``: one to four large words of a few dozen, learnt in minutes on two CPU cores.
+#: ``quickstart``: one or two large words of 66, learnt within minutes on two CPU cores.
 #: ``quickstart_detection``: more and smaller words for a detector of the same scale.
 PRESETS: dict[str, RenderSettings] = {
     "default": RenderSettings(),
