@@ -78,8 +78,8 @@ class StepTrainer(SimpleTrainer):
         self.seed = seed
         self.accumulate = cfg.SOLVER.ACCUMULATE
         self.autocast = autocast(cfg)
-        scales = self.autocast._enabled and self.autocast.fast_dtype is torch.float16
-        self.grad_scaler = torch.amp.GradScaler(cfg.MODEL.DEVICE, enabled=scales)
+        scales = cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16"
+        self.grad_scaler = torch.amp.GradScaler(torch.device(cfg.MODEL.DEVICE).type, enabled=scales)
 
     @contextmanager
     def seeded(self, micro: int) -> Iterator[None]:
