@@ -44,9 +44,10 @@ def _add_detection_data(cfg: CN) -> None:
     # Training: range of the resize factor before the crop.
     node.SCALE = (0.5, 3.0)
     # Training: crops between texts that are tried before the whole image is taken (0: always),
-    # and the least side of a crop as a share of the image's.
+    # and the least and the largest side of a crop as a share of the image's (DB: no limit).
     node.CROP_MAX_TRIES = 10
     node.CROP_MIN_SIDE = 0.1
+    node.CROP_MAX_SIDE = 1.0
     # Training: (height, width) the crop is fitted into, keeping its aspect, and padded to.
     node.TRAIN_SIZE = (640, 640)
     # Training: colours are scaled by a factor from 1 +- this; 0 leaves them (as in DB).

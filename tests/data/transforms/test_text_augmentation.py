@@ -153,6 +153,18 @@ def test_crop_never_cuts_care_text():
     assert len(crops) > 100
 
 
+def test_crops_are_kept_small():
+    np.random.seed(0)
+    texts = [np.array([(190, 140), (210, 140), (210, 150), (190, 150)], float)]
+    augmentation = RandomTextCrop((128, 128), max_tries=100, max_side=0.5)
+    for _ in range(50):
+        x0, y0, x1, y1 = augmentation.get_crop((300, 400), texts, np.array([False]))
+        assert x1 - x0 <= 200 and y1 - y0 <= 150
+    wide = [np.array([(50, 140), (350, 140), (350, 150), (50, 150)], float)]
+    crop = augmentation.get_crop((300, 400), wide, np.array([False]))
+    assert crop == (0, 0, 400, 300)  # no small crop holds the text
+
+
 def test_crop_fits_and_pads():
     inputs = TextAugInput(np.full((100, 300, 3), 255, np.uint8))
     RandomTextCrop((64, 96), max_tries=0)(inputs)

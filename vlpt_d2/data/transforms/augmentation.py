@@ -83,18 +83,26 @@ class RandomTextCrop(Augmentation):
     crop is found, the whole image is taken (EAST; MhLiao/DB data/processes/random_crop_data.py).
     """
 
-    def __init__(self, size: tuple[int, int], max_tries: int = 10, min_side: float = 0.1):
+    def __init__(
+        self,
+        size: tuple[int, int],
+        max_tries: int = 10,
+        min_side: float = 0.1,
+        max_side: float = 1.0,
+    ):
         """Build the augmentation.
 
         Args:
             size: (H, W) of the result.
             max_tries: crops drawn before the whole image is taken; 0 always takes it.
             min_side: least width and height of a crop, as a share of the image's.
+            max_side: largest width and height of a crop; smaller values keep texts larger.
         """
         super().__init__()
         self.size = tuple(size)
         self.max_tries = max_tries
         self.min_side = min_side
+        self.max_side = max_side
 
     def get_transform(
         self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
@@ -127,6 +135,8 @@ class RandomTextCrop(Augmentation):
             x0, x1 = _draw_side(columns)
             y0, y1 = _draw_side(rows)
             if x1 - x0 < max(1, self.min_side * width) or y1 - y0 < max(1, self.min_side * height):
+                continue
+            if x1 - x0 > self.max_side * width or y1 - y0 > self.max_side * height:
                 continue
             if ((boxes >= (x0, y0, x0, y0)) & (boxes <= (x1, y1, x1, y1))).all(axis=1).any():
                 return x0, y0, x1, y1

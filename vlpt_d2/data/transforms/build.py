@@ -26,7 +26,9 @@ def build_detection_augmentation(cfg: CfgNode, is_train: bool) -> list[Augmentat
         RandomHorizontalFlip(node.FLIP_PROB),
         RandomTextRotation(node.ROTATION),
         RandomScale(node.SCALE),
-        RandomTextCrop(node.TRAIN_SIZE, node.CROP_MAX_TRIES, node.CROP_MIN_SIDE),
+        RandomTextCrop(
+            node.TRAIN_SIZE, node.CROP_MAX_TRIES, node.CROP_MIN_SIDE, node.CROP_MAX_SIDE
+        ),
     ]
     # Colours last: the crop is small, and reading the image ends the chain of affine transforms.
     for amount, jitter in (
