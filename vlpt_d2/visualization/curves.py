@@ -61,7 +61,7 @@ def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -
                 points = curves.get(prefix + key)
                 if points:
                     label = (prefix + key).replace("_", " ")
-                    axes.plot(*zip(*points), style, color=colour, label=label)
+                    axes.plot(*zip(*points), style, marker=".", color=colour, label=label)
         if "r1" in keys[0] and "chance_r1" in curves:
             axes.plot(*zip(*curves["chance_r1"]), "--", color="grey", label="chance")
         axes.set(title=name, xlabel="iteration", ylabel="%", ylim=(0, None))

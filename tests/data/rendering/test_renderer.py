@@ -59,7 +59,8 @@ def test_polygons_are_valid_clockwise_and_inside_the_image(renderings):
 
 @pytest.mark.parametrize("preset", ["default", "quickstart", "quickstart_detection"])
 def test_no_two_words_overlap(preset):
-    renderer = _renderer(preset, curved=0.3)
+    more = {"words_per_image": (2, 4), "text_height": (0.1, 0.2)} if preset == "quickstart" else {}
+    renderer = _renderer(preset, curved=0.3, **more)
     pairs = 0
     for index in range(12):
         polygons = [Polygon(p) for p in renderer.render(3, index).polygons]
@@ -117,7 +118,7 @@ def test_global_random_state_is_neither_read_nor_moved():
 
 def test_annotations_are_those_of_detectron2():
     image, annotations = render_sample({"preset": "quickstart", "seed": 0, "index": 4})
-    assert image.shape == (160, 160, 3)
+    assert image.shape == (96, 96, 3)
     assert image.dtype == np.uint8
     assert annotations
     for annotation in annotations:
@@ -129,14 +130,15 @@ def test_annotations_are_those_of_detectron2():
 
 def test_numbers_of_words_are_those_asked_for():
     counts = [len(_renderer("quickstart").render(0, i).words) for i in range(40)]
-    assert set(counts) == {1, 2, 3, 4}
+    assert set(counts) == {1, 2}
     empty = _renderer("quickstart", empty_images=1.0).render(0, 0)
-    assert empty.words == [] and empty.image.shape == (160, 160, 3)
+    assert empty.words == [] and empty.image.shape == (96, 96, 3)
 
 
 def test_text_heights_lie_in_their_range():
     renderer = _renderer(
         "quickstart",
+        size=(160, 160),
         text_height=(0.15, 0.2),
         rotation=0.0,
         perspective=0.0,
@@ -166,7 +168,7 @@ def test_words_are_painted_with_contrast():
 
 
 def test_reading_order_sorts_words_from_top_to_bottom():
-    renderer = _renderer("quickstart", words_per_image=(4, 4))
+    renderer = _renderer("quickstart", size=(160, 160), words_per_image=(4, 4))
     for index in range(6):
         tops = [p[:, 1].mean() for p in renderer.render(0, index).polygons]
         assert tops == sorted(tops)
