@@ -1,0 +1,43 @@
+"""Every shipped config is read by the safe loader, and those of this project build their model."""
+
+import pytest
+from detectron2.modeling import build_model
+
+from vlpt_d2.engine import load_config
+from vlpt_d2.model_zoo import get_config_file, list_configs
+from vlpt_d2.modeling.backbone.trunk import RESNET_FEATURES
+
+LEAVES = list_configs()
+OURS = [name for name in LEAVES if not name.startswith("detectron2/")]
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_config_is_read(name):
+    cfg = load_config(get_config_file(name))
+    assert cfg.MODEL.META_ARCHITECTURE in ("VLPT", "TextDetector", "RetinaNet", "GeneralizedRCNN")
+    assert cfg.MODEL.BACKBONE.FREEZE_AT == 0 or name not in OURS
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_model_is_built_on_the_shared_trunk(name):
+    cfg = load_config(get_config_file(name))
+    model = build_model(cfg)
+    keys = model.state_dict().keys()
+    assert any(key.startswith("backbone.bottom_up.stem.") for key in keys)
+    assert set(RESNET_FEATURES) <= {name for name, _ in model.backbone.bottom_up.named_children()}
+
+
+def test_the_paper_settings():
+    cfg = load_config(get_config_file("pretrain.yaml"))
+    assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_ITER, cfg.SOLVER.WARMUP_ITERS) == (
+        800,
+        180_000,
+        2_500,
+    )
+    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR) == ("AdamW", 1e-4)
+    assert tuple(cfg.INPUT.PRETRAIN.SIZE) == (512, 512)
+    assert cfg.INPUT.PRETRAIN.ROTATION == 20
+    assert cfg.MODEL.TEXT_ENCODER.MAX_TOKENS == 30
+    assert cfg.MODEL.VLPT.WIP.NUM_NEGATIVES == 63
+    assert not cfg.MODEL.RESNETS.STRIDE_IN_1X1
+    assert cfg.INPUT.FORMAT == "RGB"
