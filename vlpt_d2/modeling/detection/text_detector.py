@@ -70,17 +70,30 @@ class TextDetector(nn.Module):
         Raises:
             ValueError: a training sample has no "targets".
         """
+        if self.training:
+            images = self._preprocess(batched_inputs)
+            features = self.backbone(images.tensor)
+            return self.text_head(features, self._pad_targets(batched_inputs, images))
+        return [
+            {"instances": self.decode(maps, size, sample)}
+            for (maps, size), sample in zip(self.predict_maps(batched_inputs), batched_inputs)
+        ]
+
+    def predict_maps(
+        self, batched_inputs: list[dict]
+    ) -> list[tuple[dict[str, Tensor], tuple[int, int]]]:
+        """Return each image's maps as the head predicts them, and its (H, W) without padding."""
+        images = self._preprocess(batched_inputs)
+        maps = self.text_head(self.backbone(images.tensor))
+        return [
+            ({name: m[i] for name, m in maps.items()}, size)
+            for i, size in enumerate(images.image_sizes)
+        ]
+
+    def _preprocess(self, batched_inputs: list[dict]) -> ImageList:
         images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
         images = [(x.float() - self.pixel_mean) / self.pixel_std for x in images]
-        images = ImageList.from_tensors(images, self.backbone.size_divisibility)
-        features = self.backbone(images.tensor)
-        if self.training:
-            return self.text_head(features, self._pad_targets(batched_inputs, images))
-        maps = self.text_head(features)
-        return [
-            {"instances": self._decode({name: m[i] for name, m in maps.items()}, size, sample)}
-            for i, (size, sample) in enumerate(zip(images.image_sizes, batched_inputs))
-        ]
+        return ImageList.from_tensors(images, self.backbone.size_divisibility)
 
     def _pad_targets(self, batched_inputs: list[dict], images: ImageList) -> dict[str, Tensor]:
         """Stack the target maps on the padded grid; zero is "nothing to learn" in every map."""
@@ -99,7 +112,14 @@ class TextDetector(nn.Module):
             padded[name] = batch.to(self.device, non_blocking=True)
         return padded
 
-    def _decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
+    def decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
+        """Turn one image's maps into detections in the pixels of the sample's "height", "width".
+
+        Args:
+            maps: of :meth:`predict_maps`.
+            size: (H, W) of the image on the maps.
+            sample: may give "height" and "width"; ``size`` if not.
+        """
         polygons, scores = self.text_head.decode(maps, size)
         height, width = sample.get("height", size[0]), sample.get("width", size[1])
         scale = np.asarray((width / size[1], height / size[0]), np.float32)
