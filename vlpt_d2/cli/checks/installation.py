@@ -52,7 +52,7 @@ REQUIREMENTS = {
 INSTALL_TORCH = "pip install --upgrade torch torchvision"
 INSTALL_PAIR = (
     "torch and torchvision have to come from the same place and release; reinstall both at once:\n"
-    "pip install --force-reinstall torch torchvision   (with the same --index-url for both, if any)"
+    "pip install --force-reinstall torch torchvision   (both from the same package index)"
 )
 INSTALL_DETECTRON2 = (
     "from source, after torch (needs a compiler):\n"

@@ -121,9 +121,8 @@ class HuggingFaceTextEncoder(nn.Module):
                 "PRETRAINED: the Hugging Face name or the local folder of a BERT-family model"
             )
         encoder = AutoModel.from_pretrained(node.PRETRAINED)
-        for unused in ("pooler",):
-            if getattr(encoder, unused, None) is not None:
-                setattr(encoder, unused, None)
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None  # its output is not read, and unused weights break DDP
         rows = encoder.get_input_embeddings().num_embeddings
         tokenizer = build_tokenizer(node.TOKENIZER, node.MAX_TOKENS)
         if tokenizer.vocabulary_size > rows:
