@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Choose DB's two thresholds on held-out training images, never on the images measured later."""
+"""Choose DB's two thresholds on a validation set, never on the images measured later."""
 
 import argparse
 import itertools
