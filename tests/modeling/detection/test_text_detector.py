@@ -137,7 +137,7 @@ def test_loss_weights_and_binarisation():
     targets["threshold_mask"][0, 0, 1] = 1
     logits = torch.tensor([[[1.0, -1.0], [-2.0, -3.0]]])
     thresholds = torch.tensor([[[0.0, 0.4], [0.3, 0.2]]])
-    losses = head.losses(logits, thresholds, targets)
+    losses = head.map_losses(logits, thresholds, targets)
     p, t = torch.sigmoid(logits), torch.sigmoid(thresholds)
     binary = 1 / (1 + torch.exp(-50 * (p - t)))
     dice = 1 - 2 * binary[0, 0, 0] / (binary.sum() + 1)

@@ -21,6 +21,16 @@ LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[s
 class TextHead(nn.Module):
     """Base class of the heads: a neck, the head proper, its labels, losses and decoding."""
 
+    def __init__(self, in_features: list[str], neck: nn.Module):
+        """
+        Args:
+            in_features: names of the backbone's maps the neck reads, finest first.
+            neck: module from the list of these maps to one.
+        """
+        super().__init__()
+        self.in_features = list(in_features)
+        self.neck = neck
+
     @classmethod
     @abstractmethod
     def build_labels(cls, cfg: CfgNode) -> LabelFunction:
@@ -32,7 +42,6 @@ class TextHead(nn.Module):
         In every map zero must be what padding is given: "nothing here, nothing to learn here".
         """
 
-    @abstractmethod
     def forward(
         self, features: dict[str, Tensor], targets: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
@@ -42,7 +51,25 @@ class TextHead(nn.Module):
             features: maps of the backbone, (N, C, h, w) each.
             targets: the maps of the label function, (N, H, W) or (N, C, H, W) each, on the padded
                 image grid; required in training mode.
+
+        Raises:
+            ValueError: no targets in training mode.
         """
+        if self.training and targets is None:
+            raise ValueError(
+                f"{type(self).__name__} needs target maps in training: give the mapper "
+                'is_train=True, so that every sample has "targets"'
+            )
+        x = self.neck([features[name] for name in self.in_features])
+        return self.losses(x, targets) if self.training else self.predict(x)
+
+    @abstractmethod
+    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted losses of the neck's output (N, C, h, w); see :meth:`forward`."""
+
+    @abstractmethod
+    def predict(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the maps of the neck's output that :meth:`decode` reads, (N, C, H', W') each."""
 
     @abstractmethod
     def decode(
@@ -58,6 +85,18 @@ class TextHead(nn.Module):
             Polygons as (N, 2) float32 arrays of (x, y) input pixels, and their scores, float32
             in [0, 1].
         """
+
+
+def wants_polygons(cfg: CfgNode) -> bool:
+    """Whether MODEL.TEXT_HEAD.OUTPUT asks for polygons rather than boxes.
+
+    Raises:
+        ValueError: it is neither "polygon" nor "box".
+    """
+    output = cfg.MODEL.TEXT_HEAD.OUTPUT
+    if output not in ("box", "polygon"):
+        raise ValueError(f'MODEL.TEXT_HEAD.OUTPUT is "box" or "polygon", not {output!r}')
+    return output == "polygon"
 
 
 def build_text_head(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> TextHead:

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import shapely
 
+from ..raster import mean_inside
+
 
 def decode_probability_map(
     probability: np.ndarray,
@@ -70,16 +72,6 @@ def _text_contours(binary: np.ndarray, min_size: float, max_candidates: int) -> 
     return [c[:, 0] for c, (_, _, _, parent) in zip(contours, hierarchy[0]) if parent < 0]
 
 
-def _mean_inside(probability: np.ndarray, polygon: np.ndarray) -> float:
-    """Mean of the map over the pixels of a polygon, given by pixel centres; 0 if there are none."""
-    height, width = probability.shape
-    x0, y0 = np.clip(np.floor(polygon.min(axis=0)).astype(int), 0, (width - 1, height - 1))
-    x1, y1 = np.clip(np.ceil(polygon.max(axis=0)).astype(int), 0, (width - 1, height - 1))
-    mask = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon - (x0, y0)).astype(np.int32)], 1)
-    return cv2.mean(probability[y0 : y1 + 1, x0 : x1 + 1], mask)[0]
-
-
 def _short_side(points: np.ndarray) -> float:
     return min(cv2.minAreaRect(points)[1])
 
@@ -90,7 +82,7 @@ def _grown_boxes(probability, contours, box_thresh, unclip_ratio, min_size):
         centre, sides, angle = cv2.minAreaRect(contour)
         if min(sides) + 1.0 < min_size:
             continue
-        score = _mean_inside(probability, cv2.boxPoints((centre, sides, angle)))
+        score = mean_inside(probability, cv2.boxPoints((centre, sides, angle)))
         if score < box_thresh:
             continue
         # The smallest rectangle around a rectangle grown by D' with round corners is the
@@ -110,7 +102,7 @@ def _grown_polygons(probability, contours, box_thresh, unclip_ratio, min_size, e
         outline = cv2.approxPolyDP(contour, epsilon * cv2.arcLength(contour, True), True)[:, 0]
         if len(outline) < 4 or _short_side(contour) + 1.0 < min_size:
             continue
-        score = _mean_inside(probability, outline)
+        score = mean_inside(probability, outline)
         if score >= box_thresh:
             outlines.append(shapely.Polygon(outline))
             candidate_scores.append(score)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
 from ..necks import DBNeck
-from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_probability_map
 from .labels import draw_db_labels
 
@@ -46,14 +46,12 @@ class DBHead(TextHead):
         Raises:
             ValueError: the finest map is not at stride 4, which the two upsamplings assume.
         """
-        super().__init__()
+        super().__init__(in_features, neck)
         if neck.stride != 4:
             raise ValueError(
                 f"DBHead upsamples four times, but {in_features[0]!r} has stride {neck.stride}: "
                 "put a map of stride 4 first in MODEL.TEXT_HEAD.IN_FEATURES"
             )
-        self.in_features = list(in_features)
-        self.neck = neck
         self.probability = _branch(neck.out_channels, norm)
         self.threshold = _branch(neck.out_channels, norm)
         self.k = k
@@ -65,9 +63,7 @@ class DBHead(TextHead):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         """Read MODEL.TEXT_HEAD and MODEL.DB."""
         head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.DB
-        polygon_mode = head.OUTPUT == "polygon"
-        if not polygon_mode and head.OUTPUT != "box":
-            raise ValueError(f'MODEL.TEXT_HEAD.OUTPUT is "box" or "polygon", not {head.OUTPUT!r}')
+        polygon_mode = wants_polygons(cfg)
         return {
             "in_features": head.IN_FEATURES,
             "neck": DBNeck([input_shape[f] for f in head.IN_FEATURES], node.NECK_CHANNELS),
@@ -103,22 +99,15 @@ class DBHead(TextHead):
             min_text_size=node.MIN_TEXT_SIZE,
         )
 
-    def forward(
-        self, features: dict[str, Tensor], targets: dict[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return the three weighted losses, or {"probability": (N, 1, H, W)} in [0, 1]."""
-        x = self.neck([features[name] for name in self.in_features])
-        logits = self.probability(x)
-        if not self.training:
-            return {"probability": logits.float().sigmoid()}
-        if targets is None:
-            raise ValueError(
-                "DBHead needs target maps in training: give the mapper is_train=True, so that "
-                'every sample has "targets"'
-            )
-        return self.losses(logits[:, 0], self.threshold(x)[:, 0], targets)
+    def predict(self, x: Tensor) -> dict[str, Tensor]:
+        """Return {"probability": (N, 1, H, W)} in [0, 1]."""
+        return {"probability": self.probability(x).float().sigmoid()}
 
-    def losses(
+    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the three weighted losses against the maps of :func:`draw_db_labels`."""
+        return self.map_losses(self.probability(x)[:, 0], self.threshold(x)[:, 0], targets)
+
+    def map_losses(
         self, logits: Tensor, threshold_logits: Tensor, targets: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Weighted losses of maps (N, H, W) against the maps of :func:`draw_db_labels`."""

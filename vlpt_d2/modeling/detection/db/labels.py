@@ -4,14 +4,13 @@ One distance transform per text gives both the shrunk text and the threshold ram
 border: the pixels farther than D inside the border are exactly the polygon offset inward by D.
 """
 
-import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-# Sub-pixel bits of OpenCV's drawing functions.
-_SHIFT = 6
+from ..raster import distance_to_border
+
 # Where D is below this many pixels the border is drawn three times finer, which keeps its error,
 # up to a cell, small beside D.
 _FINE_BELOW = 14.0
@@ -65,7 +64,7 @@ def draw_db_labels(
         distance = area * (1 - shrink_ratio**2) / max(cv2.arcLength(polygon, True), 1e-6)
         side = float(np.ptp(polygon, axis=0).min())
         skip = bool(skip) or side < min_text_size or area < 1.0
-        window, inside, to_border = _distance_to_border(
+        window, inside, to_border = distance_to_border(
             polygon, 0.0 if skip else distance, image_size, 3 if distance < _FINE_BELOW else 1
         )
         if inside.size == 0:
@@ -86,50 +85,3 @@ def draw_db_labels(
         "threshold": low + (high - low) * ramp,
         "threshold_mask": threshold_mask,
     }
-
-
-def _distance_to_border(
-    polygon: np.ndarray, margin: float, image_size: tuple[int, int], fineness: int
-) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """Which pixels of a window lie inside a polygon, and how far from its border they are.
-
-    Args:
-        polygon: (N, 2) float32, in pixels.
-        margin: the window is the polygon's bounding box grown by this much and a pixel, within
-            the image.
-        image_size: (H, W).
-        fineness: odd; the border is drawn on a grid this many times finer than the pixels.
-
-    Returns:
-        The window's slices, bool (h, w) and float32 (h, w) in pixels.
-    """
-    height, width = image_size
-    # The grid: the polygon's surroundings, also beyond the image, where a border may still be the
-    # nearest one, but no farther out there than that can matter.
-    reach = math.ceil(margin) + 1
-    low = np.maximum(np.floor(polygon.min(axis=0)).astype(np.int64) - reach, -reach)
-    high = np.ceil(polygon.max(axis=0)).astype(np.int64) + reach
-    high = np.minimum(high, (width + reach, height + reach))
-    x0, y0 = np.maximum(low, 0).tolist()
-    x1, y1 = np.maximum(np.minimum(high, (width, height)), (x0, y0)).tolist()
-    window = (slice(y0, y1), slice(x0, x1))
-    if x1 == x0 or y1 == y0:
-        return window, np.zeros((y1 - y0, x1 - x0), bool), np.zeros((y1 - y0, x1 - x0), np.float32)
-
-    shape = tuple(((high - low)[::-1] * fineness).tolist())
-    cells = (polygon.astype(np.float64) - low) * fineness - 0.5
-    # OpenCV draws in 32-bit fixed point; the far ends of what leaves the grid do not matter.
-    cells = np.clip(cells, -16000, 16000)
-    points = [np.round(cells * (1 << _SHIFT)).astype(np.int32)]
-    filled = np.zeros(shape, np.uint8)
-    cv2.fillPoly(filled, points, 1, cv2.LINE_8, _SHIFT)
-    off_border = np.ones(shape, np.uint8)
-    cv2.polylines(off_border, points, True, 0, 1, cv2.LINE_8, _SHIFT)
-    distance = cv2.distanceTransform(off_border, cv2.DIST_L2, cv2.DIST_MASK_5)
-
-    # An odd fineness puts a cell centre on every pixel centre.
-    centres = tuple(
-        slice((start - first) * fineness + fineness // 2, (stop - first) * fineness, fineness)
-        for start, stop, first in ((y0, y1, int(low[1])), (x0, x1, int(low[0])))
-    )
-    return window, filled[centres] > 0, distance[centres] / fineness

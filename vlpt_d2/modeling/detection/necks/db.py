@@ -1,4 +1,4 @@
-"""Necks: from the four maps of a trunk to the one map a text head reads."""
+"""The neck of DB."""
 
 from collections.abc import Sequence
 
