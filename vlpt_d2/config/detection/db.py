@@ -1,23 +1,10 @@
-"""Config keys of the ROI-free text detectors."""
+"""Config keys of DB."""
 
 from detectron2.config import CfgNode as CN
 
 
-def add_detection_config(cfg: CN) -> None:
-    """Add the keys of the detectors: head, label maps, losses and decoding."""
-    node = cfg.MODEL.TEXT_HEAD = CN()
-    # A registered text head: "DBHead".
-    node.NAME = "DBHead"
-    # Maps of the backbone that the head's neck reads, finest first.
-    node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
-    # Normalisation of neck and head: "BN", "SyncBN", "GN" (32 groups), ...
-    node.NORM = "BN"
-    # What decoding returns: "box" (minimum-area rectangles) or "polygon" (contours).
-    node.OUTPUT = "box"
-    _add_db(cfg)
-
-
-def _add_db(cfg: CN) -> None:
+def add_db(cfg: CN) -> None:
+    """Add MODEL.DB."""
     node = cfg.MODEL.DB = CN()
     # Channels of the laterals; each level is smoothed to a quarter of it before concatenation.
     node.NECK_CHANNELS = 256
