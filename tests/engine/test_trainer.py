@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import TinyEvaluator, TinyTrainer
 
+from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import TextTrainer
 from vlpt_d2.engine.hooks import flatten_numbers
 from vlpt_d2.evaluation.pretrain_evaluator import PretrainEvaluator
@@ -117,3 +118,30 @@ def test_evaluators_fit_model_and_dataset(tiny_cfg):
     assert isinstance(found, TextEvaluator)
     with pytest.raises(NotImplementedError, match="evaluator_type"):
         TextTrainer.build_evaluator(tiny_cfg, "tiny_photos")
+
+
+def test_epochs_are_turned_into_iterations_of_the_filtered_images(tiny_cfg, tiny_photos):
+    """Seven images, of which one has nothing but an ignored region."""
+    for photo in tiny_photos[1:]:
+        photo["annotations"] = [tiny_photos[0]["annotations"][0] | {"iscrowd": 0}]
+    for empty_out, steps in ((False, 9), (True, 8)):
+        cfg = tiny_cfg.clone()
+        cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = empty_out
+        cfg.SOLVER.MAX_ITER = get_cfg().SOLVER.MAX_ITER
+        cfg.SOLVER.EPOCHS = 5
+        trainer = TinyTrainer(cfg)
+        assert trainer.max_iter == trainer.scheduler._max_iter == steps
+        dumped = get_cfg()
+        dumped.merge_from_file(str(Path(cfg.OUTPUT_DIR, "config.yaml")))
+        solver = dumped.SOLVER
+        assert solver.MAX_ITER == steps and solver.EPOCHS == 5
+        assert TinyTrainer(dumped).max_iter == steps
+
+
+def test_iterations_hold_where_epochs_are_zero(tiny_cfg):
+    tiny_cfg.SOLVER.EPOCHS = 2
+    with pytest.raises(ValueError, match="SOLVER.EPOCHS 0"):
+        TinyTrainer(tiny_cfg)
+    tiny_cfg.SOLVER.EPOCHS = 0
+    tiny_cfg.SOLVER.EPOCH_STEPS = (1,)
+    assert TinyTrainer(tiny_cfg).max_iter == 6

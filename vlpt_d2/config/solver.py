@@ -6,6 +6,7 @@ from detectron2.config import CfgNode as CN
 def add_solver_config(cfg: CN) -> None:
     """Add the keys that detectron2's solver lacks."""
     _add_optimizer(cfg)
+    _add_schedule(cfg)
     _add_step(cfg)
     _add_run(cfg)
 
@@ -21,10 +22,18 @@ def _add_optimizer(cfg: CN) -> None:
     cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
     # Parameters of which one part of the dotted name is in this list have no weight decay.
     cfg.SOLVER.NO_WEIGHT_DECAY = ["cls_token", "position", "position_embeddings"]
-    # Exponent of LR_SCHEDULER_NAME "WarmupPolyLR"; "WarmupLinearLR" is the same with 1.
-    cfg.SOLVER.POLY_LR_POWER = 0.9
     # CLIP_GRADIENTS.CLIP_TYPE is "value" or "norm" as in detectron2 (each parameter by itself), or
     # "full_model": the norm of the whole gradient.
+
+
+def _add_schedule(cfg: CN) -> None:
+    # Exponent of LR_SCHEDULER_NAME "WarmupPolyLR"; "WarmupLinearLR" is the same with 1.
+    cfg.SOLVER.POLY_LR_POWER = 0.9
+    # Length of the training in passes over the training images. Where it is not 0, MAX_ITER is
+    # computed from it when the training starts; to give MAX_ITER itself, set EPOCHS to 0.
+    cfg.SOLVER.EPOCHS = 0
+    # The milestones STEPS in epochs; they count where EPOCHS does, and () leaves STEPS as it is.
+    cfg.SOLVER.EPOCH_STEPS = ()
 
 
 def _add_step(cfg: CN) -> None:

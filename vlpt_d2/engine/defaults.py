@@ -20,7 +20,7 @@ from ..data.datasets.rendered import register_rendered_from_config
 from ..utils.nearest import did_you_mean
 from .threads import set_threads
 
-__all__ = ["ConfigError", "load_config", "setup"]
+__all__ = ["ConfigError", "load_config", "setup", "write_config"]
 
 logger = logging.getLogger(__name__)
 
@@ -104,12 +104,20 @@ def setup(args: argparse.Namespace) -> CfgNode:
     if comm.is_main_process():
         logger.debug("environment:\n%s", collect_env_info())
         logger.debug("config:\n%s", cfg.dump())
-        if cfg.OUTPUT_DIR and not args.eval_only:
-            with PathManager.open(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), "w") as file:
-                file.write(cfg.dump())
+        if not args.eval_only:
+            write_config(cfg)
     seed_all_rng(cfg.SEED + rank)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
+
+
+def write_config(cfg: CfgNode) -> None:
+    """Write the config to ``config.yaml`` in OUTPUT_DIR, if there is one; for the main process."""
+    if not cfg.OUTPUT_DIR:
+        return
+    PathManager.mkdirs(cfg.OUTPUT_DIR)
+    with PathManager.open(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), "w") as file:
+        file.write(cfg.dump())
 
 
 def _find(config_file: str) -> str:

@@ -15,14 +15,14 @@ from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
 from detectron2.modeling import build_model
 from detectron2.utils import comm
-from detectron2.utils.file_io import PathManager
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import TextCheckpointer
-from ..data.loader import build_test_loader, build_train_loader
-from ..solver import build_lr_scheduler, build_optimizer
+from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
+from ..solver import build_lr_scheduler, build_optimizer, resolve_epochs
 from ..utils.rng import INITIALISATION, seeded_rng
+from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
 from .hooks import BestCheckpointer, EvalHook, flatten_numbers
 from .step import StepTrainer, autocast
@@ -46,6 +46,7 @@ class TextTrainer(DefaultTrainer):
             cfg: see :mod:`vlpt_d2.config`.
         """
         TrainerBase.__init__(self)
+        cfg = _with_iterations(cfg)
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         self._check(cfg)
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
@@ -163,10 +164,8 @@ class TextTrainer(DefaultTrainer):
         logger.warning("going on with seed %d of the checkpoint, not %d", seed, self.cfg.SEED)
         self.cfg = _with_seed(self.cfg, seed)
         self._trainer.seed = seed
-        if comm.is_main_process() and self.cfg.OUTPUT_DIR:
-            path = os.path.join(self.cfg.OUTPUT_DIR, "config.yaml")
-            with PathManager.open(path, "w") as file:
-                file.write(self.cfg.dump())
+        if comm.is_main_process():
+            write_config(self.cfg)
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -281,6 +280,17 @@ class TextTrainer(DefaultTrainer):
                 listed = "\n".join(f"  {key} {value:.4g}" for key, value in numbers.items())
                 logger.info("results on %s:\n%s", name, listed)
         return next(iter(results.values())) if len(results) == 1 else results
+
+
+def _with_iterations(cfg: CfgNode) -> CfgNode:
+    """The config with SOLVER.EPOCHS turned into iterations, also in OUTPUT_DIR's config.yaml."""
+    if cfg.SOLVER.EPOCHS <= 0:
+        return cfg
+    dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    cfg = resolve_epochs(cfg, len(dicts))
+    if comm.is_main_process():
+        write_config(cfg)
+    return cfg
 
 
 def _with_seed(cfg: CfgNode, seed: int) -> CfgNode:
