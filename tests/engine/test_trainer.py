@@ -133,8 +133,7 @@ def test_epochs_are_turned_into_iterations_of_the_filtered_images(tiny_cfg, tiny
         assert trainer.max_iter == trainer.scheduler._max_iter == steps
         dumped = get_cfg()
         dumped.merge_from_file(str(Path(cfg.OUTPUT_DIR, "config.yaml")))
-        solver = dumped.SOLVER
-        assert solver.MAX_ITER == steps and solver.EPOCHS == 5
+        assert [dumped.SOLVER[key] for key in ("MAX_ITER", "EPOCHS")] == [steps, 5]
         assert TinyTrainer(dumped).max_iter == steps
 
 
