@@ -54,25 +54,63 @@ class RandomTextRotation(_SizeAugmentation):
         return AffineTransform(np.column_stack([linear, offset]), (new_height, new_width))
 
 
+class ResizeShortSide(_SizeAugmentation):
+    """Bring the short side to a length, keeping the aspect ratio."""
+
+    def __init__(self, short_side: int):
+        super().__init__()
+        self.short_side = short_side
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Return the resize of an image of (H, W)."""
+        scale = self.short_side / min(image_size)
+        return _resize(image_size, (scale, scale))
+
+
+class RandomAspect(_SizeAugmentation):
+    """Change height / width by a factor from a range; the area stays."""
+
+    def __init__(self, aspect_range: tuple[float, float]):
+        super().__init__()
+        self.aspect_range = tuple(aspect_range)
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Draw the factor for an image of (H, W)."""
+        stretch = math.sqrt(self._rand_range(*self.aspect_range))
+        return _resize(image_size, (stretch, 1 / stretch))
+
+
 class RandomScale(_SizeAugmentation):
-    """Resize by a factor from a range, keeping the aspect ratio.
+    """Resize by a factor from a range, keeping the aspect ratio."""
 
-    Before a crop that is itself resized to a fixed size, as in DB's recipe, the factor does not
-    change the size texts end up with; factors below 1 take away detail, as they do there.
-    """
+    def __init__(self, scale_range: tuple[float, float] = (0.5, 3.0), resample: bool = True):
+        """Build the augmentation.
 
-    def __init__(self, scale_range: tuple[float, float] = (0.5, 3.0)):
+        Args:
+            scale_range: of the factor.
+            resample: really take away detail where the factor is below 1, though a crop follows
+                that is itself resized to a fixed size, so that the factor does not change the
+                size texts end up with (DB's recipe).
+        """
         super().__init__()
         self.scale_range = tuple(scale_range)
+        self.resample = resample
 
     def get_transform(self, image_size: tuple[int, int]) -> Transform:
         """Draw the factor for an image of (H, W)."""
         scale = self._rand_range(*self.scale_range)
-        size = tuple(max(1, round(side * scale)) for side in image_size)
-        if size == tuple(image_size):
-            return NoOpTransform()
-        matrix = [[size[1] / image_size[1], 0, 0], [0, size[0] / image_size[0], 0]]
-        return AffineTransform(matrix, size, resample=scale < 1)
+        return _resize(image_size, (scale, scale), self.resample and scale < 1)
+
+
+def _resize(
+    image_size: tuple[int, int], factors: tuple[float, float], resample: bool = False
+) -> Transform:
+    """Resize by (vertical, horizontal) factors, to whole pixels."""
+    size = tuple(max(1, round(side * factor)) for side, factor in zip(image_size, factors))
+    if size == tuple(image_size):
+        return NoOpTransform()
+    matrix = [[size[1] / image_size[1], 0, 0], [0, size[0] / image_size[0], 0]]
+    return AffineTransform(matrix, size, resample=resample)
 
 
 class RandomTextCrop(Augmentation):
