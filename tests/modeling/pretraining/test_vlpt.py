@@ -226,6 +226,20 @@ def test_inference_measures_masked_and_visible_words(tmp_path):
         assert out["image_vector"].norm().item() == pytest.approx(1, abs=1e-4)
 
 
+def test_retrieval_is_measured_with_whole_captions(tmp_path):
+    cfg = tiny_vlpt_cfg(tmp_path)
+    model = build(cfg, train=False)
+    samples = make_samples(cfg, CAPTIONS)
+    assert any((s["mlm_labels"] != -100).any() for s in samples)
+    whole = []
+    for sample in samples:
+        labels = sample["mlm_labels"]
+        ids = torch.where(labels != -100, labels, sample["input_ids"])
+        whole.append({**sample, "input_ids": ids, "mlm_labels": torch.full_like(labels, -100)})
+    for masked, unmasked in zip(model(samples), model(whole)):
+        assert torch.allclose(masked["text_vector"], unmasked["text_vector"], atol=1e-6)
+
+
 def test_half_precision_gives_finite_float32_losses(tmp_path):
     cfg = tiny_vlpt_cfg(tmp_path, norm="BN")
     model = build(cfg)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -149,11 +149,15 @@ class VLPT(nn.Module):
         features = self.backbone(self.preprocess_images(samples))
         image = torch.cat([features["cls"].flatten(2), features["fused"].flatten(2)], dim=2)
         image = image.transpose(1, 2)
-        text = self.text_encoder(tokens.input_ids, tokens.attention_mask)
         if self.modality is not None:
-            text = text + self.modality.weight[0]
             image = image + self.modality.weight[1]
+        text = self.encode_text(tokens.input_ids, tokens)
         return EncodedBatch(image, text, tokens, self.text_encoder.word_embeddings.weight)
+
+    def encode_text(self, input_ids: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+        """Encode captions, masked or whole, to (N, K, d) with the modality embedding."""
+        text = self.text_encoder(input_ids, tokens.attention_mask)
+        return text if self.modality is None else text + self.modality.weight[0]
 
     def forward(
         self, samples: list[dict], context: MicroBatchContext | None = None
@@ -268,11 +272,19 @@ class VLPT(nn.Module):
         return carrier - carrier.detach() + cached.loss, cached.metrics
 
     def inference(self, samples: list[dict]) -> list[dict]:
-        """Measure every task on a batch, and MLM and WIP again with the images shuffled."""
+        """Measure every task on a batch, and MLM and WIP again with the images shuffled.
+
+        Retrieval is measured with whole captions, as it is used; in training ITC sees the masked
+        ones, among which a caption of one word would say nothing.
+        """
         encoded = self.encode(samples)
         measured = {}
-        for task in self.tasks.values():
-            measured.update(task.measure(encoded))
+        for name, task in self.tasks.items():
+            whole = encoded
+            if name == "ITC":
+                tokens = encoded.tokens
+                whole = replace(encoded, text=self.encode_text(tokens.original_ids, tokens))
+            measured.update(task.measure(whole))
         if len(samples) > 1:
             rolled = encoded.with_images_rolled()
             for name in ("WIP", "MLM"):
