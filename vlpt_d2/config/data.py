@@ -37,6 +37,8 @@ def _add_detection_data(cfg: CN) -> None:
     # Share of a text's area that must be left inside the image for it to stay a text; with less,
     # or cut in several pieces, it is ignored.
     node.MIN_VISIBLE = 0.5
+    # Training: whether to augment; if not, images are resized as at test time and that is all.
+    node.AUGMENT = True
     # Training: length the short side is first brought to; 0 leaves images as they are.
     node.SHORT_SIDE = 0
     # Training: range of the change of height / width; the area stays.

@@ -57,10 +57,11 @@ class DetectionMapper:
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
         """Read INPUT, and the label function's settings from MODEL."""
+        augment = is_train and cfg.INPUT.DETECTION.AUGMENT
         return {
             "is_train": is_train,
             "image_format": cfg.INPUT.FORMAT,
-            "augmentations": build_detection_augmentation(cfg, is_train),
+            "augmentations": build_detection_augmentation(cfg, augment),
             "label_function": build_label_function(cfg) if is_train else None,
             "min_visible": cfg.INPUT.DETECTION.MIN_VISIBLE,
             "restore_size": cfg.DATASETS.RESTORE_SIZE,
