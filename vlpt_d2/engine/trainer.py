@@ -255,13 +255,15 @@ class TextTrainer(DefaultTrainer):
             cfg: the run's config.
             model: its weights are loaded.
             evaluators: one for each dataset, in place of :meth:`build_evaluator`'s.
-            datasets: DATASETS.TEST if not given.
+            datasets: if not given DATASETS.TEST, or DATASETS.VALIDATION where that is empty.
             weights: see :meth:`build_evaluator`.
 
         Returns:
             The results, by dataset where there are several; empty outside the main process.
         """
-        names = list(cfg.DATASETS.TEST if datasets is None else datasets)
+        if datasets is None:
+            datasets = cfg.DATASETS.TEST or cfg.DATASETS.VALIDATION
+        names = list(datasets)
         if not names:
             raise ValueError("nothing to evaluate: name datasets in DATASETS.TEST")
         if isinstance(evaluators, DatasetEvaluator):
