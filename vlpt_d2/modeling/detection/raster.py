@@ -5,55 +5,119 @@ import math
 import cv2
 import numpy as np
 
-# Sub-pixel bits of OpenCV's drawing functions.
-_SHIFT = 6
-
 
 def distance_to_border(
-    polygon: np.ndarray, margin: float, image_size: tuple[int, int], fineness: int
+    polygon: np.ndarray, margin: float, image_size: tuple[int, int], *, reach: float = math.inf
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
     """Which pixels of a window lie inside a polygon, and how far from its border they are.
 
+    Both are exact for the pixels' centres, up to float32. The cost is that of the pixels within
+    ``reach`` of each edge.
+
     Args:
-        polygon: (N, 2) float32, in pixels.
+        polygon: (N, 2), in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1].
         margin: the window is the polygon's bounding box grown by this much and a pixel, within
             the image.
         image_size: (H, W).
-        fineness: odd; the border is drawn on a grid this many times finer than the pixels.
+        reach: distances up to this are asked for; a pixel farther from the border is given some
+            value above it, which may be infinite.
 
     Returns:
-        The window's slices, bool (h, w) and float32 (h, w) in pixels.
+        The window's slices, bool (h, w) by the even-odd rule, and float32 (h, w) in pixels.
+    """
+    window, shape, start, end = _edges_in_window(polygon, math.ceil(margin) + 1, image_size)
+    if 0 in shape:
+        return window, np.zeros(shape, bool), np.zeros(shape, np.float32)
+    return window, _inside(start, end, shape), _to_segments(start, end, shape, reach)
+
+
+def pixels_inside(
+    polygon: np.ndarray, image_size: tuple[int, int]
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Which pixels have their centre inside a polygon, by the even-odd rule.
+
+    Args:
+        polygon: (N, 2), in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1].
+        image_size: (H, W).
+
+    Returns:
+        The slices of the polygon's bounding box within the image, and bool (h, w).
+    """
+    window, shape, start, end = _edges_in_window(polygon, 0, image_size)
+    return window, np.zeros(shape, bool) if 0 in shape else _inside(start, end, shape)
+
+
+def _edges_in_window(
+    polygon: np.ndarray, grown: int, image_size: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[int, int], np.ndarray, np.ndarray]:
+    """Slices and shape of the grown bounding box within the image; the edges' starts and ends.
+
+    These are given in the window, with its pixels' centres at whole numbers.
     """
     height, width = image_size
-    # The grid: the polygon's surroundings, also beyond the image, where a border may still be the
-    # nearest one, but no farther out there than that can matter.
-    reach = math.ceil(margin) + 1
-    low = np.maximum(np.floor(polygon.min(axis=0)).astype(np.int64) - reach, -reach)
-    high = np.ceil(polygon.max(axis=0)).astype(np.int64) + reach
-    high = np.minimum(high, (width + reach, height + reach))
-    x0, y0 = np.maximum(low, 0).tolist()
-    x1, y1 = np.maximum(np.minimum(high, (width, height)), (x0, y0)).tolist()
-    window = (slice(y0, y1), slice(x0, x1))
-    if x1 == x0 or y1 == y0:
-        return window, np.zeros((y1 - y0, x1 - x0), bool), np.zeros((y1 - y0, x1 - x0), np.float32)
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    x0 = min(max(math.floor(low[0]) - grown, 0), width)
+    y0 = min(max(math.floor(low[1]) - grown, 0), height)
+    x1 = max(min(math.ceil(high[0]) + grown, width), x0)
+    y1 = max(min(math.ceil(high[1]) + grown, height), y0)
+    start = np.asarray(polygon, np.float64) - (x0 + 0.5, y0 + 0.5)
+    end = np.concatenate([start[1:], start[:1]])
+    return (slice(y0, y1), slice(x0, x1)), (y1 - y0, x1 - x0), start, end
 
-    shape = tuple(((high - low)[::-1] * fineness).tolist())
-    cells = (polygon.astype(np.float64) - low) * fineness - 0.5
-    # OpenCV draws in 32-bit fixed point; the far ends of what leaves the grid do not matter.
-    cells = np.clip(cells, -16000, 16000)
-    points = [np.round(cells * (1 << _SHIFT)).astype(np.int32)]
-    filled = np.zeros(shape, np.uint8)
-    cv2.fillPoly(filled, points, 1, cv2.LINE_8, _SHIFT)
-    off_border = np.ones(shape, np.uint8)
-    cv2.polylines(off_border, points, True, 0, 1, cv2.LINE_8, _SHIFT)
-    distance = cv2.distanceTransform(off_border, cv2.DIST_L2, cv2.DIST_MASK_5)
 
-    # An odd fineness puts a cell centre on every pixel centre.
-    centres = tuple(
-        slice((start - first) * fineness + fineness // 2, (stop - first) * fineness, fineness)
-        for start, stop, first in ((y0, y1, int(low[1])), (x0, x1, int(low[0])))
-    )
-    return window, filled[centres] > 0, distance[centres] / fineness
+def _inside(start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Whether each grid point has an odd number of edges to its left, bool (h, w)."""
+    height, width = shape
+    rows = np.arange(height)
+    (ax, ay), (bx, by) = start.T[..., None], end.T[..., None]
+    crosses = (ay <= rows) != (by <= rows)
+    slope = (bx - ax) / np.where(by == ay, 1.0, by - ay)
+    # First column at or right of each crossing, in order along each row.
+    column = np.where(crosses, np.ceil(ax + (rows - ay) * slope), np.inf)
+    column = np.sort(np.clip(column, 0, width), axis=0)
+    column = column.astype(np.int16 if width < 2**15 else np.int64)[..., None]
+    columns = np.arange(width, dtype=column.dtype)
+    inside = (columns >= column[0]) & (columns < column[1])
+    # Where the ring turns back, rows enter it more than once.
+    for i in range(2, int(crosses.sum(axis=0).max()), 2):
+        inside |= (columns >= column[i]) & (columns < column[i + 1])
+    return inside
+
+
+def _to_segments(
+    start: np.ndarray, end: np.ndarray, shape: tuple[int, int], reach: float
+) -> np.ndarray:
+    """Distance of each grid point to the nearest segment, float32 (h, w); see ``reach`` above."""
+    height, width = shape
+    squared = np.full(shape, np.inf, np.float32)
+    edge, middle = end - start, 0.5 * (start + end)
+    length = np.hypot(edge[:, 0], edge[:, 1])
+    direction = edge / np.where(length > 0, length, 1.0)[:, None]
+    direction[length == 0] = 1.0, 0.0  # a repeated point is a segment too, in any direction
+    (dx, dy), (mx, my) = direction.T[..., None], middle.T[..., None]
+    # Coordinates along and across a segment, from its middle, are the sum of a column's share and
+    # a row's share.
+    columns, rows = np.arange(width) - mx, np.arange(height) - my
+    along_x, along_y = (dx * columns).astype(np.float32), (dy * rows).astype(np.float32)
+    across_x, across_y = (-dy * columns).astype(np.float32), (dx * rows).astype(np.float32)
+    low = np.clip(np.ceil(np.minimum(start, end) - reach), 0, (width, height)).astype(int)
+    high = np.clip(np.floor(np.maximum(start, end) + reach) + 1, 0, (width, height)).astype(int)
+    for i, ((x0, y0), (x1, y1)) in enumerate(zip(low.tolist(), high.tolist())):
+        if x0 >= x1 or y0 >= y1:
+            continue
+        # Beside the segment the distance is that to its line; beyond an end, how far beyond it
+        # counts too.
+        beyond = along_x[i, x0:x1] + along_y[i, y0:y1, None]
+        np.abs(beyond, out=beyond)
+        beyond -= np.float32(0.5 * length[i])
+        np.maximum(beyond, 0, out=beyond)
+        beyond *= beyond
+        across = across_x[i, x0:x1] + across_y[i, y0:y1, None]
+        across *= across
+        across += beyond
+        nearest = squared[y0:y1, x0:x1]
+        np.minimum(nearest, across, out=nearest)
+    return np.sqrt(squared, out=squared)
 
 
 def mean_inside(probability: np.ndarray, polygon: np.ndarray) -> float:

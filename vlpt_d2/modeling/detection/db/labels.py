@@ -1,6 +1,6 @@
 """Target maps of DB, drawn from polygons (DB paper section 3.4; MhLiao/DB data/processes).
 
-One distance transform per text gives both the shrunk text and the threshold ramp around its
+The distances to a text's border give both the shrunk text and the threshold ramp around the
 border: the pixels farther than D inside the border are exactly the polygon offset inward by D.
 """
 
@@ -10,10 +10,6 @@ import cv2
 import numpy as np
 
 from ..raster import distance_to_border
-
-# Where D is below this many pixels the border is drawn three times finer, which keeps its error,
-# up to a cell, small beside D.
-_FINE_BELOW = 14.0
 
 
 def draw_db_labels(
@@ -53,8 +49,9 @@ def draw_db_labels(
         raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
     text = np.zeros(image_size, np.uint8)
     text_mask = np.ones(image_size, np.uint8)
-    ramp = np.zeros(image_size, np.float32)
-    threshold_mask = np.zeros(image_size, np.uint8)
+    # Distance to the nearest border, in units of the text's D; whether a text is there at all.
+    nearness = np.full(image_size, np.inf, np.float32)
+    covered = np.zeros(image_size, bool)
 
     for polygon, skip in zip(polygons, ignore):
         polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
@@ -64,24 +61,25 @@ def draw_db_labels(
         distance = area * (1 - shrink_ratio**2) / max(cv2.arcLength(polygon, True), 1e-6)
         side = float(np.ptp(polygon, axis=0).min())
         skip = bool(skip) or side < min_text_size or area < 1.0
-        window, inside, to_border = distance_to_border(
-            polygon, 0.0 if skip else distance, image_size, 3 if distance < _FINE_BELOW else 1
-        )
-        if inside.size == 0:
-            continue
+        # Where only the inside counts, no distance does.
+        reach = 0.0 if skip else distance
+        window, inside, to_border = distance_to_border(polygon, reach, image_size, reach=reach)
         shrunk = inside & (to_border > distance)
         if skip or not shrunk.any():
             text_mask[window][inside] = 0
             continue
-        text[window][shrunk] = 1
-        near = inside | (to_border <= distance)
-        threshold_mask[window][near] = 1
-        np.maximum(ramp[window], 1.0 - to_border / distance, out=ramp[window])
+        text[window] |= shrunk.view(np.uint8)
+        covered[window] |= inside
+        to_border *= 1.0 / distance
+        np.minimum(nearness[window], to_border, out=nearness[window])
 
     low, high = threshold_range
+    covered |= nearness <= 1.0
+    nearness *= low - high
+    nearness += high
     return {
         "text": text,
         "text_mask": text_mask,
-        "threshold": low + (high - low) * ramp,
-        "threshold_mask": threshold_mask,
+        "threshold": np.maximum(nearness, low, out=nearness),
+        "threshold_mask": covered.view(np.uint8),
     }
