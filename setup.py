@@ -56,8 +56,18 @@ EXTRAS_REQUIRE = {
         "font-fjallaone",
         "font-rhd",
     ],
-    "test": ["pytest>=8", "ruff>=0.6", "setuptools>=70.1"],
+    # detectron2's ViT, for the backbone "build_vitdet_pyramid".
+    "vit": ["timm>=0.9"],
+    # Networks as ONNX files, and running them.
+    "export": ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"],
 }
+EXTRAS_REQUIRE["test"] = [
+    "pytest>=8",
+    "ruff>=0.6",
+    "setuptools>=70.1",
+    *EXTRAS_REQUIRE["vit"],
+    *EXTRAS_REQUIRE["export"],
+]
 
 setup(
     name="vlpt-d2",

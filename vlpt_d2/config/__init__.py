@@ -3,6 +3,7 @@
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as _detectron2_cfg
 
+from .backbones import add_backbones_config
 from .data import add_data_config
 from .detection import add_detection_config
 from .pretraining import add_pretraining_config
@@ -15,6 +16,7 @@ def add_vlpt_config(cfg: CfgNode) -> None:
     """Add all keys of vlpt_d2, with their defaults, to a detectron2 config in place."""
     add_data_config(cfg)
     add_pretraining_config(cfg)
+    add_backbones_config(cfg)
     add_detection_config(cfg)
     add_solver_config(cfg)
 

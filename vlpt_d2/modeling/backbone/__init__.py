@@ -1,13 +1,19 @@
-"""Registered backbones: the shared ResNet trunk and the VLPT image encoder."""
+"""Registered backbones: the shared ResNet trunk, Swin, ViTDet and the VLPT image encoder."""
 
 from .fusion import FUSION_REGISTRY
 from .image_encoder import VLPTImageEncoder, build_vlpt_image_encoder
+from .swin import SwinTrunk, build_swin_trunk
 from .trunk import ResNetTrunk, build_resnet_trunk
+from .vitdet import ViTDetPyramid, build_vitdet_pyramid
 
 __all__ = [
     "FUSION_REGISTRY",
     "ResNetTrunk",
+    "SwinTrunk",
     "VLPTImageEncoder",
+    "ViTDetPyramid",
     "build_resnet_trunk",
+    "build_swin_trunk",
+    "build_vitdet_pyramid",
     "build_vlpt_image_encoder",
 ]
