@@ -65,7 +65,8 @@ def test_bom_line_ends_and_separators_inside_words(tmp_path):
         (f"{SQUARE}\n".encode(), r"line 1: .* has 8 fields.*Correct or remove"),
         (b"1,2,3,4,5,six,7,8,word\n", r"line 1: .*six.*Correct or remove"),
         (b"1,2,3,4,5,nan,7,8,word\n", r"line 1: .*not finite"),
-        (b"\xff\xfe1\x00", r"gt\.txt: is not UTF-8 .*iconv"),
+        (b"\xff\xfe1\x00", r"line 1: '1' has 1 fields"),  # UTF-16
+        (b"1,2\x00\x00\x00", r"gt\.txt: holds null characters.*replace it"),
     ],
 )
 def test_malformed_files_name_place_and_remedy(tmp_path, content, message):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["ReadReport"]
+__all__ = ["ReadReport", "load_logged"]
 
 _EXAMPLES = 3
+# (name, first image) of the reports written so far: loaders and evaluators read a set several
+# times.
+_logged: set[tuple[str, str]] = set()
 
 
 @dataclass
@@ -68,3 +73,23 @@ class ReadReport:
             for fault, number in counter.items():
                 places = ", ".join(self.examples.get(fault, []))
                 logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
+
+
+def load_logged(
+    read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwargs: Any
+) -> list[dict[str, Any]]:
+    """Call a reader and log its report, once per process and dataset.
+
+    Args:
+        read: returns dataset dicts and a report.
+        *args, **kwargs: the reader's.
+
+    Returns:
+        The dataset dicts.
+    """
+    dataset_dicts, report = read(*args, **kwargs)
+    key = (report.name, str(dataset_dicts[0]["file_name"]) if len(dataset_dicts) else "")
+    if key not in _logged:
+        _logged.add(key)
+        report.log(logging.getLogger(read.__module__))
+    return dataset_dicts

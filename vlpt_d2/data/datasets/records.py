@@ -1,0 +1,227 @@
+"""What every reader shares: texts of a ground truth file -> detectron2 dataset dicts.
+
+A reader says where the files are and turns one of them into :class:`Text` objects; repair,
+counting, EXIF orientation and the dict itself are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.structures import BoxMode
+
+from ...structures import repair_polygon
+from .image_files import ImageHeader, list_images, read_header
+from .report import ReadReport
+
+__all__ = [
+    "DONT_CARE",
+    "Text",
+    "TextReader",
+    "annotations_of",
+    "finish",
+    "make_record",
+    "read_folders",
+]
+
+#: How the ICDAR competitions mark a text that nobody can read.
+DONT_CARE = "###"
+# Pixels; a coordinate beyond is a broken number, and its products would overflow.
+_FARTHEST = 1e6
+
+
+@dataclass
+class Text:
+    """One text as its file has it.
+
+    Attributes:
+        points: (N, 2) corners in pixels.
+        text: transcription; empty where the dataset has none.
+        ignore: whether it is "don't care" in training.
+        place: where in the file, such as "12" for its line.
+        extra: the dataset's own marks, kept in the annotation under these keys.
+    """
+
+    points: np.ndarray
+    text: str = ""
+    ignore: bool = False
+    place: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+#: Reads one ground truth file.
+TextReader = Callable[[Path, ReadReport], list[Text]]
+
+
+def read_folders(
+    image_dirs: Sequence[str | Path],
+    gt_candidates: Callable[[Path], Sequence[Path]] | None,
+    read: TextReader,
+    *,
+    tree: str,
+    name: str,
+    original_size: tuple[int, int] | None = None,
+    frame: str = "stored",
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read datasets that have one ground truth file for each image.
+
+    Args:
+        image_dirs: folders of images.
+        gt_candidates: from an image's path to the files that may hold its ground truth; the first
+            that exists is read. None: the images have no public ground truth.
+        read: reads such a file.
+        tree: the expected tree, for messages.
+        name: the dataset's name in the report.
+        original_size: (height, width) of the benchmark's images. A dict whose image has another
+            size gets it as ``"restore_size"``, for :func:`vlpt_d2.data.sample.load_sample`.
+        frame: see :func:`make_record`.
+
+    Returns:
+        Dataset dicts in natural order of the file names, ``image_id`` counted from 1, every image
+        kept; and the report. Without ground truth the dicts have no ``annotations``.
+
+    Raises:
+        FileNotFoundError: a folder, or the ground truth of an image, is missing.
+        GroundTruthError: a file cannot be read.
+        CorruptImageError: an image's header cannot be read.
+    """
+    report = ReadReport(name)
+    dataset_dicts = []
+    for image_id, path in enumerate(list_images(image_dirs, tree), 1):
+        texts, source = None, ""
+        if gt_candidates is not None:
+            candidates = gt_candidates(path)
+            found = next((p for p in candidates if p.is_file()), None)
+            if found is None:
+                raise FileNotFoundError(
+                    f"{candidates[0]}: no ground truth for {path}. Add the file (an empty one for "
+                    "an image without words) or remove the image."
+                )
+            texts, source = read(found, report), found.name
+        record = make_record(path, image_id, texts, source, report, frame=frame)
+        size = (record["height"], record["width"])
+        if original_size is not None and size != tuple(original_size):
+            record["restore_size"] = tuple(original_size)
+            report.restorable += 1
+        dataset_dicts.append(record)
+    return dataset_dicts, finish(report, str(image_dirs[0]))
+
+
+def make_record(
+    path: str | Path,
+    image_id: int | str,
+    texts: Iterable[Text] | None,
+    source: str,
+    report: ReadReport,
+    *,
+    header: ImageHeader | None = None,
+    frame: str = "stored",
+) -> dict[str, Any]:
+    """Make the dict of one image.
+
+    Images that EXIF turns were annotated by some tools as stored and by others as shown. The
+    annotations are taken for what fits: where they leave one of the two frames, it is the other.
+
+    Args:
+        path: the image.
+        image_id: unique in the dataset.
+        texts: its texts; None where there is no ground truth.
+        source: the ground truth's name in the report.
+        report: counts are added to it.
+        header: the image's, if it is known; else read from the file.
+        frame: "stored" or "shown": what annotations that fit both frames refer to. Benchmarks are
+            annotated on the pixels as stored (MMOCR, docs of its detection datasets).
+
+    Raises:
+        CorruptImageError: the image's header cannot be read.
+    """
+    header = read_header(path) if header is None else header
+    height, width = header.shown
+    record = {
+        "file_name": str(path),
+        "height": height,
+        "width": width,
+        "image_id": image_id,
+    }
+    report.images += 1
+    if texts is None:
+        report.count(report.notes, "images without public ground truth", Path(path).name)
+        return record
+    texts = list(texts)
+    if header.orientation != 1 and texts and _is_on_stored(texts, header, frame):
+        for text in texts:
+            text.points = header.turn(text.points)
+        report.count(report.repaired, "words turned with their image (EXIF)", Path(path).name)
+    record["annotations"] = annotations_of(texts, (height, width), source, report)
+    return record
+
+
+def annotations_of(
+    texts: Iterable[Text], size: tuple[int, int], source: str, report: ReadReport
+) -> list[dict[str, Any]]:
+    """Make detectron2 annotations of one image's texts, repairing, dropping and counting.
+
+    Args:
+        texts: in pixels of the image as detectron2 reads it.
+        size: its (height, width).
+        source: the ground truth's name in the report.
+        report: counts are added to it.
+    """
+    height, width = size
+    annotations = []
+    for text in texts:
+        place = f"{source}:{text.place}" if text.place else source
+        ring, fault = _ring(text.points)
+        if ring is None:
+            report.count(report.dropped, fault, place)
+            continue
+        if fault is not None:
+            report.count(report.repaired, fault, place)
+        (x0, y0), (x1, y1) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
+        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+            report.count(report.notes, "words outside their image", place)
+        annotations.append(
+            {
+                "bbox": [x0, y0, x1, y1],
+                "bbox_mode": BoxMode.XYXY_ABS,
+                "category_id": 0,
+                "segmentation": [ring.ravel().tolist()],
+                "iscrowd": int(text.ignore),
+                "text": text.text,
+                **text.extra,
+            }
+        )
+    report.words += len(annotations)
+    report.ignored += sum(a["iscrowd"] for a in annotations)
+    return annotations
+
+
+def finish(report: ReadReport, place: str) -> ReadReport:
+    """Add what can be said of a dataset as a whole."""
+    if report.words and report.ignored == report.words:
+        report.count(report.notes, "every word is ignored: nothing to learn or find", place)
+    return report
+
+
+def _ring(points: np.ndarray) -> tuple[np.ndarray | None, str]:
+    if len(points) < 3:
+        return None, "fewer than three points"
+    if np.isfinite(points).all() and np.abs(points).max() > _FARTHEST:
+        return None, "a coordinate beyond a million pixels"
+    return repair_polygon(points)
+
+
+def _is_on_stored(texts: Sequence[Text], header: ImageHeader, frame: str) -> bool:
+    """Whether points fit the stored pixels better than the turned ones."""
+    points = np.concatenate([text.points for text in texts])
+
+    def outside(size: tuple[int, int]) -> int:
+        # A pixel of tolerance: some tools count corners from 1, or round up.
+        return int(((points < -1) | (points > np.array(size[::-1]) + 1)).any(axis=1).sum())
+
+    stored, shown = outside(header.stored), outside(header.shown)
+    return stored < shown or (stored == shown and frame == "stored")

@@ -1,0 +1,123 @@
+"""Ground truth files as text, lines and JSON, whatever their encoding and line ends."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .report import ReadReport
+
+__all__ = ["GroundTruthError", "float_fields", "numbered_lines", "read_json", "read_text"]
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Tried in turn on what is not UTF-8: Western Windows, then its superset that takes every byte.
+_FALLBACKS = ("cp1252", "latin-1")
+
+
+class GroundTruthError(ValueError):
+    """A ground truth file that cannot be read; the message names file, place and remedy."""
+
+
+def read_text(
+    path: str | Path, report: ReadReport | None = None, encodings: Iterable[str] = ()
+) -> str:
+    """Read a text file as UTF-8, or as what it must be otherwise.
+
+    Byte order marks of UTF-8 and UTF-16 are obeyed and taken off. A file in an older encoding is
+    decoded with the first that fits and counted in the report.
+
+    Args:
+        path: the file.
+        report: where to count a file that is not Unicode.
+        encodings: older encodings to try before Windows-1252, such as ``"gb18030"``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        GroundTruthError: the file is binary (it holds null characters) or cannot be opened.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise GroundTruthError(f"{path}: cannot be read ({error}).") from error
+    text = _decode(content, path, report, encodings)
+    if "\0" in text:
+        raise GroundTruthError(
+            f"{path}: holds null characters, so it is no text file. Unpack it again or replace it."
+        )
+    return text
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Split at LF, CR/LF or CR, and yield the lines that are not blank with their numbers from 1.
+
+    Not ``str.splitlines``: that also splits at characters which may be part of a transcription.
+    """
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def float_fields(fields: Iterable[str], line: str, expected: str) -> list[float]:
+    """Convert the fields of a line.
+
+    Args:
+        fields: what should be numbers.
+        line: the whole line, for the message.
+        expected: the line's format, for the message.
+
+    Raises:
+        ValueError: a field is no number, or not finite.
+    """
+    try:
+        numbers = [float(value) for value in fields]
+    except ValueError as error:
+        raise ValueError(f"{line!r}: {error}; {expected}. Correct or remove the line.") from None
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{line!r}: a coordinate is not finite. Correct or remove the line.")
+    return numbers
+
+
+def read_json(path: str | Path, report: ReadReport | None = None) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        GroundTruthError: it is no JSON; the message names line and column.
+    """
+    text = read_text(path, report)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise GroundTruthError(
+            f"{path}, line {error.lineno}, column {error.colno}: no JSON ({error.msg}). The file "
+            "may be cut off: download or export it again."
+        ) from error
+    except RecursionError as error:
+        raise GroundTruthError(f"{path}: nested too deeply to be ground truth.") from error
+
+
+def _decode(
+    content: bytes, path: Path, report: ReadReport | None, encodings: Iterable[str]
+) -> str:
+    if content.startswith(_UTF16):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    for encoding in (*encodings, *_FALLBACKS):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if report is not None:
+            report.count(report.repaired, f"file is not UTF-8, read as {encoding}", path.name)
+        return text
+    raise AssertionError("latin-1 decodes every byte")
