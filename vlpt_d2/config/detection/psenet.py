@@ -28,15 +28,16 @@ def add_psenet(cfg: CN) -> None:
     # python3 branch) or "prediction" (those predicted as text, as the paper).
     node.KERNEL_MASK = "target"
 
-    # Stride in input pixels of the maps that are decoded: 4 (as the network gives them) or 1.
+    # Stride in input pixels of the maps that are decoded: 4, as the network gives them, or 2 or 1,
+    # upsampled: closer outlines, slower.
     node.DECODE_STRIDE = 4
     # Pixels of a map above this probability belong to its kernels.
     node.KERNEL_THRESH = 0.5
     # Detections with a mean text probability below this value are dropped.
     node.SCORE_THRESH = 0.85
-    # Smallest kernels, and whole texts, of an area below these many input pixels are dropped. The
-    # reference counts 16 pixels of its maps at stride 4, hence 256.
+    # Texts whose smallest kernel, or which themselves, have an area below this many input pixels
+    # are dropped. The reference means 16 for both, but counts the kernel's in maps at stride 4.
     node.MIN_KERNEL_AREA = 256.0
-    node.MIN_AREA = 256.0
+    node.MIN_AREA = 16.0
     # Tolerance of the contour simplification in "polygon" mode, in pixels of the map; 0: none.
     node.POLYGON_EPSILON = 0.5

@@ -1,12 +1,14 @@
 """The ROI-free text detectors: one meta-architecture, one folder per head."""
 
 from .db import DBHead
+from .psenet import PSENetHead
 from .text_detector import TextDetector
 from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
     "TEXT_HEADS_REGISTRY",
     "DBHead",
+    "PSENetHead",
     "TextDetector",
     "TextHead",
     "build_label_function",

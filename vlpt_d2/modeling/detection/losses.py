@@ -28,6 +28,63 @@ def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-
         return 1.0 - 2.0 * intersection / (union + eps)
 
 
+def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-3) -> Tensor:
+    """Dice loss 1 - 2 |P G| / (|P^2| + |G^2|) of each map (whai362/PSENet models/loss).
+
+    Sums of squares go easier on unsure pixels than :func:`dice_loss`, and no map counts for more
+    than another because its texts are larger.
+
+    Args:
+        prediction: probabilities in [0, 1], (..., H, W).
+        target: 0 or 1, same shape.
+        mask: 1 or 0, which leaves a pixel out; broadcast against the others.
+        eps: added to each sum of squares; keeps the quotient finite where nothing is left in.
+
+    Returns:
+        (...) in [0, 1]; 1, with zero gradient, where nothing of the target is left in.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        mask = mask.float()
+        prediction, target = prediction.float() * mask, target.float() * mask
+        intersection = (prediction * target).sum(dim=(-2, -1))
+        squares = prediction.square().sum(dim=(-2, -1)) + target.square().sum(dim=(-2, -1))
+        return 1.0 - 2.0 * intersection / (squares + 2 * eps)
+
+
+def hard_negative_mask(
+    scores: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0
+) -> Tensor:
+    """Choose all positives and the negatives with the highest scores of each map.
+
+    A map without positives keeps all its negatives (whai362/PSENet models/loss/ohem.py).
+
+    Args:
+        scores: (N, H, W); probabilities or logits.
+        target: 0 or 1, same shape.
+        mask: 0 leaves a pixel out, same shape.
+        negative_ratio: negatives kept for each positive of the same map; more where scores tie.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    keep = mask > 0
+    positive = keep & (target > 0)
+    negative = keep & ~(target > 0)
+    scores = scores.detach().float().masked_fill(~negative, -torch.inf).flatten(1)
+    counts = torch.stack([positive.flatten(1).sum(1), negative.flatten(1).sum(1)], 1).tolist()
+    limits = []
+    for row, (positives, negatives) in zip(scores, counts):
+        kept = int(positives * negative_ratio)
+        if not positives or kept >= negatives:
+            limits.append(row.new_tensor(-torch.inf))
+        elif kept:
+            limits.append(row.kthvalue(row.numel() - kept + 1).values)
+        else:
+            limits.append(row.new_tensor(torch.inf))
+    hard = (scores >= torch.stack(limits)[:, None]).view_as(negative)
+    return positive | (negative & hard)
+
+
 def balanced_bce_loss(
     logits: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0, eps: float = 1e-6
 ) -> Tensor:

@@ -1,5 +1,6 @@
 """Necks: from the maps of a trunk to the one map a text head reads."""
 
 from .db import DBNeck
+from .psenet import PSENetNeck
 
-__all__ = ["DBNeck"]
+__all__ = ["DBNeck", "PSENetNeck"]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
+
+from .upsample import upsample_to
 
 
 class DBNeck(nn.Module):
@@ -48,13 +49,6 @@ class DBNeck(nn.Module):
         """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, channels, h_0, w_0)."""
         levels = [lateral(x) for lateral, x in zip(self.laterals, features, strict=True)]
         for i in range(len(levels) - 2, -1, -1):
-            levels[i] = levels[i] + _upsample_to(levels[i + 1], levels[i])
+            levels[i] = levels[i] + upsample_to(levels[i + 1], levels[i])
         levels = [smooth(x) for smooth, x in zip(self.smooths, levels, strict=True)]
-        return torch.cat([_upsample_to(x, levels[0]) for x in reversed(levels)], dim=1)
-
-
-def _upsample_to(x: Tensor, like: Tensor) -> Tensor:
-    # To the finer map's size, not by a factor: the two differ on sizes that are no multiple of 32.
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+        return torch.cat([upsample_to(x, levels[0]) for x in reversed(levels)], dim=1)

@@ -1,0 +1,150 @@
+"""The PSENet head: texts and their shrunk kernels (Wang et al., CVPR 2019; whai362/PSENet)."""
+
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from ..losses import hard_negative_mask, sample_dice_loss
+from ..necks import PSENetNeck
+from ..necks.psenet import conv_norm_relu
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from .decode import decode_kernel_maps
+from .labels import draw_psenet_labels, kernel_scales
+
+
+@TEXT_HEADS_REGISTRY.register()
+class PSENetHead(TextHead):
+    """One map of whole texts and maps of smaller and smaller kernels, at the neck's stride."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        in_features: list[str],
+        neck: nn.Module,
+        channels: int,
+        norm: str,
+        kernels: int,
+        loss_weights: dict[str, float],
+        negative_ratio: float,
+        kernel_mask: str,
+        decode_stride: int,
+        decoding: dict,
+    ):
+        """Build the head.
+
+        Args:
+            in_features: names of the maps the neck reads, finest first.
+            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            channels: of the hidden layer.
+            norm: its normalisation, as in :func:`detectron2.layers.get_norm`.
+            kernels: number of maps, the text's included.
+            loss_weights: of "text" and of "kernels".
+            negative_ratio: hard negatives per positive of an image in the loss on the texts.
+            kernel_mask: where the loss on the kernels looks: "target" or "prediction".
+            decode_stride: of the predicted maps; they are upsampled from the neck's stride.
+            decoding: keyword arguments of :func:`decode_kernel_maps` but the stride.
+
+        Raises:
+            ValueError: ``kernel_mask`` is unknown, or ``decode_stride`` does not divide the neck's
+                stride.
+        """
+        super().__init__(in_features, neck)
+        if kernel_mask not in ("target", "prediction"):
+            raise ValueError(
+                f'MODEL.PSENET.KERNEL_MASK is "target" or "prediction", not {kernel_mask!r}'
+            )
+        if decode_stride < 1 or neck.stride % decode_stride:
+            raise ValueError(
+                f"MODEL.PSENET.DECODE_STRIDE = {decode_stride} does not divide {neck.stride}, the "
+                f"stride of {in_features[0]!r}"
+            )
+        self.hidden = conv_norm_relu(neck.out_channels, channels, 3, norm)
+        self.kernels = nn.Conv2d(channels, kernels, 1)
+        nn.init.kaiming_normal_(self.kernels.weight, mode="fan_out")
+        nn.init.zeros_(self.kernels.bias)
+        self.loss_weights = dict(loss_weights)
+        self.negative_ratio = negative_ratio
+        self.kernel_mask = kernel_mask
+        self.decode_stride = decode_stride
+        self.decoding = dict(decoding)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        """Read MODEL.TEXT_HEAD and MODEL.PSENET."""
+        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.PSENET
+        shapes = [input_shape[f] for f in head.IN_FEATURES]
+        kernel_scales(node.KERNELS, node.MIN_SCALE)  # checks them
+        return {
+            "in_features": head.IN_FEATURES,
+            "neck": PSENetNeck(shapes, node.NECK_CHANNELS, head.NORM),
+            "channels": node.NECK_CHANNELS,
+            "norm": head.NORM,
+            "kernels": node.KERNELS,
+            "loss_weights": {"text": node.TEXT_WEIGHT, "kernels": node.KERNEL_WEIGHT},
+            "negative_ratio": node.NEGATIVE_RATIO,
+            "kernel_mask": node.KERNEL_MASK,
+            "decode_stride": node.DECODE_STRIDE,
+            "decoding": {
+                "polygon_mode": wants_polygons(cfg),
+                "kernel_thresh": node.KERNEL_THRESH,
+                "score_thresh": node.SCORE_THRESH,
+                "min_kernel_area": node.MIN_KERNEL_AREA,
+                "min_area": node.MIN_AREA,
+                "epsilon": node.POLYGON_EPSILON,
+            },
+        }
+
+    @classmethod
+    def build_labels(cls, cfg: CfgNode) -> LabelFunction:
+        """Return :func:`draw_psenet_labels` with the settings of MODEL.PSENET."""
+        node = cfg.MODEL.PSENET
+        kernel_scales(node.KERNELS, node.MIN_SCALE)  # checks them before the first image is read
+        return partial(
+            draw_psenet_labels,
+            kernels=node.KERNELS,
+            min_scale=node.MIN_SCALE,
+            max_shrink=node.MAX_SHRINK,
+            round_shrink=node.ROUND_SHRINK,
+        )
+
+    def predict(self, x: Tensor) -> dict[str, Tensor]:
+        """Return {"kernels": (N, n, H, W)} in [0, 1], the text first, at the decoding stride."""
+        logits = self.kernels(self.hidden(x)).float()
+        factor = self.neck.stride // self.decode_stride
+        if factor > 1:
+            logits = F.interpolate(logits, scale_factor=factor, mode="bilinear")
+        return {"kernels": logits.sigmoid()}
+
+    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the two weighted losses against the maps of :func:`draw_psenet_labels`."""
+        return self.map_losses(self.kernels(self.hidden(x)), targets)
+
+    def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted losses of maps (N, n, h, w), upsampled to the size of the targets."""
+        text, text_mask = targets["text"], targets["text_mask"]
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = F.interpolate(logits.float(), size=text.shape[-2:], mode="bilinear")
+            probabilities = logits.sigmoid()
+            inside = text if self.kernel_mask == "target" else probabilities[:, 0] > 0.5
+        selected = hard_negative_mask(logits[:, 0], text, text_mask, self.negative_ratio)
+        text_loss = sample_dice_loss(probabilities[:, 0], text, selected)
+        inside = (inside > 0) & (text_mask > 0)
+        kernel_loss = sample_dice_loss(probabilities[:, 1:], targets["kernels"], inside[:, None])
+        return {
+            "loss_text": self.loss_weights["text"] * text_loss.mean(),
+            "loss_kernels": self.loss_weights["kernels"] * kernel_loss.mean(),
+        }
+
+    def decode(
+        self, maps: dict[str, Tensor], image_size: tuple[int, int]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Decode one image; see :meth:`TextHead.decode`."""
+        height, width = (-(-side // self.decode_stride) for side in image_size)
+        kernels = maps["kernels"][:, :height, :width].float().cpu().numpy()
+        return decode_kernel_maps(kernels, stride=self.decode_stride, **self.decoding)

@@ -1,0 +1,83 @@
+"""Target maps of PSENet, drawn from polygons (paper section 3.4; whai362/PSENet dataset)."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..raster import distance_to_border
+
+
+def kernel_scales(count: int, min_scale: float) -> np.ndarray:
+    """Scales r_i = 1 - (1 - m) i / (n - 1) of kernels 0 (the text, 1) to n - 1 (m).
+
+    Raises:
+        ValueError: fewer than two kernels, or a scale m outside (0, 1].
+    """
+    if count < 2:
+        raise ValueError(f"MODEL.PSENET.KERNELS is at least 2 (text and kernel), not {count}")
+    if not 0 < min_scale <= 1:
+        raise ValueError(f"MODEL.PSENET.MIN_SCALE is in (0, 1], not {min_scale}")
+    return 1.0 - (1.0 - min_scale) * np.arange(count) / (count - 1)
+
+
+def draw_psenet_labels(
+    polygons: Sequence[np.ndarray],
+    ignore: np.ndarray,
+    image_size: tuple[int, int],
+    *,
+    kernels: int = 7,
+    min_scale: float = 0.4,
+    max_shrink: float = 20.0,
+    round_shrink: bool = False,
+) -> dict[str, np.ndarray]:
+    """Draw the maps PSENet is trained on.
+
+    With area A and perimeter L of a text, kernel i is the polygon offset inward by
+    d_i = min(A (1 - r_i^2) / L, max_shrink), as the pixels whose centre lies inside, farther than
+    d_i from the border. A kernel without a pixel is the whole text instead. Ignored texts are taken
+    out of "text_mask", also where other texts lie over them, and draw nothing.
+
+    Args:
+        polygons: (N_i, 2) arrays of (x, y) in pixels; pixel (row i, column j) covers
+            [j, j + 1] x [i, i + 1]. Parts outside the image are not drawn.
+        ignore: (len(polygons),) bool, true for "don't care".
+        image_size: (H, W).
+        kernels: their number n, the text itself included.
+        min_scale: m, see :func:`kernel_scales`.
+        max_shrink: in pixels.
+        round_shrink: round d_i to whole pixels, as the reference does.
+
+    Returns:
+        uint8 maps in {0, 1}: "text" (H, W); "kernels" (n - 1, H, W), the largest one first;
+        "text_mask" (H, W), 0 where ignored.
+
+    Raises:
+        ValueError: ``polygons`` and ``ignore`` differ in length, or see :func:`kernel_scales`.
+    """
+    if len(polygons) != len(ignore):
+        raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
+    shares = 1.0 - kernel_scales(kernels, min_scale)[1:] ** 2
+    text = np.zeros(image_size, np.uint8)
+    smaller = np.zeros((kernels - 1, *image_size), np.uint8)
+    text_mask = np.ones(image_size, np.uint8)
+
+    for polygon, skip in zip(polygons, ignore):
+        polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
+        if len(polygon) < 3:
+            continue
+        area, perimeter = cv2.contourArea(polygon), cv2.arcLength(polygon, True)
+        offsets = np.minimum(area * shares / max(perimeter, 1e-6), max_shrink)
+        if round_shrink:
+            offsets = np.floor(offsets + 0.5)
+        # Where only the inside counts, no distance does.
+        reach = 0.0 if skip else float(offsets[-1])
+        window, inside, to_border = distance_to_border(polygon, 0.0, image_size, reach=reach)
+        if skip:
+            text_mask[window][inside] = 0
+            continue
+        drawn = (to_border > offsets.astype(np.float32)[:, None, None]) & inside
+        drawn[~drawn.any(axis=(1, 2))] = inside
+        text[window] |= inside.view(np.uint8)
+        smaller[:, *window] |= drawn.view(np.uint8)
+    return {"text": text, "kernels": smaller, "text_mask": text_mask}
