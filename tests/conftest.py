@@ -51,6 +51,14 @@ def icdar2015_root(data_root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def msra_td500_root(data_root: Path) -> Path:
+    """The folder that holds the train folder of MSRA-TD500."""
+    root = data_root / "msra_td500"
+    _need(root / "train", "MSRA-TD500")
+    return root
+
+
+@pytest.fixture(scope="session")
 def backgrounds_root(data_root: Path) -> Path:
     """A folder of photographs almost free of text."""
     return _need(data_root / "backgrounds", "background photographs")

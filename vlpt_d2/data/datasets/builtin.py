@@ -7,15 +7,46 @@ Nothing is read here: a dataset is looked for under ``$DETECTRON2_DATASETS`` (de
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from .ctw1500 import read_ctw1500
+from .icdar2013 import read_icdar2013
 from .icdar2015 import load_icdar2015, split_holdout
+from .icdar_mlt import read_icdar2017_mlt, read_icdar2019_mlt
+from .msra_td500 import read_hust_tr400, read_msra_td500
+from .report import ReadReport, load_logged
+from .rrc_json import read_art, read_lsvt
+from .total_text import read_total_text
 
-__all__ = ["data_root", "register_all_icdar2015", "register_text_dataset"]
+__all__ = [
+    "BENCHMARKS",
+    "data_root",
+    "register_all_icdar2015",
+    "register_benchmarks",
+    "register_text_dataset",
+]
+
+Reader = Callable[..., tuple[Sequence[dict[str, Any]], ReadReport]]
+
+#: Dataset -> its folder under DETECTRON2_DATASETS, its splits, the protocol that measures it, and
+#: its reader, which takes folder, split and the registered name. A dataset's split is registered
+#: as ``<dataset>_<split>``.
+BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
+    "icdar2013": ("icdar2013", ("train", "test"), "icdar2013", read_icdar2013),
+    "icdar2017_mlt": ("icdar2017_mlt", ("train", "val", "test"), "icdar2017", read_icdar2017_mlt),
+    "icdar2019_mlt": ("icdar2019_mlt", ("train", "test"), "icdar2017", read_icdar2019_mlt),
+    "icdar2019_art": ("icdar2019_art", ("train", "test"), "icdar2015", read_art),
+    "lsvt": ("lsvt", ("train",), "icdar2015", read_lsvt),
+    "msra_td500": ("msra_td500", ("train", "test"), "td500", read_msra_td500),
+    "hust_tr400": ("hust_tr400", ("train",), "td500", read_hust_tr400),
+    "total_text": ("total_text", ("train", "test"), "totaltext-deteval", read_total_text),
+    "ctw1500": ("ctw1500", ("train", "test"), "ctw1500", read_ctw1500),
+}
 
 # ICDAR2015's images are all of one size, so a squeezed copy is known by its own.
 _ICDAR2015_SIZE = (720, 1280)
@@ -27,7 +58,7 @@ def data_root() -> Path:
 
 
 def register_text_dataset(
-    name: str, load: Callable[[], list[dict[str, Any]]], evaluator_type: str
+    name: str, load: Callable[[], Sequence[dict[str, Any]]], evaluator_type: str
 ) -> None:
     """Register a dataset of one class, "text"; a name that is registered already is left alone.
 
@@ -77,4 +108,18 @@ def _load_test() -> list[dict[str, Any]]:
     )
 
 
+def register_benchmarks() -> None:
+    """Register every split of :data:`BENCHMARKS`."""
+    for dataset, (folder, splits, evaluator_type, read) in BENCHMARKS.items():
+        for split in splits:
+            name = f"{dataset}_{split}"
+            load = partial(_load_benchmark, read, folder, split, name)
+            register_text_dataset(name, load, evaluator_type)
+
+
+def _load_benchmark(read: Reader, folder: str, split: str, name: str) -> Sequence[dict[str, Any]]:
+    return load_logged(read, data_root() / folder, split, name=name)
+
+
 register_all_icdar2015()
+register_benchmarks()

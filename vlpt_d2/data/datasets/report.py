@@ -75,9 +75,7 @@ class ReadReport:
                 logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
 
 
-def load_logged(
-    read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwargs: Any
-) -> list[dict[str, Any]]:
+def load_logged(read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwargs: Any) -> Any:
     """Call a reader and log its report, once per process and dataset.
 
     Args:

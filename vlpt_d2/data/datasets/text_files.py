@@ -103,9 +103,7 @@ def read_json(path: str | Path, report: ReadReport | None = None) -> Any:
         raise GroundTruthError(f"{path}: nested too deeply to be ground truth.") from error
 
 
-def _decode(
-    content: bytes, path: Path, report: ReadReport | None, encodings: Iterable[str]
-) -> str:
+def _decode(content: bytes, path: Path, report: ReadReport | None, encodings: Iterable[str]) -> str:
     if content.startswith(_UTF16):
         return content.decode("utf-16", errors="replace")
     try:

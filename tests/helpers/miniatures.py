@@ -1,0 +1,188 @@
+"""Two-image miniatures of the public datasets, in the exact original formats and trees.
+
+``MINIATURES`` maps a registered name to a function that writes the tree below a folder, as
+``DETECTRON2_DATASETS`` would name it. Every image is 96x64 (width x height) unless said otherwise,
+and its first word is an upright rectangle, 10,20 to 50,40, that reads "Joy" where words are given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+SIZE = (96, 64)
+QUAD = "10,20,50,20,50,40,10,40"
+#: x and y of a polygon of ten points around the same rectangle.
+XS, YS = [10, 20, 30, 40, 50, 50, 40, 30, 20, 10], [20] * 5 + [40] * 5
+#: The fourteen points of SCUT-CTW1500.
+CTW = [[10 + 40 * i / 6, 20] for i in range(7)] + [[50 - 40 * i / 6, 40] for i in range(7)]
+CTW = np.rint(CTW).astype(int)
+
+
+def image(path: Path, size: tuple[int, int] = SIZE, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (90, 120, 60)).save(path, **options)
+
+
+def text(path: Path, content: str, encoding: str = "utf-8") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode(encoding))
+
+
+def icdar2013(root: Path, split: str) -> None:
+    stems, line = {
+        "train": (("100", "101"), '10 20 50 40 "Joy"\r\n'),
+        "test": (("img_1", "img_2"), '10, 20, 50, 40, "Joy"\r\n'),
+    }[split]
+    part = {"train": "Training", "test": "Test"}[split]
+    for stem in stems:
+        image(root / f"icdar2013/Challenge2_{part}_Task12_Images/{stem}.jpg")
+        text(root / f"icdar2013/Challenge2_{part}_Task1_GT/gt_{stem}.txt", line)
+
+
+def icdar2015(root: Path, split: str) -> None:
+    folders = {
+        "train": ("ch4_training_images", "ch4_training_localization_transcription_gt"),
+        "test": ("ch4_test_images", "Challenge4_Test_Task1_GT"),
+    }[split]
+    # Twenty, so that the fixed hold-out of a tenth has images.
+    for i in range(1, 21):
+        image(root / f"icdar2015/{folders[0]}/img_{i}.jpg")
+        content = f"\ufeff{QUAD},Joy\r\n60,10,80,10,80,30,60,30,###\r\n"
+        text(root / f"icdar2015/{folders[1]}/gt_img_{i}.txt", content)
+
+
+def icdar2017_mlt(root: Path, split: str) -> None:
+    part = {"train": "training", "val": "validation", "test": "test"}[split]
+    names = ("ts_img_00001.jpg", "ts_img_00002.jpg") if split == "test" else ("img_1", "img_2")
+    for name in names:
+        file = name if split == "test" else f"{name}.{'jpg' if name == 'img_1' else 'png'}"
+        image(root / f"icdar2017_mlt/ch8_{part}_images/{file}")
+        if split != "test":
+            folder = f"icdar2017_mlt/ch8_{part}_localization_transcription_gt_v2"
+            lines = f"{QUAD},Latin,Joy\n60,10,80,10,80,30,60,30,None,###\n"
+            text(root / folder / f"gt_{name}.txt", lines)
+
+
+def icdar2019_mlt(root: Path, split: str) -> None:
+    folder = root / "icdar2019_mlt"
+    for part in (1, 2):
+        if split == "test":
+            image(folder / f"TestImagesPart{part}/ts_img_0000{part}.jpg")
+            continue
+        image(folder / f"ImagesPart{part}/tr_img_0000{part}.jpg")
+        text(folder / f"train_gt_t13/tr_img_0000{part}.txt", f"{QUAD},Latin,Joy\n")
+
+
+def _rrc_texts() -> list[dict]:
+    square = [[10, 20], [50, 20], [50, 40], [10, 40]]
+    return [
+        {"transcription": "Joy", "points": square, "language": "Latin", "illegibility": False},
+        {"transcription": "###", "points": square, "language": "Latin", "illegibility": True},
+    ]
+
+
+def icdar2019_art(root: Path, split: str) -> None:
+    folder = root / "icdar2019_art"
+    prefix = "test" if split == "test" else "gt"
+    for i in range(2):
+        image(folder / f"{split}_images/{prefix}_{i}.jpg")
+    if split == "train":
+        labels = {f"gt_{i}": _rrc_texts() for i in range(2)}
+        text(folder / "train_labels.json", json.dumps(labels))
+
+
+def lsvt(root: Path, split: str) -> None:
+    for i in range(2):
+        image(root / f"lsvt/train_full_images_{i}/gt_{i}.jpg")
+    labels = {f"gt_{i}": _rrc_texts() for i in range(2)}
+    text(root / "lsvt/train_full_labels.json", json.dumps(labels))
+
+
+def msra_td500(root: Path, split: str) -> None:
+    for i in (1, 2):
+        image(root / f"msra_td500/{split}/IMG_000{i}.JPG", format="JPEG")
+        lines = "0 0 10 20 40 20 0.000000\n1 1 60 10 20 10 -1.570796\n"
+        text(root / f"msra_td500/{split}/IMG_000{i}.gt", lines)
+
+
+def hust_tr400(root: Path, split: str) -> None:
+    for i in (1, 2):
+        image(root / f"hust_tr400/{i}.jpg")
+        text(root / f"hust_tr400/{i}.gt", "0 0 10 20 40 20 0.000000\n")
+
+
+def total_text_mat(path: Path, rows: list[tuple], key: str = "polygt") -> None:
+    """Write rows (xs, ys, text, orientation) as MATLAB cells, the way the originals hold them."""
+    cells = np.empty((len(rows), 6), dtype=object)
+    for cell, (xs, ys, word, orientation) in zip(cells, rows):
+        cell[:] = (
+            "x:",
+            np.array([xs], np.int16),
+            "y:",
+            np.array([ys], np.int16),
+            np.array([word]) if word else np.empty((0,), "U1"),
+            np.array([orientation]) if orientation else np.empty((0,), "U1"),
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {key: cells})
+
+
+def total_text(root: Path, split: str) -> None:
+    part = split.capitalize()
+    for i in (1, 2):
+        image(root / f"total_text/Images/{part}/img{i}.jpg")
+        rows = [(XS, YS, "Joy", "c"), ([60, 80, 80, 60], [10, 10, 30, 30], "#", "#")]
+        path = root / f"total_text/Groundtruth/Polygon/{part}/poly_gt_img{i}.mat"
+        total_text_mat(path, rows)
+
+
+def ctw1500_xml(points: np.ndarray, label: str) -> str:
+    segments = ",".join(map(str, points.ravel()))
+    return (
+        '<Annotations>\n    <image file="0001.jpg">\n'
+        '        <box height="20" left="10" top="20" width="40">\n'
+        f"            <label>{label}</label>\n            <segs>{segments}</segs>\n"
+        '            <pts x="15" y="30" />\n            <pts x="40" y="30" />\n'
+        "        </box>\n    </image>\n</Annotations>\n"
+    )
+
+
+def ctw1500(root: Path, split: str) -> None:
+    folder = root / f"ctw1500/{split}"
+    for i in (1, 2):
+        stem = f"{'0' if split == 'train' else '1'}00{i}"
+        image(folder / f"text_image/{stem}.jpg")
+        if split == "train":
+            text(folder / f"ctw1500_train_labels/{stem}.xml", ctw1500_xml(CTW, "Joy"))
+        else:
+            line = ",".join(map(str, CTW.ravel()))
+            text(folder / f"gt_ctw1500/000{stem}.txt", f"{line},####Joy\n{line},#######\n")
+
+
+def _splits(write: Callable[[Path, str], None], *splits: str) -> dict[str, Callable]:
+    name = write.__name__
+    return {f"{name}_{split}": lambda root, split=split: write(root, split) for split in splits}
+
+
+MINIATURES: dict[str, Callable[[Path], None]] = {
+    **_splits(icdar2013, "train", "test"),
+    **_splits(icdar2015, "train", "test"),
+    "icdar2015_trainval_train": lambda root: icdar2015(root, "train"),
+    "icdar2015_trainval_val": lambda root: icdar2015(root, "train"),
+    **_splits(icdar2017_mlt, "train", "val", "test"),
+    **_splits(icdar2019_mlt, "train", "test"),
+    **_splits(icdar2019_art, "train", "test"),
+    **_splits(lsvt, "train"),
+    **_splits(msra_td500, "train", "test"),
+    **_splits(hust_tr400, "train"),
+    **_splits(total_text, "train", "test"),
+    **_splits(ctw1500, "train", "test"),
+}
+#: Whose ground truth is not public.
+WITHOUT_GROUND_TRUTH = {"icdar2017_mlt_test", "icdar2019_mlt_test", "icdar2019_art_test"}

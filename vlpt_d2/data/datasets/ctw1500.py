@@ -1,0 +1,135 @@
+"""Reader of SCUT-CTW1500: text lines as polygons of 14 points, in each of its formats.
+
+Formats (Yuliang-Liu/Curve-Text-Detector, data/README.md), told apart by their content:
+
+- offsets, ``0001.txt`` (first release): 32 integers per line, xmin, ymin, xmax, ymax, then 14
+  pairs of offsets from (xmin, ymin);
+- XML, ``0001.xml`` (training annotations of 2020): ``<box>`` with ``<label>`` and ``<segs>`` of 28
+  absolute integers;
+- points, ``0001001.txt`` (test annotations of 2020): 28 absolute integers, then ``,####`` and the
+  transcription; a transcription ``###`` is to be ignored. Bare 28 integers are read too.
+
+The first seven points run along one side of the line, the last seven back along the other.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .records import DONT_CARE, Text, read_folders
+from .report import ReadReport
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+
+__all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
+
+_TREE = """expected, for SCUT-CTW1500, under DETECTRON2_DATASETS:
+  ctw1500/
+    train/text_image/             0001.jpg ... 1000.jpg
+    train/ctw1500_train_labels/   0001.xml ..., or train/text_label_curve/ with 0001.txt ...
+    test/text_image/              1001.jpg ... 1500.jpg
+    test/gt_ctw1500/              0001001.txt ..., or test/text_label_circum/ with 1001.txt ...
+datasets/README.md says where to get them."""
+_LABEL_FOLDERS = {
+    "train": ("ctw1500_train_labels", "text_label_curve"),
+    "test": ("gt_ctw1500", "text_label_circum", "text_label_curve"),
+}
+_EXPECTED = "expected 28 coordinates with ,####text, or 4 coordinates and 28 offsets"
+_ESCAPED = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|amp|lt|gt|quot|apos);)")
+
+
+def read_ctw1500(
+    root: str | Path, split: str, name: str = "ctw1500"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split.
+
+    Args:
+        root: the folder that holds ``train`` and ``test``.
+        split: "train" or "test".
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with polygons, ``image_id`` counted from 1; and the report. Of several label
+        folders the newest annotations are read. ``iscrowd`` is 1 for ``###``.
+
+    Raises:
+        FileNotFoundError: a folder, or the ground truth of an image, is missing.
+        GroundTruthError: a file cannot be read.
+    """
+    root = Path(root) / split
+    folders = [root / folder for folder in _LABEL_FOLDERS[split]]
+    labels = next((f for f in folders if f.is_dir()), folders[0])
+
+    def candidates(image: Path) -> list[Path]:
+        stem = image.stem
+        return [labels / f"{s}" for s in (f"{stem}.xml", f"000{stem}.txt", f"{stem}.txt")]
+
+    return read_folders([root / "text_image"], candidates, read_ctw1500_file, tree=_TREE, name=name)
+
+
+def read_ctw1500_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+    """Read a ground truth file of any of the formats.
+
+    Raises:
+        GroundTruthError: it cannot be read.
+    """
+    path = Path(path)
+    content = read_text(path, report, ("gb18030",))
+    if path.suffix.lower() == ".xml":
+        return _read_xml(content, path)
+    texts = []
+    for number, line in numbered_lines(content):
+        try:
+            points, text = parse_ctw1500_line(line)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        texts.append(Text(points, text, text == DONT_CARE, str(number)))
+    return texts
+
+
+def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
+    """Read one line of 32 integers, or of 28 with or without a transcription.
+
+    Returns:
+        (14, 2) float64 points in pixels, and the transcription, empty where there is none.
+
+    Raises:
+        ValueError: another number of fields, or no numbers.
+    """
+    head, marked, text = line.partition(",####")
+    fields = head.strip().rstrip(",").split(",")
+    if len(fields) == 32 and not marked:
+        numbers = float_fields(fields, line, _EXPECTED)
+        return np.array(numbers[:2]) + np.array(numbers[4:]).reshape(14, 2), ""
+    if len(fields) != 28:
+        raise ValueError(
+            f"{line!r} has {len(fields)} numbers; {_EXPECTED}. Correct or remove the line."
+        )
+    return np.array(float_fields(fields, line, _EXPECTED)).reshape(14, 2), text
+
+
+def _read_xml(content: str, path: Path) -> list[Text]:
+    # The files hold bare ampersands in labels; a declaration of another encoding is void, as the
+    # text is decoded already.
+    content = _ESCAPED.sub("&amp;", re.sub(r"^\s*<\?xml[^>]*\?>", "", content))
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise GroundTruthError(
+            f"{path}, line {error.position[0]}: no XML ({error}). Unpack the file again or "
+            "correct it."
+        ) from error
+    texts = []
+    for number, box in enumerate(root.iter("box"), 1):
+        segments = (box.findtext("segs") or "").strip()
+        try:
+            points, _ = parse_ctw1500_line(segments)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, box {number}, segs: {error}") from error
+        text = (box.findtext("label") or "").strip()
+        texts.append(Text(points, text, text == DONT_CARE, str(number)))
+    return texts

@@ -1,0 +1,93 @@
+"""Reader of ICDAR2013 Challenge 2 (focused scene text).
+
+Format (rrc.cvc.uab.es, ch=2, task 1): one file per image, one line per word, an axis-parallel
+rectangle and the transcription in double quotes: ``158 128 412 182 "Footpath"`` in the training
+set, ``38, 43, 920, 215, "Tiredness"`` in the test set. Within the quotes ``\\\\`` and ``\\"`` stand
+for a backslash and a quote (the competition's ``rrc_evaluation_funcs.py``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .records import DONT_CARE, Text, read_folders
+from .report import ReadReport
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+
+__all__ = ["parse_rectangle_line", "read_icdar2013", "read_icdar2013_file"]
+
+_TREE = """expected, for ICDAR2013, under DETECTRON2_DATASETS:
+  icdar2013/
+    Challenge2_Training_Task12_Images/   100.jpg ... 328.jpg (229)
+    Challenge2_Training_Task1_GT/        gt_100.txt ...
+    Challenge2_Test_Task12_Images/       img_1.jpg ... img_233.jpg
+    Challenge2_Test_Task1_GT/            gt_img_1.txt ...
+datasets/README.md says where to get them."""
+_LINE = re.compile(r"\s*" + r"([^\s,]+)\s*[\s,]\s*" * 3 + r"([^\s,]+)(?:\s*,\s*|\s+)(.*?)\s*")
+_EXPECTED = 'expected left, top, right, bottom, "transcription"'
+
+
+def read_icdar2013(
+    root: str | Path, split: str, name: str = "icdar2013"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split.
+
+    Args:
+        root: the folder that holds the unpacked archives.
+        split: "train" or "test".
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with rectangles, ``image_id`` counted from 1, and the report.
+
+    Raises:
+        FileNotFoundError: a folder, or the ground truth of an image, is missing.
+        GroundTruthError: a line cannot be read.
+    """
+    prefix = Path(root) / f"Challenge2_{'Training' if split == 'train' else 'Test'}"
+    return read_folders(
+        [f"{prefix}_Task12_Images"],
+        lambda image: [Path(f"{prefix}_Task1_GT") / f"gt_{image.stem}.txt"],
+        read_icdar2013_file,
+        tree=_TREE,
+        name=name,
+    )
+
+
+def read_icdar2013_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+    """Read one ground truth file of either split.
+
+    Raises:
+        GroundTruthError: a line is malformed.
+    """
+    texts = []
+    for number, line in numbered_lines(read_text(path, report)):
+        try:
+            points, text = parse_rectangle_line(line)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        texts.append(Text(points, text, text == DONT_CARE, str(number)))
+    return texts
+
+
+def parse_rectangle_line(line: str) -> tuple[np.ndarray, str]:
+    """Read one line ``left top right bottom "transcription"``, with or without commas.
+
+    Returns:
+        (4, 2) float64 corners in pixels, clockwise from the top-left; the transcription.
+
+    Raises:
+        ValueError: not four numbers and a transcription.
+    """
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"{line!r}; {_EXPECTED}. Correct or remove the line.")
+    left, top, right, bottom = float_fields(match.groups()[:4], line, _EXPECTED)
+    text = match[5]
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace("\\\\", "\\").replace('\\"', '"')
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), text

@@ -1,0 +1,87 @@
+"""Reader of the multi-lingual sets ICDAR2017-MLT and ICDAR2019-MLT.
+
+Format (rrc.cvc.uab.es, ch=8 and ch=15): as ICDAR2015, with the script before the transcription:
+``x1,y1,x2,y2,x3,y3,x4,y4,script,transcription``. Scripts are Arabic, Latin, Chinese, Japanese,
+Korean, Bangla, Hindi (2019), Symbols, Mixed and None. The ground truth of the test images is not
+public.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .icdar2015 import read_quad_file
+from .records import read_folders
+from .report import ReadReport
+
+__all__ = ["read_icdar2017_mlt", "read_icdar2019_mlt"]
+
+_TREE_2017 = """expected, for ICDAR2017-MLT, under DETECTRON2_DATASETS:
+  icdar2017_mlt/
+    ch8_training_images/                                 img_1.jpg ... (7200; also .png and .gif;
+                                                         or ch8_training_images_1/ ... _8/)
+    ch8_training_localization_transcription_gt_v2/       gt_img_1.txt ...
+    ch8_validation_images/                               img_1.jpg ... (1800)
+    ch8_validation_localization_transcription_gt_v2/     gt_img_1.txt ...
+    ch8_test_images/                                     ts_img_00001.jpg ... (9000)
+datasets/README.md says where to get them."""
+_TREE_2019 = """expected, for ICDAR2019-MLT, under DETECTRON2_DATASETS:
+  icdar2019_mlt/
+    ImagesPart1/, ImagesPart2/           tr_img_00001.jpg ... (10000; also .png and .gif)
+    train_gt_t13/                        tr_img_00001.txt ...
+    TestImagesPart1/, TestImagesPart2/   ts_img_00001.jpg ... (10000)
+datasets/README.md says where to get them."""
+_SPLITS_2017 = {"train": "training", "val": "validation", "test": "test"}
+
+
+def read_icdar2017_mlt(
+    root: str | Path, split: str, name: str = "icdar2017_mlt"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split of ICDAR2017-MLT.
+
+    Args:
+        root: the folder that holds the unpacked archives.
+        split: "train", "val" or "test"; the test images come without annotations.
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with quadrilaterals and ``"script"`` in each annotation, and the report.
+
+    Raises:
+        FileNotFoundError: a folder, or the ground truth of an image, is missing.
+        GroundTruthError: a line cannot be read.
+    """
+    root, part = Path(root), _SPLITS_2017[split]
+    gt = root / f"ch8_{part}_localization_transcription_gt_v2"
+    return read_folders(
+        _parts(root, f"ch8_{part}_images", f"ch8_{part}_images_*"),
+        None if split == "test" else lambda image: [gt / f"gt_{image.stem}.txt"],
+        partial(read_quad_file, script=True),
+        tree=_TREE_2017,
+        name=name,
+    )
+
+
+def read_icdar2019_mlt(
+    root: str | Path, split: str, name: str = "icdar2019_mlt"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split, "train" or "test", of ICDAR2019-MLT; see :func:`read_icdar2017_mlt`."""
+    root = Path(root)
+    gt = root / "train_gt_t13"
+    prefix = "Test" if split == "test" else ""
+    return read_folders(
+        _parts(root, f"{prefix}ImagesPart1", f"{prefix}ImagesPart*"),
+        None if split == "test" else lambda image: [gt / f"{image.stem}.txt"],
+        partial(read_quad_file, script=True),
+        tree=_TREE_2019,
+        name=name,
+    )
+
+
+def _parts(root: Path, whole: str, pattern: str) -> list[Path]:
+    """All folders of a pattern in order, or the one that should at least be there."""
+    folders = {root / whole} if (root / whole).is_dir() else set()
+    folders.update(folder for folder in root.glob(pattern) if folder.is_dir())
+    return sorted(folders) or [root / whole]

@@ -1,0 +1,108 @@
+"""Reader of MSRA-TD500 and of HUST-TR400, which has the same format.
+
+Format (``pan_pp.pytorch dataset/pan/pan_msra.py``, ``PSENet eval/msra/eval.py``): ``IMG_0030.gt``
+beside ``IMG_0030.JPG``, one line per text line, separated by spaces: ``index difficult x y w h
+theta``. The rectangle x, y, w, h is axis-parallel before it is turned by theta (radians, clockwise
+as seen, since y points down) about its centre. There are no transcriptions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .records import Text, read_folders
+from .report import ReadReport
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+
+__all__ = ["parse_rotated_line", "read_hust_tr400", "read_msra_file", "read_msra_td500"]
+
+_TREE = """expected, for MSRA-TD500 and HUST-TR400, under DETECTRON2_DATASETS:
+  msra_td500/
+    train/     IMG_0030.JPG, IMG_0030.gt ... (300 of each)
+    test/      IMG_0059.JPG, IMG_0059.gt ... (200 of each)
+  hust_tr400/  the images with their .gt files (400 of each)
+datasets/README.md says where to get them."""
+_EXPECTED = "expected index difficult x y w h theta"
+
+
+def read_msra_td500(
+    root: str | Path, split: str, name: str = "msra_td500"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split of MSRA-TD500.
+
+    Args:
+        root: the folder that holds ``train`` and ``test``.
+        split: "train" or "test".
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with quadrilaterals, and the report. ``difficult`` (0 or 1) is kept in each
+        annotation; difficult lines are ``iscrowd`` too, that is "don't care" in training, as in
+        DB. What they count for in measuring, the protocols decide.
+
+    Raises:
+        FileNotFoundError: the folder, or the ground truth of an image, is missing.
+        GroundTruthError: a line cannot be read.
+    """
+    return _read(Path(root) / split, name)
+
+
+def read_hust_tr400(
+    root: str | Path, split: str = "train", name: str = "hust_tr400"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read HUST-TR400, one folder without splits; see :func:`read_msra_td500`."""
+    return _read(Path(root), name)
+
+
+def read_msra_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+    """Read one ``.gt`` file.
+
+    Raises:
+        GroundTruthError: a line is malformed.
+    """
+    texts = []
+    for number, line in numbered_lines(read_text(path, report)):
+        try:
+            points, difficult = parse_rotated_line(line)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        extra = {"difficult": int(difficult)}
+        texts.append(Text(points, "", difficult, str(number), extra))
+    return texts
+
+
+def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:
+    """Read one line ``index difficult x y w h theta``.
+
+    Returns:
+        (4, 2) float64 corners: those that were top-left, top-right, bottom-right and bottom-left
+        before the turn; and whether the line is difficult.
+
+    Raises:
+        ValueError: not seven numbers, or a difficulty other than 0 and 1.
+    """
+    fields = line.split()
+    if len(fields) != 7:
+        raise ValueError(
+            f"{line!r} has {len(fields)} fields; {_EXPECTED}. Correct or remove the line."
+        )
+    _, difficult, x, y, w, h, theta = float_fields(fields, line, _EXPECTED)
+    if difficult not in (0, 1):
+        raise ValueError(f"{line!r}: difficult is 0 or 1; {_EXPECTED}. Correct the line.")
+    corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
+    cos, sin = np.cos(theta), np.sin(theta)
+    centre = np.array([x + w / 2, y + h / 2])
+    return corners @ np.array([[cos, sin], [-sin, cos]]) + centre, bool(difficult)
+
+
+def _read(folder: Path, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
+    return read_folders(
+        [folder],
+        lambda image: [image.with_suffix(".gt"), image.with_suffix(".GT")],
+        read_msra_file,
+        tree=_TREE,
+        name=name,
+    )

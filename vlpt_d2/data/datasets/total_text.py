@@ -1,0 +1,172 @@
+"""Reader of Total-Text: words as polygons, from ``.mat`` or ``.txt`` ground truth.
+
+Formats (cs-chan/Total-Text-Dataset, Groundtruth/Text/README.md and the files themselves):
+
+- ``poly_gt_img11.mat`` (first release) and ``gt_img11.mat`` (the training set annotated anew with
+  ten points per word): a variable ``polygt`` or ``gt``, one row of cells per word: ``'x:'``, xs,
+  ``'y:'``, ys, text, orientation. Some cells of text are empty.
+- ``poly_gt_img11.txt`` and ``gt_img11.txt``: ``x: [[..]], y: [[..]], ornt: [u'c'],
+  transcriptions: [u'..']``, numbers separated by spaces; a word may run over several lines.
+
+Orientation is c (curved), h (horizontal), m (multi-oriented) or #, "don't care".
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from .records import Text, read_folders
+from .report import ReadReport
+from .text_files import GroundTruthError, float_fields, read_text
+
+__all__ = ["read_total_text", "read_total_text_file"]
+
+_IGNORED = "#"
+_TREE = """expected, for Total-Text, under DETECTRON2_DATASETS:
+  total_text/
+    Images/Train/                img11.jpg ... (1255)
+    Images/Test/                 img1.jpg ... (300)
+    Groundtruth/Polygon/Train/   poly_gt_img11.mat (or .txt), or gt_img11.mat (or .txt)
+    Groundtruth/Polygon/Test/    poly_gt_img1.mat (or .txt)
+datasets/README.md says where to get them."""
+_WORD = re.compile(
+    r"x:\s*\[\[(?P<x>[^\]]*)\]\]\s*,\s*y:\s*\[\[(?P<y>[^\]]*)\]\]\s*,\s*"
+    r"ornt:\s*\[(?P<ornt>[^\]]*)\]\s*,\s*transcriptions:\s*\[(?P<text>[^\n]*?)\][ \t]*(?=\Z|\n)",
+)
+_EXPECTED = "expected x: [[..]], y: [[..]], ornt: [u'c'], transcriptions: [u'..']"
+
+
+def read_total_text(
+    root: str | Path, split: str, name: str = "total_text"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split.
+
+    Args:
+        root: the folder that holds ``Images`` and ``Groundtruth``.
+        split: "train" or "test".
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with polygons, ``image_id`` counted from 1; and the report. The letter of the
+        orientation is kept as ``"orientation"``; ``#`` is ``iscrowd``. Where an image has ground
+        truth in several formats, ``poly_gt_*.mat`` comes first, then ``gt_*.mat``, then texts.
+
+    Raises:
+        FileNotFoundError: a folder, or the ground truth of an image, is missing.
+        GroundTruthError: a file cannot be read.
+    """
+    root = Path(root)
+    gt = root / "Groundtruth" / "Polygon" / split.capitalize()
+
+    def candidates(image: Path) -> list[Path]:
+        names = (f"poly_gt_{image.stem}", f"gt_{image.stem}")
+        return [gt / f"{stem}{suffix}" for suffix in (".mat", ".txt") for stem in names]
+
+    return read_folders(
+        [root / "Images" / split.capitalize()],
+        candidates,
+        read_total_text_file,
+        tree=_TREE,
+        name=name,
+    )
+
+
+def read_total_text_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+    """Read a ground truth file of either format.
+
+    Raises:
+        GroundTruthError: it cannot be read, or a word has no points.
+    """
+    path = Path(path)
+    return _read_mat(path) if path.suffix.lower() == ".mat" else _read_txt(path, report)
+
+
+def _read_mat(path: Path) -> list[Text]:
+    rows = _mat_rows(path)
+    texts = []
+    for number, row in enumerate(rows, 1):
+        try:
+            xs, ys = (np.asarray(row[i], dtype=np.float64).ravel() for i in (1, 3))
+            text, orientation = _cell(row[4]), _cell(row[5]) if len(row) > 5 else ""
+            texts.append(_text(xs, ys, text, orientation, str(number)))
+        except (ValueError, TypeError, IndexError) as error:
+            raise GroundTruthError(
+                f"{path}, word {number}: {error}; expected a row of six cells: 'x:', xs, 'y:', ys, "
+                "text, orientation. Unpack the file again or replace it."
+            ) from error
+    return texts
+
+
+def _mat_rows(path: Path) -> np.ndarray:
+    try:
+        variables = scipy.io.loadmat(path)
+    except FileNotFoundError:
+        raise
+    # scipy's reader has no error of its own: broken files end in whatever they lead to.
+    except Exception as error:
+        raise GroundTruthError(
+            f"{path}: no MATLAB file ({type(error).__name__}: {error}). Unpack it again or "
+            "replace it."
+        ) from error
+    for key in ("polygt", "gt"):
+        if key in variables:
+            rows = np.asarray(variables[key])
+            return rows if rows.ndim == 2 else rows.reshape(0, 6)
+    names = ", ".join(k for k in variables if not k.startswith("__")) or "none"
+    raise GroundTruthError(f"{path}: has no variable polygt or gt, but {names}.")
+
+
+def _cell(cell: Any) -> str:
+    """The string of a MATLAB cell, empty for an empty one."""
+    values = np.asarray(cell).ravel()
+    return str(values[0]).strip() if values.size else ""
+
+
+def _read_txt(path: Path, report: ReadReport | None) -> list[Text]:
+    content = read_text(path, report).replace("\r\n", "\n").replace("\r", "\n")
+    texts, end = [], 0
+    for match in _WORD.finditer(content):
+        place = str(1 + content.count("\n", 0, match.start()))
+        _expect_nothing(content, end, match.start(), path)
+        end = match.end()
+        try:
+            xs, ys = (
+                np.array(float_fields(re.split(r"[\s,]+", match[k].strip()), match[k], _EXPECTED))
+                for k in "xy"
+            )
+            word, orientation = _unquote(match["text"]), _unquote(match["ornt"])
+            texts.append(_text(xs, ys, word, orientation, place))
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {place}: {error}") from error
+    _expect_nothing(content, end, len(content), path)
+    return texts
+
+
+def _expect_nothing(content: str, start: int, end: int, path: Path) -> None:
+    """Raise if there is anything between two words."""
+    rest = content[start:end]
+    if rest.strip():
+        line = 1 + content.count("\n", 0, end - len(rest.lstrip()))
+        raise GroundTruthError(
+            f"{path}, line {line}: {rest.strip()[:60]!r} is no word; {_EXPECTED}. Correct or "
+            "remove it."
+        )
+
+
+def _unquote(text: str) -> str:
+    """``u'STOP'`` -> STOP; the quotes are Python's, as the files were printed by it."""
+    match = re.fullmatch(r"\s*u?(['\"])(.*)\1\s*", text, re.DOTALL)
+    return match[2] if match else text.strip()
+
+
+def _text(xs: np.ndarray, ys: np.ndarray, text: str, orientation: str, place: str) -> Text:
+    if len(xs) != len(ys):
+        raise ValueError(f"{len(xs)} xs and {len(ys)} ys; they belong together. Correct the word.")
+    ignore = _IGNORED in (orientation, text)
+    points = np.stack([xs, ys], axis=1)
+    return Text(points, text, ignore, place, {"orientation": orientation})
