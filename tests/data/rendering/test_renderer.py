@@ -129,7 +129,8 @@ def test_annotations_are_those_of_detectron2():
 
 
 def test_numbers_of_words_are_those_asked_for():
-    counts = [len(_renderer("quickstart").render(0, i).words) for i in range(40)]
+    renderer = _renderer("quickstart", words_per_image=(1, 2))
+    counts = [len(renderer.render(0, i).words) for i in range(40)]
     assert set(counts) == {1, 2}
     empty = _renderer("quickstart", empty_images=1.0).render(0, 0)
     assert empty.words == [] and empty.image.shape == (96, 96, 3)

@@ -169,7 +169,7 @@ _QUICKSTART = RenderSettings(
     numbers=0.0,
     punctuation=0.0,
     case=(0.0, 0.0, 1.0),
-    words_per_image=(1, 2),
+    words_per_image=(2, 2),
     empty_images=0.0,
     words_per_line=(1, 1),
     lines_per_block=(1, 1),
@@ -201,7 +201,7 @@ _QUICKSTART = RenderSettings(
 )
 
 #: Named settings. ``default``: like scene text, for the pre-training and the detectors.
-#: ``quickstart``: one or two large words of 66, learnt within minutes on two CPU cores.
+#: ``quickstart``: two large words of 66, learnt within minutes on two CPU cores.
 #: ``quickstart_detection``: more and smaller words for a detector of the same scale.
 PRESETS: dict[str, RenderSettings] = {
     "default": RenderSettings(),
