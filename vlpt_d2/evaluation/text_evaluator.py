@@ -191,7 +191,7 @@ class TextEvaluator(DatasetEvaluator):
         report = {
             "dataset": self._dataset_name,
             "protocol": self._protocol_name,
-            "protocol_parameters": dict(self._protocol.PARAMETERS),
+            "protocol_parameters": dict(self._protocol.parameters),
             "score_thresh": self._score_thresh,
             "percent": dict(scores),
             "totals": asdict(totals),

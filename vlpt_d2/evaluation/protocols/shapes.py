@@ -11,7 +11,7 @@ import shapely
 from ...structures import repair_polygon
 from ...structures.repair import MIN_AREA
 
-__all__ = ["intersections", "iou", "to_shapes"]
+__all__ = ["intersections", "iou", "take_in_order", "to_shapes"]
 
 
 def to_shapes(polygons: Iterable[np.ndarray], faults: Counter[str]) -> np.ndarray:
@@ -64,6 +64,30 @@ def iou(area_first: np.ndarray, area_second: np.ndarray, intersection: np.ndarra
     """Intersection over union, in [0, 1], of pairs with these areas; all arrays of shape (P,)."""
     union = area_first + area_second - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def take_in_order(
+    gt: np.ndarray, det: np.ndarray, overlap: np.ndarray
+) -> list[tuple[int, int, float]]:
+    """Match greedily: each pair in its order, unless one of the two is taken already.
+
+    Args:
+        gt: (P,) ground truth of each pair.
+        det: (P,) detection of each pair.
+        overlap: (P,) IoU of each pair.
+
+    Returns:
+        The pairs that match. With pairs sorted by ground truth and then by detection, as
+        :func:`intersections` returns them, this is the competition script's double loop.
+    """
+    matches: list[tuple[int, int, float]] = []
+    taken_gt, taken_det = set(), set()
+    for i, j, value in zip(gt.tolist(), det.tolist(), overlap.tolist()):
+        if i not in taken_gt and j not in taken_det:
+            taken_gt.add(i)
+            taken_det.add(j)
+            matches.append((i, j, value))
+    return matches
 
 
 def _is_ring(points: np.ndarray) -> bool:

@@ -1,0 +1,86 @@
+"""Every protocol against its rules written out loop by loop, on random scenes."""
+
+import numpy as np
+import pytest
+
+from tests.helpers import slow_protocols as slow
+from vlpt_d2.evaluation.protocols import PROTOCOLS
+
+SCENES = 250
+
+
+def _credits(result):
+    return result.recall_credit, result.precision_credit, result.num_gt, result.num_det
+
+
+def _counts(matched, num_gt, num_det):
+    return matched, matched, num_gt, num_det
+
+
+def _icdar2015(gts, ignore, dets):
+    pairs, gone = slow.icdar2015(gts, ignore, dets)
+    return _counts(len(pairs), ignore.count(False), gone.count(False))
+
+
+LITERAL = {
+    "icdar2015": _icdar2015,
+    "icdar2017": _icdar2015,
+    "td500": _icdar2015,
+    "ctw1500": lambda *scene: _counts(*slow.ctw1500(*scene)),
+    "ctw1500-psenet": lambda *scene: _counts(*slow.ctw1500_psenet(*scene)),
+    "td500-psenet": lambda *scene: _counts(*slow.td500_psenet(*scene)),
+    "totaltext-pascal": lambda *scene: _counts(*slow.pascal(*scene)),
+    "totaltext-deteval": lambda *scene: slow.deteval(*scene, tr=0.7, tp=0.6),
+    "totaltext-deteval-old": lambda *scene: slow.deteval(*scene, tr=0.8, tp=0.4),
+    "totaltext-deteval-official": lambda *scene: slow.deteval(
+        *scene, tr=0.7, tp=0.6, rounded=True, extra=1
+    ),
+    "totaltext-deteval-official-old": lambda *scene: slow.deteval(
+        *scene, tr=0.8, tp=0.4, rounded=True, extra=1
+    ),
+    "totaltext-deteval-latest": lambda *scene: slow.deteval(
+        *scene, tr=0.7, tp=0.6, rounded=True, extra=1, both_sides=True
+    ),
+    "tiou": slow.tiou,
+    "icdar2013": lambda *scene: slow.icdar2013(*scene, strict=True),
+    "icdar2013-competition": lambda *scene: slow.icdar2013(*scene, strict=False),
+}
+
+
+def test_every_protocol_is_written_out_here():
+    assert set(LITERAL) == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("name", sorted(LITERAL))
+def test_equals_the_literal_rules(name):
+    rng = np.random.default_rng(7)
+    results, matched = [], 0
+    for _ in range(SCENES):
+        gts, ignore, dets = slow.random_scene(rng)
+        result = PROTOCOLS[name].match_image(
+            [slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets]
+        )
+        assert _credits(result) == pytest.approx(LITERAL[name](gts, ignore, dets), abs=1e-9)
+        results.append(result)
+        matched += result.num_matches
+    # The scenes are worth something: there are matches, and there is what does not match.
+    totals = PROTOCOLS[name].total(results)
+    assert matched > SCENES / 2
+    assert 0.1 < totals.recall < 0.95
+    assert 0.1 < totals.precision < 0.95
+
+
+def test_the_scenes_tell_the_protocols_apart():
+    """Variants that differ in a rule differ in a score, or the scenes do not test that rule."""
+    rng = np.random.default_rng(7)
+    scenes = [slow.random_scene(rng) for _ in range(SCENES)]
+    scores = {}
+    for name, protocol in PROTOCOLS.items():
+        totals = protocol.total(
+            protocol.match_image([slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets])
+            for gts, ignore, dets in scenes
+        )
+        scores[name] = round(totals.hmean, 9)
+    same = {"icdar2015", "icdar2017", "td500"}  # one rule, three benchmarks
+    assert len({scores[name] for name in same}) == 1
+    assert len(set(scores.values())) == len(PROTOCOLS) - 2
