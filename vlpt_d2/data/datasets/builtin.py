@@ -26,6 +26,7 @@ from .total_text import read_total_text
 __all__ = [
     "BENCHMARKS",
     "data_root",
+    "read_benchmark",
     "register_all_icdar2015",
     "register_benchmarks",
     "register_text_dataset",
@@ -110,15 +111,27 @@ def _load_test() -> list[dict[str, Any]]:
 
 def register_benchmarks() -> None:
     """Register every split of :data:`BENCHMARKS`."""
-    for dataset, (folder, splits, evaluator_type, read) in BENCHMARKS.items():
+    for dataset, (_, splits, evaluator_type, _) in BENCHMARKS.items():
         for split in splits:
             name = f"{dataset}_{split}"
-            load = partial(_load_benchmark, read, folder, split, name)
-            register_text_dataset(name, load, evaluator_type)
+            register_text_dataset(name, partial(load_logged, read_benchmark, name), evaluator_type)
 
 
-def _load_benchmark(read: Reader, folder: str, split: str, name: str) -> Sequence[dict[str, Any]]:
-    return load_logged(read, data_root() / folder, split, name=name)
+def read_benchmark(
+    name: str, root: str | Path | None = None
+) -> tuple[Sequence[dict[str, Any]], ReadReport]:
+    """Read a split of :data:`BENCHMARKS` with what was found in it.
+
+    Args:
+        name: a registered name, such as "total_text_test".
+        root: the folder of all datasets; :func:`data_root` if not given.
+
+    Returns:
+        Dataset dicts and the report.
+    """
+    dataset, _, split = name.rpartition("_")
+    folder, _, _, read = BENCHMARKS[dataset]
+    return read(Path(root or data_root()) / folder, split, name=name)
 
 
 register_all_icdar2015()

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
+from .matlab import MatFile
 from .records import Text, read_folders
 from .report import ReadReport
 from .text_files import GroundTruthError, float_fields, read_text
@@ -103,21 +103,12 @@ def _read_mat(path: Path) -> list[Text]:
 
 
 def _mat_rows(path: Path) -> np.ndarray:
-    try:
-        variables = scipy.io.loadmat(path)
-    except FileNotFoundError:
-        raise
-    # scipy's reader has no error of its own: broken files end in whatever they lead to.
-    except Exception as error:
-        raise GroundTruthError(
-            f"{path}: no MATLAB file ({type(error).__name__}: {error}). Unpack it again or "
-            "replace it."
-        ) from error
+    file = MatFile(path)
     for key in ("polygt", "gt"):
-        if key in variables:
-            rows = np.asarray(variables[key])
-            return rows if rows.ndim == 2 else rows.reshape(0, 6)
-    names = ", ".join(k for k in variables if not k.startswith("__")) or "none"
+        if key in file.names:
+            rows = file.read(key)
+            return rows if len(rows) else rows.reshape(0, 6)
+    names = ", ".join(file.names) or "none"
     raise GroundTruthError(f"{path}: has no variable polygt or gt, but {names}.")
 
 

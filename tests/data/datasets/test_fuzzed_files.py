@@ -1,0 +1,102 @@
+"""Randomly damaged ground truth: an error of ours, or dicts that are sound; nothing else."""
+
+import random
+import re
+
+import numpy as np
+import pytest
+import shapely
+from helpers.miniatures import MINIATURES, WITHOUT_GROUND_TRUTH
+
+from vlpt_d2.data.datasets.builtin import BENCHMARKS, read_benchmark
+from vlpt_d2.data.datasets.text_files import GroundTruthError
+from vlpt_d2.data.sample import CorruptImageError
+
+OURS = (GroundTruthError, CorruptImageError, FileNotFoundError)
+NAMES = sorted(
+    f"{name}_{split}"
+    for name, row in BENCHMARKS.items()
+    for split in row[1]
+    if f"{name}_{split}" not in WITHOUT_GROUND_TRUTH
+)
+JUNK = [b"\xff", b"\x00", b"\n", b",", b'"', b"[", b"-", b"1e999", b"NaN", b"\xe4\xb8", b"#", b"<"]
+
+
+def damage(content: bytes, rng: random.Random) -> bytes:
+    """A few random edits: bytes flipped, cut out, repeated, inserted, or the end cut off."""
+    data = bytearray(content)
+    for _ in range(rng.randint(1, 3)):
+        at, length = rng.randrange(len(data) + 1), rng.randint(1, 12)
+        kind = rng.randrange(5)
+        if kind == 0 and at < len(data):
+            data[at] = rng.randrange(256)
+        elif kind == 1:
+            del data[at : at + length]
+        elif kind == 2:
+            data[at:at] = data[at : at + length]
+        elif kind == 3:
+            data[at:at] = rng.choice(JUNK)
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def ground_truth_file(root, name):
+    folder = root / BENCHMARKS[name.rpartition("_")[0]][0]
+    images = {".jpg", ".png", ".gif"}
+    return min(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() not in images)
+
+
+def check(dicts):
+    for record in dicts:
+        for annotation in record["annotations"]:
+            shape = shapely.Polygon(np.reshape(annotation["segmentation"][0], (-1, 2)))
+            assert shape.is_valid
+            assert shape.area > 0
+            assert isinstance(annotation["text"], str)
+            assert annotation["iscrowd"] in (0, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_files(tmp_path, name):
+    MINIATURES[name](tmp_path)
+    path = ground_truth_file(tmp_path, name)
+    content = path.read_bytes()
+    rng = random.Random(name)
+    outcomes = set()
+    for _ in range(40):
+        path.write_bytes(damage(content, rng))
+        try:
+            dicts, report = read_benchmark(name, tmp_path)
+        except OURS as error:
+            assert str(path.name) in str(error) or "no entry" in str(error)
+            outcomes.add("error")
+        else:
+            check(dicts)
+            assert report.words == sum(len(d["annotations"]) for d in dicts)
+            outcomes.add("read")
+    assert "error" in outcomes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lost_number_is_never_silent(tmp_path, name):
+    MINIATURES[name](tmp_path)
+    path = ground_truth_file(tmp_path, name)
+    if path.suffix == ".mat":
+        pytest.skip("binary")
+    content = path.read_text("utf-8-sig")
+    whole = read_benchmark(name, tmp_path)[1]
+    # Numbers of coordinates: not those in tags of XML, nor of an image's name.
+    body = content.find("<segs>") + 1
+    numbers = [
+        m for m in re.finditer(r"(?<![\w\"=])\d+(?:\.\d+)?,? ?", content) if m.start() >= body
+    ]
+    rng = random.Random(name)
+    for match in rng.sample(numbers, min(12, len(numbers))):
+        path.write_text(content[: match.start()] + content[match.end() :], "utf-8")
+        try:
+            _, report = read_benchmark(name, tmp_path)
+        except GroundTruthError:
+            continue
+        counted = sum((report.repaired + report.dropped).values())
+        assert counted > sum((whole.repaired + whole.dropped).values()), match
