@@ -1,6 +1,7 @@
 """The course of a training as a picture."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -70,4 +71,31 @@ def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -
         axes.grid(alpha=0.3)
     if title:
         figure.suptitle(title)
+    figure.savefig(output, dpi=100)
+
+
+def plot_runs(
+    runs: Mapping[str, str | Path], result: str, output: str | Path, title: str = ""
+) -> None:
+    """Draw one result of several runs over their iterations.
+
+    Args:
+        runs: name of a run to its ``metrics.json``, in the order of the legend.
+        result: name of the result, such as "text/hmean".
+        output: picture to write.
+        title: above the axes.
+
+    Raises:
+        ValueError: a run never recorded the result; the message lists what it did.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, path in runs.items():
+        curves = read_metrics(path)
+        if result not in curves:
+            raise ValueError(f"{path} has no {result!r}, but {', '.join(sorted(curves))}")
+        axes.plot(*zip(*curves[result]), marker=".", label=name)
+    axes.set(title=title, xlabel="iteration", ylabel=result, ylim=(0, None))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
     figure.savefig(output, dpi=100)
