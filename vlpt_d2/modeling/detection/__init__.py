@@ -2,7 +2,7 @@
 
 from .db import DBHead
 from .psenet import PSENetHead
-from .text_detector import TextDetector
+from .text_detector import TextDetector, decode_instances
 from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "TextHead",
     "build_label_function",
     "build_text_head",
+    "decode_instances",
 ]

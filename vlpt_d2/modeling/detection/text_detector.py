@@ -120,16 +120,28 @@ class TextDetector(nn.Module):
             size: (H, W) of the image on the maps.
             sample: may give "height" and "width"; ``size`` if not.
         """
-        polygons, scores = self.text_head.decode(maps, size)
-        height, width = sample.get("height", size[0]), sample.get("width", size[1])
-        scale = np.asarray((width / size[1], height / size[0]), np.float32)
-        # Point by point, so that a rectangle keeps its four points (as MhLiao/DB does).
-        polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in polygons]
-        boxes = [(*p.min(axis=0), *p.max(axis=0)) for p in polygons]
-        return Instances(
-            (height, width),
-            scores=torch.as_tensor(scores, dtype=torch.float32),
-            pred_classes=torch.zeros(len(polygons), dtype=torch.int64),
-            pred_boxes=Boxes(torch.tensor(np.asarray(boxes, np.float32).reshape(-1, 4))),
-            pred_polygons=Polygons(polygons),
-        )
+        return decode_instances(self.text_head, maps, size, sample)
+
+
+def decode_instances(
+    text_head: TextHead, maps: dict[str, Tensor], size: tuple[int, int], sample: dict
+) -> Instances:
+    """Turn one image's maps into detections; see :meth:`TextDetector.decode`.
+
+    Args:
+        text_head: decodes; its weights are not used.
+        maps, size, sample: as there.
+    """
+    polygons, scores = text_head.decode(maps, size)
+    height, width = sample.get("height", size[0]), sample.get("width", size[1])
+    scale = np.asarray((width / size[1], height / size[0]), np.float32)
+    # Point by point, so that a rectangle keeps its four points (as MhLiao/DB does).
+    polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in polygons]
+    boxes = [(*p.min(axis=0), *p.max(axis=0)) for p in polygons]
+    return Instances(
+        (height, width),
+        scores=torch.as_tensor(scores, dtype=torch.float32),
+        pred_classes=torch.zeros(len(polygons), dtype=torch.int64),
+        pred_boxes=Boxes(torch.tensor(np.asarray(boxes, np.float32).reshape(-1, 4))),
+        pred_polygons=Polygons(polygons),
+    )

@@ -1,0 +1,66 @@
+"""``vlpt-d2 export``: write a detector's network as an ONNX or TorchScript file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """example:
+  vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
+      --format onnx --output db.onnx
+The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and gives the
+head's maps; vlpt_d2.export.load_exported(file) pads and decodes. docs/detectors.md says more."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write a detector's network as an ONNX or TorchScript file",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True, help="the detector's config")
+    parser.add_argument("--weights", default="", help="a checkpoint; else MODEL.WEIGHTS")
+    parser.add_argument(
+        "--format", choices=("onnx", "torchscript"), default="onnx", help="kind of file"
+    )
+    parser.add_argument("--output", required=True, help="the file to write")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; return 0, or 1 where it cannot be done and 2 for a wrong request."""
+    from detectron2.modeling import build_model
+    from detectron2.utils.logger import setup_logger
+
+    from ..checkpoint import CheckpointError, TextCheckpointer
+    from ..engine import ConfigError, load_config
+    from ..engine.threads import set_threads
+    from ..export import ExportError, export_detector
+
+    setup_logger(name="vlpt_d2")
+    opts = [*args.opts, "MODEL.DEVICE", "cpu"]
+    try:
+        cfg = load_config(args.config_file, opts)
+        weights = args.weights or cfg.MODEL.WEIGHTS
+        if not weights:
+            raise ConfigError("name the checkpoint to export with --weights")
+    except ConfigError as error:
+        print(f"vlpt-d2 export: {error}", file=sys.stderr)
+        return 2
+    set_threads(cfg)
+    model = build_model(cfg)
+    try:
+        TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
+        difference = export_detector(cfg, model, args.output, args.format)
+    except (ExportError, CheckpointError, OSError) as error:
+        print(f"vlpt-d2 export: {error}", file=sys.stderr)
+        return 1
+    compared = "" if difference is None else f", maps within {difference:.1g} of the model's"
+    print(f"{args.output}: {args.format}{compared}")
+    return 0

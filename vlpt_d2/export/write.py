@@ -1,0 +1,158 @@
+"""Writing ONNX and TorchScript files, each compared with the network it was made of."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+
+from ..modeling.detection import TextDetector
+from .metadata import KEY, describe
+from .network import ExportError, ExportNetwork
+from .runtime import Runner, open_onnx, open_torchscript
+
+__all__ = ["FORMATS", "export_detector"]
+
+logger = logging.getLogger(__name__)
+
+# The first operator set with deformable convolutions is 19, whose averages onnxruntime lacks.
+OPSET = 20
+# Number of images, and height and width in units of the divisor: what a file is made with (no
+# length is 1, which exporters may take as fixed, no two are equal) and what it is compared on.
+_EXAMPLE = (2, 3, 4)
+_CHECKS = ((1, 2, 5), (3, 4, 1))
+# Of the difference over the larger of 1 and the value: probabilities end at 1, distances do not.
+_TOLERANCE = 1e-4
+
+
+def export_detector(
+    cfg: CfgNode, model: TextDetector, path: str | Path, file_format: str
+) -> float | None:
+    """Write the network of a detector, and what :mod:`.metadata` says, to one file.
+
+    The number of images, height and width stay free. Decoding is not part of the file: see
+    :func:`~vlpt_d2.export.load_exported`.
+
+    Args:
+        cfg: the config of ``model``.
+        model: on the CPU; put in eval mode.
+        path: of the file.
+        file_format: "onnx" or "torchscript" (traced).
+
+    Returns:
+        The largest difference between the maps of the file and of the model, on random images of
+        two other sizes, relative where a value exceeds 1; None where onnxruntime is missing to
+        compute it.
+
+    Raises:
+        ExportError: there is no such format, a package is missing, or the network cannot be
+            exported; a file whose maps differ by more than 1e-4 is removed.
+    """
+    if file_format not in FORMATS:
+        raise ExportError(f"there is no format {file_format!r}, but {', '.join(FORMATS)}")
+    network = ExportNetwork(model.eval()).eval()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write, load = FORMATS[file_format]
+    backbone = type(model.backbone).__name__
+    try:
+        with torch.no_grad():
+            write(network, describe(cfg, network), path)
+    except (ExportError, OSError):
+        raise
+    # Exporters fail with almost any kind of exception.
+    except Exception as error:
+        raise ExportError(
+            f"{type(model.text_head).__name__} on {backbone} cannot be written as {file_format}: "
+            f"{_first_line(error)}. ResNets, plain or deformable, and FPNs over them can"
+        ) from error
+    try:
+        runner, _ = load(str(path))
+    except ImportError:
+        logger.warning("%s: not compared with the model, as onnxruntime is missing", path)
+        return None
+    return _compare(network, runner, path, backbone)
+
+
+def _compare(network: ExportNetwork, runner: Runner, path: Path, backbone: str) -> float:
+    largest = 0.0
+    for number, rows, columns in _CHECKS:
+        images = network.example(number, rows, columns)
+        size = "x".join(map(str, images.shape))
+        with torch.no_grad():
+            expected = network(images)
+        try:
+            pairs = zip(runner(images), expected, strict=True)
+            difference = max(((a - b).abs() / b.abs().clamp(min=1)).max().item() for a, b in pairs)
+        # Whatever the runtime raises: the file is of no use.
+        except Exception as error:
+            path.unlink()
+            raise ExportError(
+                f"{path}: the file does not run on images of {size}: {_first_line(error)}. The "
+                f"graph of {backbone} has the size it was exported with built in"
+            ) from error
+        if not difference <= _TOLERANCE:
+            path.unlink()
+            raise ExportError(
+                f"{path}: on images of {size} the file's maps differ from the model's by "
+                f"{difference:.2g}. The graph of {backbone} has the size it was exported with "
+                "built in"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def _write_onnx(network: ExportNetwork, description: str, path: Path) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch's exporter needs both
+    except ImportError as error:
+        raise ExportError(
+            f"{error}: pip install vlpt-d2[export], or onnx and onnxscript"
+        ) from error
+    dim = torch.export.Dim
+    sides = {
+        axis: network.divisor * dim(name, min=1, max=4096)
+        for axis, name in ((2, "rows"), (3, "columns"))
+    }
+    names = network.map_names()
+    with warnings.catch_warnings():
+        # torch's and detectron2's own use of what is deprecated.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (network.example(*_EXAMPLE),),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes={"images": {0: dim("number", min=1, max=4096), **sides}},
+            input_names=["images"],
+            output_names=names,
+            verbose=False,
+        )
+    proto = program.model_proto
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = KEY, description
+    onnx.checker.check_model(proto)
+    onnx.save(proto, str(path))
+
+
+def _write_torchscript(network: ExportNetwork, description: str, path: Path) -> None:
+    with warnings.catch_warnings():
+        # Python values of shapes; whether one of them was frozen is seen in the comparison.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(network, network.example(*_EXAMPLE), check_trace=False)
+    torch.jit.save(traced, str(path), _extra_files={KEY: description.encode()})
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+
+
+# Name -> how to write and how to open.
+FORMATS: dict[str, tuple[Callable, Callable]] = {
+    "onnx": (_write_onnx, open_onnx),
+    "torchscript": (_write_torchscript, open_torchscript),
+}
