@@ -1,6 +1,7 @@
 """The ROI-free text detectors: one meta-architecture, one folder per head."""
 
 from .db import DBHead
+from .east import EASTHead
 from .psenet import PSENetHead
 from .text_detector import TextDetector, decode_instances
 from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
@@ -8,6 +9,7 @@ from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, buil
 __all__ = [
     "TEXT_HEADS_REGISTRY",
     "DBHead",
+    "EASTHead",
     "PSENetHead",
     "TextDetector",
     "TextHead",

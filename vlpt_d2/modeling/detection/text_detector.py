@@ -102,7 +102,8 @@ class TextDetector(nn.Module):
                 'A training sample has no "targets": read it with the "detection" mapper built '
                 "with is_train=True, or call model.eval() first"
             )
-        height, width = images.tensor.shape[-2:]
+        stride = self.text_head.target_stride
+        height, width = (-(-side // stride) for side in images.tensor.shape[-2:])
         padded = {}
         for name, first in batched_inputs[0]["targets"].items():
             batch = first.new_zeros(len(batched_inputs), *first.shape[:-2], height, width)

@@ -21,6 +21,9 @@ LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[s
 class TextHead(nn.Module):
     """Base class of the heads: a neck, the head proper, its labels, losses and decoding."""
 
+    # Image pixels from one pixel of the target maps to the next.
+    target_stride: int = 1
+
     def __init__(self, in_features: list[str], neck: nn.Module):
         """
         Args:
@@ -38,7 +41,8 @@ class TextHead(nn.Module):
 
         It runs in the workers of the data loader, so it must be picklable and need no network.
         Called as ``labels(polygons, ignore, image_size)`` with a list of (N, 2) float arrays of
-        (x, y) pixels, a bool array and (H, W), it returns named maps of shape (H, W) or (C, H, W).
+        (x, y) pixels, a bool array and (H, W), it returns named maps of shape (H, W) or (C, H, W);
+        with a ``target_stride`` s, (ceil(H / s), ceil(W / s)).
         In every map zero must be what padding is given: "nothing here, nothing to learn here".
         """
 
@@ -49,8 +53,8 @@ class TextHead(nn.Module):
 
         Args:
             features: maps of the backbone, (N, C, h, w) each.
-            targets: the maps of the label function, (N, H, W) or (N, C, H, W) each, on the padded
-                image grid; required in training mode.
+            targets: the maps of the label function, (N, H, W) or (N, C, H, W) each, on the grid of
+                the padded image (of its ``target_stride``); required in training mode.
 
         Raises:
             ValueError: no targets in training mode.

@@ -1,6 +1,7 @@
 """Necks: from the maps of a trunk to the one map a text head reads."""
 
 from .db import DBNeck
+from .east import EASTNeck
 from .psenet import PSENetNeck
 
-__all__ = ["DBNeck", "PSENetNeck"]
+__all__ = ["DBNeck", "EASTNeck", "PSENetNeck"]

@@ -1,0 +1,125 @@
+"""From EAST's maps to rectangles (argman/EAST eval.py)."""
+
+from collections import Counter
+
+import numpy as np
+
+from ..raster import mean_inside
+from .geometry import corners_from_distances
+from .labels import STRIDE
+from .nms import locality_aware_nms
+
+NMS_METHODS = ("locality_aware", "sequential")
+BOX_SCORES = ("core", "box")
+
+# Points along each side at which the core of a box is looked at.
+_SAMPLES = 8
+
+
+def decode_east_maps(
+    score: np.ndarray,
+    geometry: np.ndarray,
+    *,
+    score_thresh: float = 0.8,
+    nms_thresh: float = 0.2,
+    box_thresh: float = 0.1,
+    box_score: str = "core",
+    shrink_ratio: float = 0.3,
+    nms: str = "locality_aware",
+    max_cells: int = 20000,
+    max_boxes: int = 1000,
+    counts: Counter | None = None,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Find the texts of a score and a geometry map.
+
+    Every cell above ``score_thresh`` gives a rectangle; :func:`locality_aware_nms` makes them few.
+    Their scores are means of the score map.
+
+    Args:
+        score: (h, w) float32 in [0, 1].
+        geometry: (5, h, w) float32: distances to the top, right, bottom and left side in input
+            pixels, angle in radians.
+        score_thresh, nms_thresh, box_thresh: of cells, of the merging and the suppression, of
+            texts.
+        box_score: what the score of a text is the mean of: "core", the part of the rectangle that
+            labels fill, so that perfect maps give nearly 1; or "box", all of it, as in
+            argman/EAST, where they give about a third, and small texts less: the filter then drops
+            some that were found.
+        shrink_ratio: of the labels; the core's sides are away from the rectangle's by this share
+            of its shorter side.
+        nms: "locality_aware", or "sequential": the same boxes from the plain loop.
+        max_cells: cells that give a rectangle, highest scores first; 0: all.
+        max_boxes: merged rectangles that take part in the suppression, highest sums of scores
+            first; 0: all.
+        counts: is told the number of cells above the threshold ("cells"), of those beyond
+            ``max_cells`` ("dropped_cells"), and of maps with such ("limited_maps").
+
+    Returns:
+        Rectangles as (4, 2) float32 arrays of (x, y) input pixels, clockwise on screen from the top
+        left, which may reach beyond the map, and their scores, (M,) float32.
+
+    Raises:
+        ValueError: unknown ``nms`` or ``box_score``.
+    """
+    if nms not in NMS_METHODS:
+        raise ValueError(f"MODEL.EAST.NMS is one of {NMS_METHODS}, not {nms!r}")
+    if box_score not in BOX_SCORES:
+        raise ValueError(f"MODEL.EAST.BOX_SCORE is one of {BOX_SCORES}, not {box_score!r}")
+    cells = np.flatnonzero(score > score_thresh)
+    dropped = max(0, len(cells) - max_cells) if max_cells else 0
+    if counts is not None:
+        counts.update(cells=len(cells), dropped_cells=dropped, limited_maps=int(dropped > 0))
+    values = score.ravel()[cells]
+    if dropped:
+        best = np.sort(np.argpartition(values, dropped)[dropped:])
+        cells, values = cells[best], values[best]
+    boxes = restore_boxes(cells, geometry)
+    boxes, _ = locality_aware_nms(
+        boxes,
+        values.astype(np.float64),
+        nms_thresh,
+        sequential=nms == "sequential",
+        max_boxes=max_boxes,
+    )
+    if box_score == "core":
+        means = _mean_in_cores(score, boxes, shrink_ratio)
+    else:
+        # In cells, of which the first has its centre at 0.
+        means = mean_inside(score, list(boxes / STRIDE - 0.5)).astype(np.float32)
+    keep = means > box_thresh
+    return list(boxes[keep].astype(np.float32)), means[keep]
+
+
+def _mean_in_cores(score: np.ndarray, boxes: np.ndarray, shrink_ratio: float) -> np.ndarray:
+    """Mean of the cells under a grid of points in each box's core, float32 (N,).
+
+    Points outside the map do not count; a box without any other has 0.
+    """
+    sides = boxes[:, [1, 3]] - boxes[:, :1]  # (N, 2, 2): to the right, and down
+    lengths = np.maximum(np.linalg.norm(sides, axis=2), 1e-9)
+    margin = shrink_ratio * lengths.min(axis=1, keepdims=True) / lengths
+    steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    shares = margin[..., None] + (1 - 2 * margin[..., None]) * steps  # (N, 2, samples)
+    along = shares[..., None] * sides[:, :, None]  # (N, 2, samples, xy)
+    points = boxes[:, None, None, 0] + along[:, 0, :, None] + along[:, 1, None]
+    cells = np.floor(points / STRIDE).astype(np.int64)
+    inside = ((cells >= 0) & (cells < score.shape[::-1])).all(axis=3)
+    columns, rows = np.where(inside, cells.transpose(3, 0, 1, 2), 0)
+    totals = np.where(inside, score[rows, columns], 0).sum(axis=(1, 2))
+    return (totals / np.maximum(inside.sum(axis=(1, 2)), 1)).astype(np.float32)
+
+
+def restore_boxes(cells: np.ndarray, geometry: np.ndarray) -> np.ndarray:
+    """Rectangles that cells stand for.
+
+    Args:
+        cells: (N,) indices into the flattened map.
+        geometry: (5, h, w), see :func:`decode_east_maps`.
+
+    Returns:
+        (N, 4, 2) float64 corners in input pixels, clockwise on screen from the top left.
+    """
+    rows, columns = np.divmod(cells, geometry.shape[2])
+    values = geometry.reshape(5, -1)[:, cells].astype(np.float64)
+    points = (np.stack([columns, rows], axis=1) + 0.5) * STRIDE
+    return corners_from_distances(points, values[:4].T, values[4])

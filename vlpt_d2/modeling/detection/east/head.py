@@ -1,0 +1,179 @@
+"""The EAST head: a score and a rectangle from every cell (Zhou et al., CVPR 2017)."""
+
+import math
+from collections import Counter
+from functools import partial
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from ..losses import dice_loss
+from ..necks import EASTNeck
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from .decode import decode_east_maps
+from .geometry import ANGLE_RANGES
+from .labels import STRIDE, draw_east_labels
+from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
+
+SCORE_LOSSES = ("dice", "balanced_bce")
+GEOMETRY_MEANS = ("positive", "all")
+
+# Pixels, to each side, that an untrained head predicts.
+_START_DISTANCE = 32.0
+
+
+@TEXT_HEADS_REGISTRY.register()
+class EASTHead(TextHead):
+    """Score, four distances and an angle at stride 4, each from one 1x1 convolution.
+
+    ``counts`` holds what :func:`decode_east_maps` counted since the head was built, and the number
+    of "maps": whether the limits of the decoding were met, and how often.
+    """
+
+    target_stride = STRIDE
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        in_features: list[str],
+        neck: nn.Module,
+        angle_range: int,
+        distance_scale: float,
+        score_loss: str,
+        loss_weights: dict[str, float],
+        geometry_mean: str,
+        decoding: dict,
+    ):
+        """Build the head.
+
+        Args:
+            in_features: names of the maps the neck reads, finest first.
+            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            angle_range: angles are predicted within +- this many degrees, 45 or 90.
+            distance_scale: distances are predicted between 0 and this many pixels.
+            score_loss: "dice" or "balanced_bce".
+            loss_weights: of "score", "iou" and "angle".
+            geometry_mean: what the losses on the rectangles are averaged over, "positive" cells or
+                "all".
+            decoding: keyword arguments of :func:`decode_east_maps`.
+
+        Raises:
+            ValueError: one of the choices is unknown, or the finest map is not at stride 4, where
+                the labels are drawn.
+        """
+        super().__init__(in_features, neck)
+        for key, value, known in (
+            ("ANGLE_RANGE", angle_range, ANGLE_RANGES),
+            ("SCORE_LOSS", score_loss, SCORE_LOSSES),
+            ("GEOMETRY_MEAN", geometry_mean, GEOMETRY_MEANS),
+        ):
+            if value not in known:
+                raise ValueError(f"MODEL.EAST.{key} is one of {known}, not {value!r}")
+        if neck.stride != STRIDE:
+            raise ValueError(
+                f"EASTHead works at stride {STRIDE}, but {in_features[0]!r} has stride "
+                f"{neck.stride}: put a map of stride {STRIDE} first in MODEL.TEXT_HEAD.IN_FEATURES"
+            )
+        # Score, top, right, bottom, left, angle.
+        self.output = nn.Conv2d(neck.out_channels, 6, 1)
+        nn.init.normal_(self.output.weight, std=0.01)
+        nn.init.zeros_(self.output.bias)
+        # Near the size of words, rather than in the middle of the scale.
+        start = min(_START_DISTANCE / distance_scale, 0.5)
+        nn.init.constant_(self.output.bias[1:5], math.log(start / (1 - start)))
+        self.angle_range = math.radians(angle_range)
+        self.distance_scale = distance_scale
+        self.score_loss = score_loss
+        self.loss_weights = dict(loss_weights)
+        self.geometry_mean = geometry_mean
+        self.decoding = dict(decoding)
+        self.counts = Counter()
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        """Read MODEL.TEXT_HEAD and MODEL.EAST."""
+        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.EAST
+        wants_polygons(cfg)  # checks it: EAST's polygons are its boxes
+        shapes = [input_shape[f] for f in head.IN_FEATURES]
+        return {
+            "in_features": head.IN_FEATURES,
+            "neck": EASTNeck(shapes, node.NECK_CHANNELS, head.NORM),
+            "angle_range": node.ANGLE_RANGE,
+            "distance_scale": node.DISTANCE_SCALE,
+            "score_loss": node.SCORE_LOSS,
+            "loss_weights": {
+                "score": node.SCORE_WEIGHT,
+                "iou": node.GEOMETRY_WEIGHT,
+                "angle": node.GEOMETRY_WEIGHT * node.ANGLE_WEIGHT,
+            },
+            "geometry_mean": node.GEOMETRY_MEAN,
+            "decoding": {
+                "score_thresh": node.SCORE_THRESH,
+                "nms_thresh": node.NMS_THRESH,
+                "box_thresh": node.BOX_THRESH,
+                "box_score": node.BOX_SCORE,
+                "shrink_ratio": node.SHRINK_RATIO,
+                "nms": node.NMS,
+                "max_cells": node.MAX_CELLS,
+                "max_boxes": node.MAX_BOXES,
+            },
+        }
+
+    @classmethod
+    def build_labels(cls, cfg: CfgNode) -> LabelFunction:
+        """Return :func:`draw_east_labels` with the settings of MODEL.EAST."""
+        node = cfg.MODEL.EAST
+        return partial(
+            draw_east_labels,
+            shrink_ratio=node.SHRINK_RATIO,
+            min_text_size=node.MIN_TEXT_SIZE,
+            angle_range=node.ANGLE_RANGE,
+        )
+
+    def predict(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the maps of :func:`decode_east_maps`: "score" and "geometry"."""
+        logits = self.output(x)
+        return {"score": logits[:, :1].float().sigmoid(), "geometry": self.geometry(logits)}
+
+    def geometry(self, logits: Tensor) -> Tensor:
+        """Distances in pixels and angle in radians (N, 5, h, w) of the logits (N, 6, h, w)."""
+        with torch.autocast(logits.device.type, enabled=False):
+            share = logits[:, 1:].float().sigmoid()
+            angle = (share[:, 4:] - 0.5) * (2 * self.angle_range)
+            return torch.cat([share[:, :4] * self.distance_scale, angle], dim=1)
+
+    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the three weighted losses against the maps of :func:`draw_east_labels`."""
+        return self.map_losses(self.output(x), targets)
+
+    def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weighted losses of logits (N, 6, h, w), see :meth:`losses`."""
+        text, mask = targets["text"], targets["text_mask"]
+        if self.score_loss == "dice":
+            score_loss = dice_loss(logits[:, 0].float().sigmoid(), text, mask)
+        else:
+            score_loss = class_balanced_bce_loss(logits[:, 0], text, mask)
+        geometry, target = self.geometry(logits), targets["geometry"]
+        learnt = (text > 0) & (mask > 0)
+        iou = rectangle_iou_loss(geometry[:, :4], target[:, :4])
+        angle = angle_loss(geometry[:, 4], target[:, 4])
+        return {
+            "loss_score": self.loss_weights["score"] * score_loss,
+            "loss_iou": self.loss_weights["iou"] * mean_over_text(iou, learnt, self.geometry_mean),
+            "loss_angle": self.loss_weights["angle"]
+            * mean_over_text(angle, learnt, self.geometry_mean),
+        }
+
+    def decode(
+        self, maps: dict[str, Tensor], image_size: tuple[int, int]
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Decode one image; see :meth:`TextHead.decode`."""
+        height, width = (-(-side // STRIDE) for side in image_size)
+        score = maps["score"][0, :height, :width].float().cpu().numpy()
+        geometry = maps["geometry"][:, :height, :width].float().cpu().numpy()
+        self.counts["maps"] += 1
+        return decode_east_maps(score, geometry, counts=self.counts, **self.decoding)

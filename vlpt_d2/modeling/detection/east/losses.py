@@ -1,0 +1,79 @@
+"""Losses of EAST (EAST paper section 3.4; argman/EAST model.py; SakuraRiven/EAST loss.py).
+
+All compute in float32 whatever autocast says, and are finite on batches without text or with
+everything ignored.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def class_balanced_bce_loss(
+    logits: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6
+) -> Tensor:
+    """Cross entropy in which text and ground weigh the same (EAST paper eq. 4 and 5).
+
+    With b the share of the ground among the cells of the batch, positives are weighted by b and
+    negatives by 1 - b. (The paper takes the share of each image.)
+
+    Args:
+        logits: any shape.
+        target: 0 or 1, same shape.
+        mask: 0 leaves a cell out, same shape.
+        eps: keeps the quotient finite where nothing is left in.
+
+    Returns:
+        Scalar, the mean over the cells left in; 0 for a batch without text.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        target, mask = target.float(), (mask > 0).float()
+        loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+        positive, negative = target * mask, (1 - target) * mask
+        cells = mask.sum() + eps
+        ground = negative.sum() / cells
+        return (ground * (loss * positive).sum() + (1 - ground) * (loss * negative).sum()) / cells
+
+
+def rectangle_iou_loss(distances: Tensor, target: Tensor) -> Tensor:
+    """-log((I + 1) / (U + 1)) of two rectangles around each cell, as if turned alike.
+
+    Args:
+        distances: (N, 4, h, w), to the top, right, bottom and left side, in pixels, not negative.
+        target: same shape.
+
+    Returns:
+        (N, h, w) float32.
+    """
+    with torch.autocast(distances.device.type, enabled=False):
+        distances, target = distances.float(), target.float()
+        areas = [(d[:, 0] + d[:, 2]) * (d[:, 1] + d[:, 3]) for d in (distances, target)]
+        common = torch.minimum(distances, target)
+        intersection = (common[:, 0] + common[:, 2]) * (common[:, 1] + common[:, 3])
+        union = areas[0] + areas[1] - intersection
+        return torch.log((union + 1.0) / (intersection + 1.0))
+
+
+def angle_loss(angle: Tensor, target: Tensor) -> Tensor:
+    """1 - cos of the difference of angles in radians, float32 of any shape."""
+    with torch.autocast(angle.device.type, enabled=False):
+        return 1.0 - torch.cos(angle.float() - target.float())
+
+
+def mean_over_text(loss: Tensor, text: Tensor, over: str, eps: float = 1e-6) -> Tensor:
+    """Mean of a loss that only text cells have.
+
+    Args:
+        loss: any shape.
+        text: 1 in the cells that count, same shape.
+        over: "positive": the mean over these cells (SakuraRiven/EAST); "all": their sum over the
+            number of all cells, so images with little text count little (argman/EAST).
+        eps: keeps the quotient finite without text.
+
+    Returns:
+        Scalar; 0 without text.
+    """
+    text = text.float()
+    # Where there is no text the prediction may be anything, even infinite.
+    total = torch.where(text > 0, loss.float(), 0.0).sum()
+    return total / (text.sum() + eps if over == "positive" else text.numel())
