@@ -15,6 +15,8 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
+from vlpt_d2.data.datasets.synthtext import index_synthtext
+
 SIZE = (96, 64)
 QUAD = "10,20,50,20,50,40,10,40"
 #: x and y of a polygon of ten points around the same rectangle.
@@ -165,6 +167,40 @@ def ctw1500(root: Path, split: str) -> None:
             text(folder / f"gt_ctw1500/000{stem}.txt", f"{line},####Joy\n{line},#######\n")
 
 
+def synthtext_gt(path: Path, entries: list[tuple[str, np.ndarray, list[str]]]) -> None:
+    """Write gt.mat: name, (N, 4, 2) corners and lines of text of each image."""
+
+    def cells(values: list[np.ndarray]) -> np.ndarray:
+        row = np.empty((1, len(values)), dtype=object)
+        row[0, :] = values
+        return row
+
+    # One word is 2x4, several are 2x4xN; lines are padded to the longest.
+    boxes = [np.asarray(b, np.float32).transpose(2, 1, 0) for _, b, _ in entries]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(
+        path,
+        {
+            "charBB": cells([np.zeros((2, 4, 3)) for _ in entries]),
+            "wordBB": cells([b[:, :, 0] if b.shape[2] == 1 else b for b in boxes]),
+            "imnames": cells([np.array([name]) for name, _, _ in entries]),
+            "txt": cells(
+                [np.array([t.ljust(max(map(len, ts))) for t in ts]) for *_, ts in entries]
+            ),
+        },
+        do_compression=True,
+    )
+
+
+def synthtext(root: Path, split: str) -> None:
+    square = np.array([[[10, 20], [50, 20], [50, 40], [10, 40]]])
+    entries = [(f"{i}/ballet_106_{i}.jpg", square, ["Joy\n"]) for i in (1, 2)]
+    for name, *_ in entries:
+        image(root / "synthtext" / name)
+    synthtext_gt(root / "synthtext/gt.mat", entries)
+    index_synthtext(root / "synthtext", workers=1)
+
+
 def _splits(write: Callable[[Path, str], None], *splits: str) -> dict[str, Callable]:
     name = write.__name__
     return {f"{name}_{split}": lambda root, split=split: write(root, split) for split in splits}
@@ -183,6 +219,7 @@ MINIATURES: dict[str, Callable[[Path], None]] = {
     **_splits(hust_tr400, "train"),
     **_splits(total_text, "train", "test"),
     **_splits(ctw1500, "train", "test"),
+    **_splits(synthtext, "train"),
 }
 #: Whose ground truth is not public.
 WITHOUT_GROUND_TRUTH = {"icdar2017_mlt_test", "icdar2019_mlt_test", "icdar2019_art_test"}

@@ -1,11 +1,11 @@
 """The training and the test loader."""
 
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, seeded_rng
+from .lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
 from .mapper_registry import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
 
@@ -59,7 +60,7 @@ class SeededDataset(Dataset):
             return self.mapper(self.dicts[index])
 
 
-def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> list[dict]:
+def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Sequence[dict]:
     """Read registered datasets and join them.
 
     Args:
@@ -68,7 +69,8 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> list[
             annotation, or crowds alone.
 
     Returns:
-        Dataset dicts, those of the first name first.
+        Dataset dicts, those of the first name first: a list, or a :class:`LazyDicts` if one of the
+        datasets is.
 
     Raises:
         KeyError: a name is not registered.
@@ -81,12 +83,16 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> list[
             known = DatasetCatalog.keys()
             raise KeyError(f"no dataset {name!r} is registered{did_you_mean(name, known)}")
     parts = [DatasetCatalog.get(name) for name in names]
-    dicts = list(itertools.chain.from_iterable(parts))
+    if any(isinstance(part, LazyDicts) for part in parts):
+        dicts = JoinedDicts(parts)
+    else:
+        dicts = [dataset_dict for part in parts for dataset_dict in part]
     if filter_empty:
-        before = len(dicts)
-        dicts = [d for d in dicts if _can_be_learnt_from(d)]
+        before, kept = len(dicts), np.flatnonzero(usable(dicts))
+        lazy = isinstance(dicts, LazyDicts)
+        dicts = SelectedDicts(dicts, kept) if lazy else [dicts[i] for i in kept]
         logger.info("%d of %d images have no usable annotation", before - len(dicts), before)
-    if not dicts:
+    if not len(dicts):
         raise ValueError(f"the datasets {', '.join(names)} have no image to use")
     sizes = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts))
     logger.info("%d images: %s", len(dicts), sizes)
@@ -111,7 +117,7 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
     seed = cfg.SEED if seed is None else seed
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     dataset = SeededDataset(
-        DatasetFromList(dicts, copy=False),
+        _compact(dicts),
         build_mapper(cfg, True),
         seed,
         EpochPermutation(len(dicts), seed),
@@ -138,7 +144,7 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader:
         the same in every evaluation.
     """
     dicts = get_dataset_dicts([name])
-    dataset = SeededDataset(DatasetFromList(dicts, copy=False), build_mapper(cfg, False), seed=0)
+    dataset = SeededDataset(_compact(dicts), build_mapper(cfg, False), seed=0)
     batches = even_batches(
         len(dicts), cfg.TEST.IMS_PER_BATCH, comm.get_rank(), comm.get_world_size()
     )
@@ -159,10 +165,13 @@ def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
     )
 
 
-def _can_be_learnt_from(dataset_dict: dict) -> bool:
-    # Rendered images have no annotations before they are drawn.
-    annotations = dataset_dict.get("annotations")
-    return annotations is None or any(not a.get("iscrowd", 0) for a in annotations)
+def _compact(dicts: Sequence[dict]) -> Sequence[dict]:
+    """Lists as bytes, which forked workers share; what is lazy already as it is."""
+    if isinstance(dicts, JoinedDicts):
+        return JoinedDicts(_compact(part) for part in dicts.parts)
+    if isinstance(dicts, SelectedDicts):
+        return SelectedDicts(_compact(dicts.dicts), dicts.indices)
+    return dicts if isinstance(dicts, LazyDicts) else DatasetFromList(dicts, copy=False)
 
 
 def _as_list(samples: list[dict]) -> list[dict]:

@@ -21,6 +21,7 @@ from .icdar_mlt import read_icdar2017_mlt, read_icdar2019_mlt
 from .msra_td500 import read_hust_tr400, read_msra_td500
 from .report import ReadReport, load_logged
 from .rrc_json import read_art, read_lsvt
+from .synthtext import read_synthtext
 from .total_text import read_total_text
 
 __all__ = [
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
     "hust_tr400": ("hust_tr400", ("train",), "td500", read_hust_tr400),
     "total_text": ("total_text", ("train", "test"), "totaltext-deteval", read_total_text),
     "ctw1500": ("ctw1500", ("train", "test"), "ctw1500", read_ctw1500),
+    "synthtext": ("synthtext", ("train",), "icdar2015", read_synthtext),
 }
 
 # ICDAR2015's images are all of one size, so a squeezed copy is known by its own.

@@ -23,12 +23,8 @@ from .text_files import GroundTruthError
 __all__ = ["MatFile"]
 
 _HEADER, _TAG, _MATRIX, _COMPRESSED = 128, 8, 14, 15
-_NUMBERS = dict(
-    zip(
-        (1, 2, 3, 4, 5, 6, 7, 9, 12, 13),
-        ["i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8", "i8", "u8"],
-    )
-)
+_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"}
+_NUMBERS |= {7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _ENCODINGS = {2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 # Classes of arrays: cells, characters, and the numeric ones from double to uint64.
 _CELL, _CHAR, _NUMERIC = 1, 4, range(6, 16)
@@ -79,6 +75,14 @@ class MatFile:
         """
         return self._array(self._body(name))
 
+    def length(self, name: str) -> int:
+        """Number of elements of a variable.
+
+        Raises:
+            KeyError, GroundTruthError: see :meth:`read`.
+        """
+        return math.prod(self._describe(self._body(name, 4096))[1])
+
     def cells(self, name: str) -> Iterator[np.ndarray]:
         """Decode a cell array one cell after another, in column order.
 
@@ -105,11 +109,11 @@ class MatFile:
                 yield self._name(start), rest[: len(rest) - len(following)]
             rest = following
 
-    def _body(self, name: str) -> memoryview:
-        """The inflated content of a variable's matrix element."""
+    def _body(self, name: str, limit: int = 0) -> memoryview:
+        """The content of a variable's matrix element, inflated up to a limit if there is one."""
         kind, data, _ = self._element(self._variables[name], padded=False)
         if kind == _COMPRESSED:
-            kind, data, _ = self._element(memoryview(self._inflate(data)))
+            kind, data, _ = self._element(memoryview(self._inflate(data, limit)), whole=not limit)
         return data
 
     def _inflate(self, data: memoryview, limit: int = 0) -> bytes:

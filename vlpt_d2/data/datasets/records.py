@@ -26,6 +26,7 @@ __all__ = [
     "finish",
     "make_record",
     "read_folders",
+    "sound_ring",
 ]
 
 #: How the ICDAR competitions mark a text that nobody can read.
@@ -175,7 +176,7 @@ def annotations_of(
     annotations = []
     for text in texts:
         place = f"{source}:{text.place}" if text.place else source
-        ring, fault = _ring(text.points)
+        ring, fault = sound_ring(text.points)
         if ring is None:
             report.count(report.dropped, fault, place)
             continue
@@ -207,7 +208,8 @@ def finish(report: ReadReport, place: str) -> ReadReport:
     return report
 
 
-def _ring(points: np.ndarray) -> tuple[np.ndarray | None, str]:
+def sound_ring(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
+    """:func:`~vlpt_d2.structures.repair_polygon` for points of any number and size."""
     if len(points) < 3:
         return None, "fewer than three points"
     if np.isfinite(points).all() and np.abs(points).max() > _FARTHEST:

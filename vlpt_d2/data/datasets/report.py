@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = ["ReadReport", "load_logged"]
@@ -48,6 +48,15 @@ class ReadReport:
         places = self.examples.setdefault(fault, [])
         if len(places) < _EXAMPLES:
             places.append(place)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All counts, for JSON; ``ReadReport(**...)`` of it is an equal report."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: dict(v) if isinstance(v, Counter) else v for k, v in values.items()}
+
+    def __post_init__(self) -> None:
+        for counter in ("repaired", "dropped", "notes"):
+            setattr(self, counter, Counter(getattr(self, counter)))
 
     def log(self, logger: logging.Logger) -> None:
         """Write one info line, and one warning for each kind of fault."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from ..lazy import can_be_learnt_from
 
 __all__ = ["register_first_with_text"]
 
@@ -23,7 +25,8 @@ def register_first_with_text(source: str, count: int) -> str:
     Raises:
         ValueError: ``source`` has fewer such images.
     """
-    dicts = [d for d in DatasetCatalog.get(source) if _has_text(d)][:count]
+    found = (d for d in DatasetCatalog.get(source) if can_be_learnt_from(d))
+    dicts = list(itertools.islice(found, max(count, 0)))
     if not 0 < count == len(dicts):
         raise ValueError(
             f"{count} images with text are asked for and {source} has {len(dicts)}; ask for "
@@ -35,8 +38,3 @@ def register_first_with_text(source: str, count: int) -> str:
         metadata = MetadataCatalog.get(source).as_dict() | {"name": name}
         MetadataCatalog.get(name).set(**metadata)
     return name
-
-
-def _has_text(dataset_dict: dict[str, Any]) -> bool:
-    annotations = dataset_dict.get("annotations", [])
-    return "render" in dataset_dict or any(not a.get("iscrowd", 0) for a in annotations)

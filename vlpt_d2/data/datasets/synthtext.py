@@ -1,0 +1,221 @@
+"""SynthText: 858,750 rendered images, indexed once and then memory-mapped.
+
+Format of ``gt.mat`` (robots.ox.ac.uk/~vgg/data/scenetext): cells of the same length: ``imnames``;
+``wordBB``, 2x4xN per image, x and y of the four corners clockwise from the top-left, a plain 2x4
+for a single word; ``charBB``, not read here; ``txt``, strings of one or several lines, padded with
+spaces. Split at white space and in order, its words are those of ``wordBB``. Boxes may leave the
+image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from ...structures.repair import MIN_AREA
+from ..packed import PackedDicts, PackedWriter
+from ..sample import CorruptImageError
+from .image_files import ImageHeader, read_header
+from .matlab import MatFile
+from .records import finish, sound_ring
+from .report import ReadReport
+from .text_files import GroundTruthError
+
+__all__ = ["index_synthtext", "read_synthtext", "split_words"]
+
+_INDEX = "index"
+# Images between two commits: a second or two of work.
+_BATCH = 2000
+_TREE = """expected, for SynthText, under DETECTRON2_DATASETS:
+  synthtext/
+    1/ ... 200/    the images, such as 8/ballet_106_0.jpg
+    gt.mat
+    index/         made of gt.mat by: python datasets/prepare_synthtext.py FOLDER_OF_GT_MAT
+datasets/README.md says where to get them."""
+
+
+def read_synthtext(
+    root: str | Path, split: str = "train", name: str = "synthtext"
+) -> tuple[PackedDicts, ReadReport]:
+    """Open the index.
+
+    Args:
+        root: the folder that holds ``gt.mat`` and ``index``.
+        split: "train"; there is no other.
+        name: the dataset's name in the report.
+
+    Returns:
+        A lazy sequence of dataset dicts, ``image_id`` counted from 1 in the order of ``gt.mat``;
+        and the report of :func:`index_synthtext`.
+
+    Raises:
+        FileNotFoundError: there is no finished index.
+        ValueError: its files are damaged.
+    """
+    try:
+        dicts = PackedDicts(Path(root) / _INDEX, root)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error};\n{_TREE}") from error
+    return dicts, ReadReport(**{**dicts.meta["report"], "name": name})
+
+
+def index_synthtext(
+    root: str | Path,
+    *,
+    workers: int = 8,
+    skip_broken: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReadReport:
+    """Make the index; an interrupted run goes on where it stopped.
+
+    Args:
+        root: the folder that holds ``gt.mat`` and the images.
+        workers: threads that read the images' headers.
+        skip_broken: leave out, and count, images that are missing or cannot be read, instead of
+            raising an error.
+        progress: called with the images done and their total.
+
+    Returns:
+        What was found, also kept with the index.
+
+    Raises:
+        FileNotFoundError: ``gt.mat`` or, without ``skip_broken``, an image is missing.
+        GroundTruthError: ``gt.mat`` is damaged.
+        CorruptImageError: an image cannot be read, without ``skip_broken``.
+    """
+    root = Path(root)
+    gt = root / "gt.mat"
+    if not gt.is_file():
+        raise FileNotFoundError(f"{gt}: no such file;\n{_TREE}")
+    if (root / _INDEX / "meta.json").is_file():
+        return read_synthtext(root)[1]
+    key = {"gt.mat": gt.stat().st_size, "skip_broken": skip_broken}
+    # Threads: the work is mostly the disk's.
+    with PackedWriter(root / _INDEX, key) as writer, ThreadPoolExecutor(workers) as pool:
+        notes = writer.notes or {"done": 0, "report": ReadReport("synthtext").as_dict()}
+        done, report = notes["done"], ReadReport(**notes["report"])
+        entries, total = _entries(gt)
+        entries = itertools.islice(entries, done, None)
+        while batch := list(itertools.islice(entries, _BATCH)):
+            names = [name for name, _, _ in batch]
+            headers = list(pool.map(lambda name: _header(root / name, skip_broken), names))
+            _add(writer, batch, headers, done, report)
+            done += len(batch)
+            writer.commit({"done": done, "report": report.as_dict()})
+            if progress is not None:
+                progress(done, total)
+        if not report.images:
+            raise FileNotFoundError(f"{root}: none of the {total} images is there;\n{_TREE}")
+        writer.finish({"report": finish(report, str(gt)).as_dict()})
+    return report
+
+
+def split_words(lines: Iterable[str]) -> list[str]:
+    """The words of a ``txt`` cell, in the order of their boxes."""
+    return [word for line in lines for word in str(line).split()]
+
+
+def _entries(gt: Path) -> tuple[Iterator[tuple[str, np.ndarray, list[str]]], int]:
+    """Name, (N, 4, 2) corners and words of each image, and the number of images."""
+    file = MatFile(gt)
+    missing = {"imnames", "wordBB", "txt"}.difference(file.names)
+    if missing:
+        raise GroundTruthError(f"{gt}: has no variable {', '.join(sorted(missing))}.")
+    counts = {name: file.length(name) for name in ("imnames", "wordBB", "txt")}
+    if len(set(counts.values())) > 1:
+        raise GroundTruthError(f"{gt}: has different numbers of cells: {counts}. Replace it.")
+
+    def entries() -> Iterator[tuple[str, np.ndarray, list[str]]]:
+        cells = zip(file.cells("imnames"), file.cells("wordBB"), file.cells("txt"), strict=True)
+        for number, (name, boxes, lines) in enumerate(cells, 1):
+            # One word: a plain 2x4. No word: empty.
+            boxes = boxes.reshape(2, 4, -1) if boxes.size else np.zeros((2, 4, 0))
+            if name.size != 1 or boxes.shape[:2] != (2, 4):
+                raise GroundTruthError(f"{gt}, image {number}: has no name or odd boxes.")
+            yield str(name.ravel()[0]).strip(), boxes.transpose(2, 1, 0), split_words(lines.ravel())
+
+    return entries(), counts["imnames"]
+
+
+def _header(path: Path, skip_broken: bool) -> ImageHeader | None:
+    try:
+        return read_header(path)
+    except FileNotFoundError as error:
+        if skip_broken:
+            return None
+        raise FileNotFoundError(
+            f"{path}: no such image. Unpack SynthText again, or leave out what is missing with "
+            "--skip-broken."
+        ) from error
+    except CorruptImageError:
+        if skip_broken:
+            return None
+        raise
+
+
+def _add(
+    writer: PackedWriter,
+    batch: Sequence[tuple[str, np.ndarray, list[str]]],
+    headers: Sequence[ImageHeader | None],
+    done: int,
+    report: ReadReport,
+) -> None:
+    sound = np.split(
+        _sound(np.concatenate([boxes for _, boxes, _ in batch])),
+        np.cumsum([len(boxes) for _, boxes, _ in batch])[:-1],
+    )
+    for image_id, ((name, boxes, words), header, ok) in enumerate(
+        zip(batch, headers, sound, strict=True), done + 1
+    ):
+        if header is None:
+            report.count(report.dropped, "images missing or broken", name)
+            continue
+        if len(words) != len(boxes):
+            report.count(
+                report.repaired, "not as many words as boxes: boxes kept without words", name
+            )
+            words = [""] * len(boxes)
+        rings, kept = _rings(boxes, words, ok, name, report)
+        _note_outside(rings, header.shown, name, report)
+        writer.add(name, image_id, header.shown, rings, kept, [False] * len(kept))
+        report.images += 1
+        report.words += len(kept)
+
+
+def _sound(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool: the quadrilaterals that need no repair, found all at once."""
+    if not len(boxes):
+        return np.zeros(0, bool)
+    finite = np.isfinite(boxes).all(axis=(1, 2)) & (np.abs(boxes) < 1e6).all(axis=(1, 2))
+    repeated = (boxes == np.roll(boxes, 1, axis=1)).all(axis=2).any(axis=1)
+    shapes = shapely.polygons(np.where(finite[:, None, None], boxes, 0.0))
+    return finite & ~repeated & shapely.is_valid(shapes) & (shapely.area(shapes) >= MIN_AREA)
+
+
+def _rings(
+    boxes: np.ndarray, words: Sequence[str], sound: np.ndarray, name: str, report: ReadReport
+) -> tuple[list[np.ndarray], list[str]]:
+    rings, kept = [], []
+    for number, (box, word, ok) in enumerate(zip(boxes, words, sound, strict=True), 1):
+        ring, fault = (box, None) if ok else sound_ring(box)
+        if ring is None:
+            report.count(report.dropped, fault, f"{name}:{number}")
+            continue
+        if fault is not None:
+            report.count(report.repaired, fault, f"{name}:{number}")
+        rings.append(ring)
+        kept.append(word)
+    return rings, kept
+
+
+def _note_outside(
+    rings: Sequence[np.ndarray], size: tuple[int, int], name: str, report: ReadReport
+) -> None:
+    for number, ring in enumerate(rings, 1):
+        if (ring.max(axis=0) <= 0).any() or (ring.min(axis=0) >= size[::-1]).any():
+            report.count(report.notes, "words outside their image", f"{name}:{number}")

@@ -1,0 +1,247 @@
+"""Dataset dicts packed into a folder of memory-mapped files.
+
+Every array lies in a file of its own, without header, in the byte order of little-endian machines.
+Loader workers map the same pages, so a dataset costs its size once for a machine and almost
+nothing for each worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.structures import BoxMode
+
+from .lazy import LazyDicts
+
+__all__ = ["PackedDicts", "PackedWriter"]
+
+_VERSION = 1
+# File -> type and columns. Starts have one entry more than there are items: the end of the last.
+_FILES = {
+    "names": ("u1", 1),  # UTF-8, relative to the folder of the images
+    "name_starts": ("<i8", 1),
+    "ids": ("<i8", 1),
+    "sizes": ("<i4", 2),  # height, width
+    "text_starts": ("<i8", 1),  # of each image, among all texts
+    "words": ("u1", 1),  # UTF-8
+    "word_starts": ("<i8", 1),
+    "ignored": ("u1", 1),
+    "points": ("<f4", 2),
+    "point_starts": ("<i8", 1),  # of each text, among all points
+}
+_STARTS = ("name_starts", "text_starts", "word_starts", "point_starts")
+
+
+class PackedDicts(LazyDicts):
+    """The dicts of a packed dataset.
+
+    Args:
+        folder: written by :class:`PackedWriter`.
+        root: the folder of the images.
+
+    Raises:
+        FileNotFoundError: the folder is no finished packed dataset.
+        ValueError: it is of another version, or a file has the wrong length.
+    """
+
+    def __init__(self, folder: str | Path, root: str | Path):
+        self.folder, self.root = str(folder), str(root)
+        path = Path(folder) / "meta.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; the dataset is not packed yet")
+        self.meta: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if self.meta.get("version") != _VERSION:
+            raise ValueError(f"{folder}: packed by another version; delete it and pack again")
+        self._arrays = {name: self._map(name) for name in _FILES}
+
+    def __len__(self) -> int:
+        return len(self._arrays["sizes"])
+
+    def __reduce__(self) -> tuple:
+        """Pickle the paths alone; whoever unpickles maps the same files."""
+        return type(self), (self.folder, self.root)
+
+    def usable(self) -> np.ndarray:
+        """See :meth:`LazyDicts.usable`."""
+        cared = np.concatenate([[0], np.cumsum(self._arrays["ignored"] == 0)])
+        starts = self._arrays["text_starts"]
+        return cared[starts[1:]] > cared[starts[:-1]]
+
+    def item(self, index: int) -> dict[str, Any]:
+        """See :meth:`LazyDicts.item`."""
+        arrays = self._arrays
+        first, last = arrays["text_starts"][index : index + 2].tolist()
+        words = arrays["word_starts"][first : last + 1].tolist()
+        content = arrays["words"][words[0] : words[-1]].tobytes()
+        corners = arrays["point_starts"][first : last + 1].tolist()
+        points = arrays["points"][corners[0] : corners[-1]].astype(np.float64)
+        ignored = arrays["ignored"][first:last].tolist()
+        annotations = []
+        for i in range(last - first):
+            ring = points[corners[i] - corners[0] : corners[i + 1] - corners[0]]
+            annotations.append(
+                {
+                    "bbox": [*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()],
+                    "bbox_mode": BoxMode.XYXY_ABS,
+                    "category_id": 0,
+                    "segmentation": [ring.ravel().tolist()],
+                    "iscrowd": ignored[i],
+                    "text": content[words[i] - words[0] : words[i + 1] - words[0]].decode("utf-8"),
+                }
+            )
+        height, width = arrays["sizes"][index].tolist()
+        start, end = arrays["name_starts"][index : index + 2].tolist()
+        return {
+            "file_name": os.path.join(self.root, arrays["names"][start:end].tobytes().decode()),
+            "height": height,
+            "width": width,
+            "image_id": int(arrays["ids"][index]),
+            "annotations": annotations,
+        }
+
+    def _map(self, name: str) -> np.ndarray:
+        dtype, columns = _FILES[name]
+        count = self.meta["counts"][name]
+        path = Path(self.folder) / f"{name}.bin"
+        expected = count * np.dtype(dtype).itemsize
+        if not path.is_file() or path.stat().st_size != expected:
+            raise ValueError(
+                f"{path}: missing or not {expected} bytes long; delete the folder and pack again"
+            )
+        shape = (count // columns, columns) if columns > 1 else (count,)
+        # An empty file cannot be mapped. A plain array on top of the map: memmap's own slices are
+        # several times slower.
+        if not count:
+            return np.zeros(shape, dtype)
+        return np.asarray(np.memmap(path, dtype, "r", shape=shape))
+
+
+class PackedWriter:
+    """Writes a packed dataset, image by image; an interrupted one goes on where it stopped.
+
+    Use as a context manager: what :meth:`commit` has not written is lost on an error.
+
+    Args:
+        folder: is created.
+        key: what the dataset is made from, as JSON; files of another key are started anew.
+    """
+
+    def __init__(self, folder: str | Path, key: Any = None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._key = json.loads(json.dumps(key))
+        self._state = {"key": self._key, "counts": dict.fromkeys(_FILES, 0), "notes": None}
+        self._progress = self.folder / "progress.json"
+        if self._progress.is_file():
+            state = json.loads(self._progress.read_text("utf-8"))
+            if state["key"] == self._key:
+                self._state = state
+        self._files = {}
+        for name, (dtype, _) in _FILES.items():
+            path = self.folder / f"{name}.bin"
+            file = open(path, "r+b" if path.is_file() else "w+b")  # noqa: SIM115
+            file.truncate(self._state["counts"][name] * np.dtype(dtype).itemsize)
+            file.seek(0, os.SEEK_END)
+            self._files[name] = file
+        self._ends = {name: self._last(name) for name in _STARTS}
+        if not self._state["counts"]["text_starts"]:
+            for name in _STARTS:
+                self._write(name, np.zeros(1))
+
+    def __enter__(self) -> PackedWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    @property
+    def notes(self) -> Any:
+        """What the last :meth:`commit` was told; None at the start."""
+        return self._state["notes"]
+
+    def add(
+        self,
+        name: str,
+        image_id: int,
+        size: tuple[int, int],
+        rings: Sequence[np.ndarray],
+        words: Sequence[str],
+        ignored: Sequence[bool],
+    ) -> None:
+        """Append an image.
+
+        Args:
+            name: relative to the folder of the images.
+            image_id: unique in the dataset.
+            size: (height, width).
+            rings: (N_i, 2) points of each text.
+            words: transcription of each.
+            ignored: whether each is "don't care".
+        """
+        encoded = [word.encode("utf-8") for word in words]
+        path = name.encode("utf-8")
+        self._write("names", np.frombuffer(path, np.uint8))
+        self._write("ids", np.array([image_id]))
+        self._write("sizes", np.array(size))
+        self._write("words", np.frombuffer(b"".join(encoded), np.uint8))
+        self._write("ignored", np.array(ignored, np.uint8))
+        if rings:
+            self._write("points", np.concatenate(rings))
+        self._extend("name_starts", [len(path)])
+        self._extend("text_starts", [len(words)])
+        self._extend("word_starts", [len(word) for word in encoded])
+        self._extend("point_starts", [len(ring) for ring in rings])
+
+    def commit(self, notes: Any) -> None:
+        """Make everything so far durable.
+
+        Args:
+            notes: as JSON, handed back by :attr:`notes` when the work goes on.
+        """
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        self._state["notes"] = notes
+        _write_json(self._progress, self._state)
+
+    def finish(self, meta: dict[str, Any]) -> None:
+        """Declare the dataset complete.
+
+        Args:
+            meta: kept as :attr:`PackedDicts.meta`, beside "version" and "counts".
+        """
+        self.commit(self._state["notes"])
+        counts = self._state["counts"]
+        _write_json(self.folder / "meta.json", {**meta, "version": _VERSION, "counts": counts})
+        self._progress.unlink()
+
+    def _write(self, name: str, values: np.ndarray) -> None:
+        values = values.astype(_FILES[name][0], copy=False)
+        self._files[name].write(values.tobytes())
+        self._state["counts"][name] += values.size
+
+    def _extend(self, name: str, lengths: Sequence[int]) -> None:
+        if lengths:
+            ends = self._ends[name] + np.cumsum(lengths, dtype=np.int64)
+            self._ends[name] = int(ends[-1])
+            self._write(name, ends)
+
+    def _last(self, name: str) -> int:
+        file = self._files[name]
+        if not file.tell():
+            return 0
+        file.seek(-8, os.SEEK_END)
+        return int(np.frombuffer(file.read(8), "<i8")[0])
+
+
+def _write_json(path: Path, value: Any) -> None:
+    """Write in one step: a reader sees the old file or the new one."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value), "utf-8")
+    os.replace(temporary, path)
