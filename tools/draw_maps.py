@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Draw a detector's label maps on one image, and the maps it predicts if there are weights."""
+
+import argparse
+
+import cv2
+import numpy as np
+from detectron2.data import DatasetCatalog
+
+from vlpt_d2.checkpoint import TextCheckpointer
+from vlpt_d2.data.datasets.rendered import register_rendered_from_config
+from vlpt_d2.engine import load_config
+from vlpt_d2.engine.threads import set_threads
+from vlpt_d2.engine.trainer import TextTrainer
+from vlpt_d2.visualization.maps import draw_labels, draw_predictions
+
+EXAMPLE = """example:
+  python tools/draw_maps.py --config-file quickstart/db_icdar2015.yaml --index 0 \\
+      --window 200 40 600 240 --output maps.png MODEL.WEIGHTS output/db/model_final.pth"""
+
+
+def main() -> None:
+    """Parse the command line and write the picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, help="the detector's config")
+    add("--dataset", help="a registered dataset (default: the first of DATASETS.TRAIN)")
+    add("--index", type=int, default=0, help="which of its images, from 0")
+    add("--window", type=int, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="part to show")
+    add("--columns", type=int, default=3, help="maps in a row")
+    add("--output", required=True, help="picture to write")
+    add("opts", nargs="*", help="KEY value pairs on top of the config")
+    args = parser.parse_intermixed_args()
+    cfg = load_config(args.config_file, args.opts)
+    register_rendered_from_config(cfg)
+    set_threads(cfg)
+    dataset_dict = DatasetCatalog.get(args.dataset or cfg.DATASETS.TRAIN[0])[args.index]
+    sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns)]
+    if cfg.MODEL.WEIGHTS:
+        model = TextTrainer.build_model(cfg).eval()
+        TextCheckpointer(model, cfg=cfg).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+        sheets.append(draw_predictions(cfg, model, dataset_dict, args.window, args.columns))
+    width = max(sheet.shape[1] for sheet in sheets)
+    sheets = [
+        np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets
+    ]
+    if not cv2.imwrite(args.output, np.concatenate(sheets)[:, :, ::-1]):
+        parser.error(f"{args.output} cannot be written")
+    print(args.output)
+
+
+if __name__ == "__main__":
+    main()
