@@ -95,9 +95,7 @@ def main() -> None:
         index = Path(folder) / "index"
         seconds, words = write(index, args.count)
         size = sum(path.stat().st_size for path in index.iterdir())
-        print(
-            f"{args.count} images, {words} words: written in {seconds:.0f} s, {size / 2**20:.0f} MiB"
-        )
+        print(f"{args.count} images, {words} words: {size / 2**20:.0f} MiB in {seconds:.0f} s")
 
         start = time.perf_counter()
         dicts = PackedDicts(index, folder)
