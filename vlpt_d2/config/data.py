@@ -71,11 +71,12 @@ def _add_detection_data(cfg: CN) -> None:
     # Training: hues are turned by up to this share of the circle, in [0, 0.5].
     node.HUE = 0.0
     # Test: "fixed" to TEST_SIZE; "short": short side to TEST_SIZE[0], sides up to multiples of 32;
-    # "height": height to TEST_SIZE[0], width up to a multiple of 32.
+    # "height": height to TEST_SIZE[0], width up to a multiple of 32; "native": as it is, sides down
+    # to multiples of 32.
     node.TEST_RESIZE = "height"
     # Test: (height, width).
     node.TEST_SIZE = (736, 1280)
-    # Test: limit of the long side in "short" and "height" mode; 0 for none.
+    # Test: limit of the long side, but in "fixed" mode; 0 for none.
     node.TEST_MAX_SIZE = 4096
 
 

@@ -49,6 +49,15 @@ def test_clipping_is_exact():
         assert (polygon >= 0).all() and (polygon <= (100, 50)).all()
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("corner", [(-4, 5), (94, 5), (40, -4), (40, 44)])
+def test_cut_quads_keep_their_reading_direction(corner, mirrored):
+    """From the first point on to the right, whichever side is cut off."""
+    quad = square(*corner)[[0, 1, 2, 3] if not mirrored else [1, 0, 3, 2]]
+    ((kept,), _) = clip_polygons([quad], np.zeros(1, bool), (50, 100))
+    np.testing.assert_allclose(kept, np.clip(quad, 0, (100, 50)))
+
+
 def test_flags_survive_and_the_limit_is_a_setting():
     kept, ignore = clip_polygons(
         [square(-9, 5), square(-9, 20)], np.array([False, True]), (50, 100), min_visible=0.1

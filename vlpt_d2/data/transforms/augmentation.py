@@ -184,7 +184,7 @@ class RandomTextCrop(Augmentation):
 class ResizeForTest(_SizeAugmentation):
     """Resize by one of the rules text detectors are tested with."""
 
-    MODES = ("fixed", "short", "height")
+    MODES = ("fixed", "short", "height", "native")
 
     def __init__(self, mode: str, size: tuple[int, int], max_size: int = 0, divisor: int = 32):
         """Build the augmentation.
@@ -192,9 +192,10 @@ class ResizeForTest(_SizeAugmentation):
         Args:
             mode: "fixed": to ``size``, whatever the aspect ratio; "short": short side to
                 ``size[0]``, both sides up to multiples of ``divisor`` (PSENet); "height": height
-                to ``size[0]``, width up to a multiple of ``divisor`` (DB).
+                to ``size[0]``, width up to a multiple of ``divisor`` (DB); "native": as it is, but
+                both sides down to multiples of ``divisor`` (EAST).
             size: (H, W).
-            max_size: in "short" and "height" mode the long side's limit; 0 for none.
+            max_size: the long side's limit, but in "fixed" mode; 0 for none.
             divisor: see ``mode``.
 
         Raises:
@@ -217,7 +218,9 @@ class ResizeForTest(_SizeAugmentation):
 
     def _keep_ratio(self, image_size: tuple[int, int]) -> tuple[int, int]:
         height, width = image_size
-        scale = self.size[0] / (height if self.mode == "height" else min(image_size))
+        scale = 1.0
+        if self.mode != "native":
+            scale = self.size[0] / (height if self.mode == "height" else min(image_size))
         limit = scale
         if self.max_size:
             limit = min(scale, self.max_size / max(image_size))
@@ -225,6 +228,11 @@ class ResizeForTest(_SizeAugmentation):
         def up(side: float) -> int:
             return max(1, math.ceil(side / self.divisor - 1e-6)) * self.divisor
 
+        def down(side: float) -> int:
+            return max(1, math.floor(side / self.divisor + 1e-6)) * self.divisor
+
+        if self.mode == "native":
+            return down(height * limit), down(width * limit)
         if self.mode == "height" and limit == scale:
             return self.size[0], up(width * scale)
         return up(height * limit), up(width * limit)

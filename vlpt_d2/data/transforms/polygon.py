@@ -80,7 +80,9 @@ def clip_polygons(
         min_visible: share of the area, in [0, 1].
 
     Returns:
-        Polygons within [0, W] x [0, H], float64, and their ignore flags.
+        Polygons within [0, W] x [0, H], float64, and their ignore flags. Cut ones go round the same
+        way as before, from the point nearest to the first one on, so that a quadrilateral that is
+        still one keeps its reading direction.
     """
     height, width = image_size
     window = shapely.box(0, 0, width, height)
@@ -98,9 +100,17 @@ def clip_polygons(
             shape = shapely.make_valid(shape)
         parts = polygon_parts(shapely.intersection(shape, window))
         whole = len(parts) == 1 and _area(parts[0]) >= min_visible * shape.area
-        kept.extend(parts)
+        kept.extend(_in_order_of(part, polygon) for part in parts)
         kept_ignore.extend([bool(skip) or not whole] * len(parts))
     return kept, np.asarray(kept_ignore, bool)
+
+
+def _in_order_of(ring: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Reorder a ring to go round as a polygon does, from the point nearest to its first one on."""
+    if shapely.is_ccw(shapely.LinearRing(ring)) != shapely.is_ccw(shapely.LinearRing(polygon)):
+        ring = ring[::-1]
+    first = ((ring - polygon[0]) ** 2).sum(axis=1).argmin()
+    return np.roll(ring, -first, axis=0)
 
 
 def _area(ring: np.ndarray) -> float:
