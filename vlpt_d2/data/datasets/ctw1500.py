@@ -7,7 +7,8 @@ Formats (Yuliang-Liu/Curve-Text-Detector, data/README.md), told apart by their c
 - XML, ``0001.xml`` (training annotations of 2020): ``<box>`` with ``<label>`` and ``<segs>`` of 28
   absolute integers;
 - points, ``0001001.txt`` (test annotations of 2020): 28 absolute integers, then ``,####`` and the
-  transcription; a transcription ``###`` is to be ignored. Bare 28 integers are read too.
+  transcription; a transcription ``###`` is to be ignored. Bare 28 integers are read too, and the
+  mark that Yuliang-Liu/TIoU-metric appends to them (``,CARE``).
 
 The first seven points run along one side of the line, the last seven back along the other.
 """
@@ -105,6 +106,8 @@ def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
     if len(fields) == 32 and not marked:
         numbers = float_fields(fields, line, _EXPECTED)
         return np.array(numbers[:2]) + np.array(numbers[4:]).reshape(14, 2), ""
+    if len(fields) == 29 and not marked:  # as the TIoU metric's copy of the test set is written
+        text = fields.pop()
     if len(fields) != 28:
         raise ValueError(
             f"{line!r} has {len(fields)} numbers; {_EXPECTED}. Correct or remove the line."

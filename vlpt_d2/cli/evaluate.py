@@ -1,0 +1,114 @@
+"""``vlpt-d2 evaluate``: measure any detector's result files by a benchmark's protocol."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """examples:
+  vlpt-d2 evaluate --protocol icdar2015 --gt gt.zip --dt submission.zip
+  vlpt-d2 evaluate --protocol totaltext-deteval --gt Groundtruth/Polygon/Test --dt results \\
+      --json score.json --html report.html --images Images/Test
+Files are those of the benchmark; docs/evaluation.md has the formats and the rules."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="measure any detector's result files by a benchmark's protocol",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--protocol", required=True, help="whose rules; 'list' names them all")
+    parser.add_argument("--gt", type=Path, help="folder or zip of ground truth files")
+    parser.add_argument("--dt", type=Path, help="folder or zip of result files")
+    parser.add_argument("--format", help="the files' format, where it is not the protocol's own")
+    parser.add_argument(
+        "--order", choices=("xy", "yx"), help="which coordinate comes first in result files"
+    )
+    parser.add_argument("--json", type=Path, help="write the score and a row for each image here")
+    parser.add_argument("--html", type=Path, help="write a page with tables and curves here")
+    parser.add_argument("--images", type=Path, help="folder of the images, for the page")
+    parser.add_argument(
+        "--why", action="store_true", help="also print why texts were missed, and recall by size"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the score; return 0, or 2 for files that cannot be measured."""
+    from ..evaluation.file_evaluation import evaluate_files, to_report
+    from ..evaluation.formats import FORMATS
+    from ..evaluation.protocols import PROTOCOLS
+
+    if args.protocol == "list":
+        for protocol in PROTOCOLS.values():
+            print(f"{protocol.name:<32} {protocol.title}")
+        return 0
+    try:
+        if args.protocol not in PROTOCOLS:
+            raise ValueError(
+                f"no protocol {args.protocol!r}; there are {', '.join(sorted(PROTOCOLS))}"
+            )
+        if args.format is not None and args.format not in FORMATS:
+            raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
+        if args.gt is None or args.dt is None:
+            raise ValueError("--gt and --dt are needed: a folder or zip archive each")
+        evaluation = evaluate_files(args.gt, args.dt, args.protocol, args.format, args.order)
+        report = to_report(evaluation)
+        print(_summary(report))
+        if args.why or args.html:
+            from ..evaluation.analysis import analyse, summarise
+
+            analysis = analyse(evaluation)
+            report["analysis"] = analysis
+            if args.why:
+                print(summarise(analysis))
+        if args.json:
+            _write(args.json, json.dumps(report, indent=1))
+        if args.html:
+            from ..evaluation.analysis import to_page
+
+            _write(args.html, to_page(evaluation, report, args.images))
+    except (ValueError, OSError) as error:
+        print(f"vlpt-d2 evaluate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(f"written: {path}")
+
+
+def _summary(report: dict[str, Any]) -> str:
+    lines = [
+        f"protocol   {report['protocol']}",
+        f"precision  {report['precision']:.6f}",
+        f"recall     {report['recall']:.6f}",
+        f"hmean      {report['hmean']:.6f}",
+        f"matched {report['matched']}, ground truths that count {report['gt_care']}, detections "
+        f"that count {report['dt_care']}",
+        f"({report['counts']})",
+        f"{report['num_images']} images; don't-care: {report['gt_ignored']} ground truths, "
+        f"{report['dt_ignored']} detections",
+    ]
+    missing = report["images_without_result"]
+    if missing:
+        named = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+        effect = (
+            "left out, as in the script"
+            if report["num_images_left_out"]
+            else "all of their texts are missed"
+        )
+        lines.append(f"{len(missing)} images have no result file ({effect}): {named}")
+    lines += [f"note: {note}: {number}" for note, number in report["notes"].items()]
+    return "\n".join(lines)

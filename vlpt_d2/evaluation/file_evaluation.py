@@ -1,0 +1,148 @@
+"""Any detector's result files measured by a benchmark's protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .formats import RULES, ImageTexts, load_set
+from .protocols import PROTOCOLS, ImageResult, Protocol, Totals
+
+__all__ = ["Evaluation", "evaluate_files", "evaluate_images", "to_report"]
+
+
+@dataclass
+class Evaluation:
+    """The result of a run.
+
+    Attributes:
+        protocol: whose rules these are.
+        totals: the score.
+        images: those that took part.
+        results: per image.
+        missing: names of images without a result file.
+        notes: what was put right, cut off, left out or looks odd -> how often.
+        file_format: the format of the files.
+        order: "xy" or "yx", which coordinate came first in result files.
+        extra: what a protocol has to say beside the score.
+    """
+
+    protocol: Protocol
+    totals: Totals
+    images: list[ImageTexts]
+    results: list[ImageResult]
+    missing: list[str] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    file_format: str = ""
+    order: str = "xy"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evaluate_files(
+    gt: str | Path,
+    dt: str | Path,
+    protocol: str,
+    file_format: str | None = None,
+    order: str | None = None,
+) -> Evaluation:
+    """Measure result files.
+
+    Args:
+        gt: folder or zip archive of ground truth files.
+        dt: folder or zip archive of result files.
+        protocol: a name of :data:`~.protocols.PROTOCOLS`.
+        file_format: a name of :data:`~.formats.FORMATS`; the protocol's if not given.
+        order: "xy" or "yx", which coordinate comes first in result files; the format's if not
+            given.
+
+    Raises:
+        FileError: something cannot be read, or a result file has no ground truth.
+        KeyError: there is no such protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(RULES))}")
+    loaded = load_set(gt, dt, protocol, file_format, order)
+    evaluation = evaluate_images(loaded.images, protocol)
+    evaluation.notes = loaded.notes + evaluation.notes
+    evaluation.file_format, evaluation.order = loaded.file_format, loaded.order
+    return evaluation
+
+
+def evaluate_images(images: list[ImageTexts], protocol: str) -> Evaluation:
+    """Measure what is read already; images without a result count as the protocol has it."""
+    rules = PROTOCOLS[protocol]
+    missing = [image.name for image in images if not image.has_result]
+    if rules.only_with_result:
+        images = [image for image in images if image.has_result]
+    results = [
+        rules.match_image(image.gt_polygons, image.gt_ignore, image.det_polygons)
+        for image in images
+    ]
+    totals = rules.total(results)
+    notes: Counter[str] = Counter()
+    for what, faults in (
+        ("ground truths", totals.repaired_gt),
+        ("detections", totals.repaired_det),
+    ):
+        for fault, number in faults.items():
+            notes[f"faulty {what}: {fault}"] += number
+    if totals.num_gt == 0:
+        notes["no ground truth counts, so there is no score"] += 1
+    return Evaluation(rules, totals, images, results, missing, notes)
+
+
+def to_report(evaluation: Evaluation) -> dict[str, Any]:
+    """The result as JSON data.
+
+    ``precision``, ``recall`` and ``hmean`` are shares, not percent; ``matched``, ``gt_care`` and
+    ``dt_care`` are the counts behind them, ``counts`` says what they count where that is not
+    plain. ``images`` has the same for each image, with the pairs matched.
+    """
+    totals, protocol = evaluation.totals, evaluation.protocol
+    return {
+        "protocol": protocol.name,
+        "protocol_parameters": dict(protocol.parameters),
+        "precision": totals.precision,
+        "recall": totals.recall,
+        "hmean": totals.hmean,
+        "matched": totals.num_matches,
+        "gt_care": totals.num_gt,
+        "dt_care": totals.num_det,
+        "recall_credit": totals.recall_credit,
+        "precision_credit": totals.precision_credit,
+        "counts": protocol.counts or "recall = matched / gt_care, precision = matched / dt_care",
+        "gt_ignored": totals.ignored_gt,
+        "dt_ignored": totals.ignored_det,
+        "num_images": totals.images,
+        "num_images_left_out": len(evaluation.missing) if protocol.only_with_result else 0,
+        "images_without_result": evaluation.missing,
+        "file_format": evaluation.file_format,
+        "order": evaluation.order,
+        "notes": dict(evaluation.notes),
+        **evaluation.extra,
+        "images": [
+            _row(image, result)
+            for image, result in zip(evaluation.images, evaluation.results, strict=True)
+        ],
+    }
+
+
+def _row(image: ImageTexts, result: ImageResult) -> dict[str, Any]:
+    return {
+        "image": image.name,
+        "precision": result.precision,
+        "recall": result.recall,
+        "hmean": result.hmean,
+        "matched": result.num_matches,
+        "gt_care": result.num_gt,
+        "dt_care": result.num_det,
+        "recall_credit": result.recall_credit,
+        "precision_credit": result.precision_credit,
+        "has_result": image.has_result,
+        "matches": [[gt, det, round(overlap, 6)] for gt, det, overlap in result.matches],
+        "ignored_gt": result.ignored_gt,
+        "ignored_dt": result.ignored_det,
+    }
