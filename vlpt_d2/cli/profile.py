@@ -1,0 +1,59 @@
+"""``vlpt-d2 profile``: time and memory of a detector's training step and inference, by stage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """example, without any data set on the disk:
+  vlpt-d2 profile --config-file quickstart/db_rendered.yaml SOLVER.IMS_PER_BATCH 4
+Images, sizes, batches, device and precision are the config's. On a GPU every stage waits for its
+kernels. benchmarks/bench_data_path.py shows what "data" is made of."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "profile",
+        help="time and memory of a detector's training step and inference, by stage",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True, help="the detector's config")
+    parser.add_argument("--steps", type=int, default=5, help="measured steps; medians are shown")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before them")
+    parser.add_argument(
+        "--only", choices=("training", "inference"), help="one of the two (default: both)"
+    )
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; return 0, or 2 for a wrong request."""
+    from ..data.datasets.rendered import register_rendered_from_config
+    from ..engine import ConfigError, load_config
+    from ..engine.profile import profile_inference, profile_training
+    from ..engine.threads import set_threads
+
+    parts = {"training": profile_training, "inference": profile_inference}
+    try:
+        cfg = load_config(args.config_file, args.opts)
+        if args.steps < 1 or args.warmup < 0:
+            raise ConfigError("--steps must be positive and --warmup not negative")
+        register_rendered_from_config(cfg)
+        threads = set_threads(cfg)
+        print(
+            f"{cfg.MODEL.TEXT_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}, {cfg.MODEL.DEVICE}, "
+            f"{threads} threads"
+        )
+        for name, measure in parts.items():
+            if args.only in (None, name):
+                print(f"\n{measure(cfg, args.steps, args.warmup).table()}", flush=True)
+    except (ValueError, OSError) as error:
+        print(f"vlpt-d2 profile: {error}", file=sys.stderr)
+        return 2
+    return 0
