@@ -28,12 +28,15 @@ class StageClock:
     CPU the resident memory of the process (on Linux; elsewhere its peak so far, on Windows 0).
     """
 
-    def __init__(self, device: str | torch.device = "cpu"):
+    def __init__(self, device: str | torch.device = "cpu", memory: bool = True):
         """
         Args:
             device: where the kernels run.
+            memory: whether to measure it; on the CPU that takes a fraction of a millisecond for
+                each change of stage, which is not counted.
         """
         self.device = torch.device(device)
+        self._measures_memory = memory
         # For each round the seconds of each stage.
         self.rounds: list[dict[str, float]] = []
         # Peak bytes of each stage over the rounds.
@@ -83,11 +86,13 @@ class StageClock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
-        peak = self._peak()
-        if self._stack:
-            name = self._stack[-1]
+        name = self._stack[-1] if self._stack else None
+        if name is not None:
             self.rounds[-1][name] += now - self._since
-            self.memory[name] = max(self.memory[name], peak)
+        if self._measures_memory:
+            peak = self._peak()
+            if name is not None:
+                self.memory[name] = max(self.memory[name], peak)
         self._since = time.perf_counter()
 
     def _peak(self) -> int:
