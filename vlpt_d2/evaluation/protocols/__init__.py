@@ -1,13 +1,23 @@
 """Measuring protocols, one file per family, as pure functions of arrays of points.
 
-:data:`PROTOCOLS` has them all by name: the names of ``vlpt-d2 evaluate --protocol`` and of a
-dataset's ``evaluator_type``.
+:data:`PROTOCOLS` has those that measure one image at a time by name: the names of ``vlpt-d2
+evaluate --protocol`` and of a dataset's ``evaluator_type``. :data:`SET_PROTOCOLS` has those that
+rank the detections of all images, for files alone.
 """
 
-from . import ctw1500, icdar2013, icdar2015, td500, tiou, total_text_deteval, total_text_pascal
+from . import (
+    coco,
+    ctw1500,
+    icdar2013,
+    icdar2015,
+    td500,
+    tiou,
+    total_text_deteval,
+    total_text_pascal,
+)
 from .result import ImageResult, Protocol, Totals, total
 
-__all__ = ["PROTOCOLS", "ImageResult", "Protocol", "Totals", "total"]
+__all__ = ["PROTOCOLS", "SET_PROTOCOLS", "ImageResult", "Protocol", "Totals", "total"]
 
 _CREDITS = (
     "matched counts ground truths that earned anything; recall and precision are credits (1 for a "
@@ -112,5 +122,16 @@ PROTOCOLS: dict[str, Protocol] = {
             "matched counts matches of IoU > 0.5; recall and precision are sums of TIoU over "
             "gt_care and dt_care",
         ),
+    )
+}
+
+SET_PROTOCOLS: dict[str, Protocol] = {
+    "coco": Protocol(
+        "coco",
+        "COCO's average precision over polygons (pycocotools)",
+        None,
+        coco.PARAMETERS,
+        "matched, gt_care and dt_care are those of COCO's matching at IoU 0.5, all confidences",
+        match_images=coco.match_images,
     )
 }

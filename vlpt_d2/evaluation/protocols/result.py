@@ -127,6 +127,18 @@ def harmonic_mean(precision: float, recall: float) -> float:
 #: points in pixels, in the order of their files, and per word the dataset's don't-care mark.
 MatchImage = Callable[[Iterable[np.ndarray], Sequence[bool], Iterable[np.ndarray]], ImageResult]
 
+#: The same for all images, with their confidences (None where there are none); also returns what
+#: there is to say beside the score.
+MatchImages = Callable[
+    [
+        Sequence[Sequence[np.ndarray]],
+        Sequence[Sequence[bool]],
+        Sequence[Sequence[np.ndarray]],
+        Sequence[Sequence[float] | None],
+    ],
+    tuple[list[ImageResult], dict[str, Any]],
+]
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -135,20 +147,22 @@ class Protocol:
     Attributes:
         name: as in ``vlpt-d2 evaluate --protocol``, and as a dataset's ``evaluator_type``.
         title: one line about it.
-        match_image: matches one image.
+        match_image: matches one image; None for protocols that rank the detections of all images.
         parameters: the numbers of its rules, for result files.
         counts: what ``matched``, ``gt_care`` and ``dt_care`` count, where that is not plain.
         only_with_result: whether images without a result file take no part (in the others their
             ground truths count as missed).
+        match_images: where images are not measured one by one, measures all; see :mod:`~.coco`.
     """
 
     name: str
     title: str
-    match_image: MatchImage
+    match_image: MatchImage | None
     parameters: Mapping[str, Any]
     counts: str = ""
     only_with_result: bool = False
     total: Callable[[Iterable[ImageResult]], Totals] = total
+    match_images: MatchImages | None = None
 
 
 def check_flags(gt_ignore: Sequence[bool], number: int) -> np.ndarray:
