@@ -31,6 +31,7 @@ def test_inner_stages_are_no_part_of_the_outer(monkeypatch):
                 work(4.0 * scale)
             inner(0.25 * scale)
     assert clock.rounds[0] == pytest.approx({"other": 0.5, "outer": 6.0, "inner": 1.25})
+    assert list(clock.median()) == ["outer", "inner", "other"]
     assert clock.median() == pytest.approx({"other": 1.0, "outer": 12.0, "inner": 2.5})
 
 

@@ -59,6 +59,7 @@ class StageClock:
             return
         self._switch()
         self._stack.append(name)
+        self.rounds[-1][name] += 0.0
         try:
             yield
         finally:
@@ -75,8 +76,10 @@ class StageClock:
         return measured
 
     def median(self) -> dict[str, float]:
-        """Median seconds of each stage over the rounds, in the order they first ended."""
+        """Median seconds of each stage over the rounds, in the order they began, "other" last."""
         names = dict.fromkeys(name for each in self.rounds for name in each)
+        if "other" in names:
+            names["other"] = names.pop("other")
         return {
             name: float(np.median([each.get(name, 0.0) for each in self.rounds])) for name in names
         }
