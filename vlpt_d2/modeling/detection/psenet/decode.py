@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from .expansion import expand_kernels
 
+_POLYGON = 3  # of shapely.get_type_id
 
 def decode_kernel_maps(
     probabilities: np.ndarray,
@@ -120,20 +121,25 @@ def _grow(rings: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.ndarra
         (K, 2) float32 each.
     """
     inner = np.array([cv2.contourArea(r) for r in rings])
-    solid = np.flatnonzero(inner > 0)
-    lengths = np.array([cv2.arcLength(rings[i], True) for i in solid])
-    # Area of a ring grown by g with pointed right angles: inner + length g + 4 g^2.
-    missing = np.maximum(np.asarray(areas)[solid] - inner[solid], 0.0)
-    growths = np.minimum((np.sqrt(lengths**2 + 16 * missing) - lengths) / 8, 0.5)
-    shapes = np.array([shapely.Polygon(rings[i]) for i in solid], dtype=object)
-    shapes = shapely.buffer(shapes, growths, join_style="mitre", mitre_limit=5.0)
-
     # A line of pixels has no area, and grows to a rectangle.
     grown = [_pixel_rectangle(ring) if area <= 0 else None for ring, area in zip(rings, inner)]
-    for i, shape in zip(solid, shapes):
-        # A simplified contour may cross itself; growing repairs it, and may leave crumbs.
-        part = max(shapely.get_parts(shape), key=shapely.area)
-        grown[i] = np.asarray(part.exterior.coords, np.float32)[:-1]
+    solid = np.flatnonzero(inner > 0)
+    points = np.concatenate([rings[i] for i in solid]) if solid.size else np.zeros((0, 2))
+    owners = np.repeat(np.arange(solid.size), [len(rings[i]) for i in solid])
+    shapes = shapely.polygons(shapely.linearrings(points, indices=owners))
+    # Area of a ring grown by g with pointed right angles: inner + length g + 4 g^2.
+    lengths = shapely.length(shapes)
+    missing = np.maximum(np.asarray(areas)[solid] - inner[solid], 0.0)
+    growths = np.minimum((np.sqrt(lengths**2 + 16 * missing) - lengths) / 8, 0.5)
+    shapes = shapely.buffer(shapes, growths, join_style="mitre", mitre_limit=5.0)
+    # A simplified contour may cross itself; growing repairs it, and may leave crumbs.
+    for i in np.flatnonzero(shapely.get_type_id(shapes) != _POLYGON):
+        shapes[i] = max(shapely.get_parts(shapes[i]), key=shapely.area)
+
+    points, owners = shapely.get_coordinates(shapely.get_exterior_ring(shapes), return_index=True)
+    starts = np.searchsorted(owners, np.arange(1, solid.size))
+    for i, ring in zip(solid, np.split(points.astype(np.float32), starts)):
+        grown[i] = ring[:-1]
     return grown
 
 

@@ -32,26 +32,30 @@ def expand_kernels(labels: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndar
     # A border of one pixel that belongs to no map keeps neighbours from wrapping around.
     padded = np.zeros((height + 2, width + 2), np.int32)
     padded[1:-1, 1:-1] = labels
-    free = np.zeros(padded.shape, np.uint8)
-    flat_labels, flat_free = padded.ravel(), free.ravel().view(bool)
+    taken = padded != 0
+    free = np.zeros(padded.shape, bool)
+    flat_labels, flat_taken, flat_free = padded.ravel(), taken.ravel(), free.ravel()
+    turns = np.arange(padded.size, dtype=np.int32)
     order = np.empty(padded.size, np.int32)
-    steps = np.array([-(width + 2), width + 2, -1, 1], np.int32)
+    steps = np.array([-(width + 2), width + 2, -1, 1])
 
     for kernel in kernels:
-        unlabelled = padded[1:-1, 1:-1] == 0
-        np.logical_and(kernel, unlabelled, out=free[1:-1, 1:-1], casting="unsafe")
+        # Of the map, what is not taken.
+        np.greater(np.asarray(kernel, bool), taken[1:-1, 1:-1], out=free[1:-1, 1:-1])
         # Labelled pixels next to none that is free do nothing when their turn comes.
-        front = np.flatnonzero((cv2.dilate(free, _CROSS) > 0) & (padded > 0)).astype(np.int32)
+        near_free = cv2.dilate(free.view(np.uint8), _CROSS).view(bool)
+        front = np.flatnonzero(np.logical_and(near_free, taken, out=near_free))
         while front.size:
             reached = (front[:, None] + steps).ravel()
             sources = np.flatnonzero(flat_free[reached])
             reached = reached[sources]
             # On repeated indices the last assignment stays, so backwards the first one does.
-            turn = np.arange(reached.size, dtype=np.int32)
+            turn = turns[: reached.size]
             order[reached[::-1]] = turn[::-1]
-            first = order[reached] == turn
+            first = np.flatnonzero(order[reached] == turn)
             reached = reached[first]
             flat_labels[reached] = flat_labels[front[sources[first] >> 2]]
             flat_free[reached] = False
+            flat_taken[reached] = True
             front = reached
     return padded[1:-1, 1:-1].copy()

@@ -76,8 +76,11 @@ def draw_psenet_labels(
         if skip:
             text_mask[window][inside] = 0
             continue
-        drawn = (to_border > offsets.astype(np.float32)[:, None, None]) & inside
-        drawn[~drawn.any(axis=(1, 2))] = inside
+        # From here on farther from the border than nothing means inside.
+        np.copyto(to_border, -1.0, where=~inside)
+        deepest = float(to_border.max(initial=-1.0))
         text[window] |= inside.view(np.uint8)
-        smaller[:, *window] |= drawn.view(np.uint8)
+        for kernel, offset in zip(smaller, offsets.astype(np.float32)):
+            drawn = to_border > offset if deepest > offset else inside
+            kernel[window] |= drawn.view(np.uint8)
     return {"text": text, "kernels": smaller, "text_mask": text_mask}
