@@ -192,6 +192,60 @@ def synthtext_gt(path: Path, entries: list[tuple[str, np.ndarray, list[str]]]) -
     )
 
 
+def textocr(root: Path, split: str) -> None:
+    folder = root / "textocr"
+    labels: dict = {"imgs": {}, "anns": {}, "imgToAnns": {}}
+    for i in (1, 2):
+        key = f"0054c91397f2fe0{i}"
+        size = {"width": SIZE[0], "height": SIZE[1]}
+        file_name = f"{split if split == 'test' else 'train'}/{key}.jpg"
+        labels["imgs"][key] = {"id": key, **size, "set": split, "file_name": file_name}
+        image(folder / f"{'test' if split == 'test' else 'train'}_images/{key}.jpg")
+        if split == "test":
+            continue
+        labels["imgToAnns"][key] = [f"{key}_1", f"{key}_2"]
+        for number, word in ((1, "Joy"), (2, ".")):
+            labels["anns"][f"{key}_{number}"] = {
+                "id": f"{key}_{number}",
+                "image_id": key,
+                "bbox": [10.0, 20.0, 40.0, 20.0],
+                "utf8_string": word,
+                "points": [10.0, 20.0, 50.0, 20.0, 50.0, 40.0, 10.0, 40.0],
+                "area": 800.0,
+            }
+    text(folder / f"TextOCR_0.1_{split}.json", json.dumps(labels))
+
+
+def coco_text(root: Path, split: str) -> None:
+    folder = root / "coco_text"
+    labels: dict = {"cats": {}, "anns": {}, "imgs": {}, "imgToAnns": {}, "info": {}}
+    number = 45346
+    for part in ("train", "val", "test"):
+        for i in (1, 2):
+            key = {"train": 10, "val": 20, "test": 30}[part] + i
+            file_name = f"COCO_train2014_{key:012d}.jpg"
+            entry = {"id": key, "set": part, "file_name": file_name}
+            labels["imgs"][str(key)] = {**entry, "width": SIZE[0], "height": SIZE[1]}
+            image(folder / "train2014" / file_name)
+            # The other sets' annotations are left out; the original has them in the same file.
+            own = part == split != "test"
+            labels["imgToAnns"][str(key)] = [number, number + 1] if own else []
+            for legible in (True, False) if own else ():
+                labels["anns"][str(number)] = {
+                    "mask": [10.0, 20.0, 50.0, 20.0, 50.0, 40.0, 10.0, 40.0],
+                    "class": "machine printed",
+                    "bbox": [10.0, 20.0, 40.0, 20.0],
+                    "image_id": key,
+                    "id": number,
+                    "language": "english" if legible else "not english",
+                    "area": 800.0,
+                    "legibility": "legible" if legible else "illegible",
+                    **({"utf8_string": "Joy"} if legible else {}),
+                }
+                number += 1
+    text(folder / "cocotext.v2.json", json.dumps(labels))
+
+
 def synthtext(root: Path, split: str) -> None:
     square = np.array([[[10, 20], [50, 20], [50, 40], [10, 40]]])
     entries = [(f"{i}/ballet_106_{i}.jpg", square, ["Joy\n"]) for i in (1, 2)]
@@ -219,7 +273,12 @@ MINIATURES: dict[str, Callable[[Path], None]] = {
     **_splits(hust_tr400, "train"),
     **_splits(total_text, "train", "test"),
     **_splits(ctw1500, "train", "test"),
+    **_splits(textocr, "train", "val", "test"),
+    **_splits(coco_text, "train", "val", "test"),
     **_splits(synthtext, "train"),
 }
 #: Whose ground truth is not public.
-WITHOUT_GROUND_TRUTH = {"icdar2017_mlt_test", "icdar2019_mlt_test", "icdar2019_art_test"}
+WITHOUT_GROUND_TRUTH = {
+    f"{name}_test"
+    for name in ("icdar2017_mlt", "icdar2019_mlt", "icdar2019_art", "textocr", "coco_text")
+}

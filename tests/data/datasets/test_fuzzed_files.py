@@ -87,17 +87,20 @@ def test_a_lost_number_is_never_silent(tmp_path, name):
         pytest.skip("binary")
     content = path.read_text("utf-8-sig")
     whole = read_benchmark(name, tmp_path)[1]
-    # Numbers of coordinates: not those in tags of XML, nor of an image's name.
-    body = content.find("<segs>") + 1
+    # Coordinates alone: other numbers of XML and JSON are not read.
+    spans = {".xml": r"<segs>[^<]*", ".json": r'"(?:points|mask)": [^a-z]*\]'}
     numbers = [
-        m for m in re.finditer(r"(?<![\w\"=])\d+(?:\.\d+)?,? ?", content) if m.start() >= body
+        (part.start() + number.start(), part.start() + number.end())
+        for part in re.finditer(spans.get(path.suffix, r"(?s).+"), content)
+        for number in re.finditer(r"(?<!\w)\d+(?:\.\d+)?,? ?", part[0])
     ]
+    assert len(numbers) >= 4
     rng = random.Random(name)
-    for match in rng.sample(numbers, min(12, len(numbers))):
-        path.write_text(content[: match.start()] + content[match.end() :], "utf-8")
+    for start, end in rng.sample(numbers, min(12, len(numbers))):
+        path.write_text(content[:start] + content[end:], "utf-8")
         try:
             _, report = read_benchmark(name, tmp_path)
         except GroundTruthError:
             continue
         counted = sum((report.repaired + report.dropped).values())
-        assert counted > sum((whole.repaired + whole.dropped).values()), match
+        assert counted > sum((whole.repaired + whole.dropped).values()), content[start:end]

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from vlpt_d2.data.datasets.image_files import read_header
+from vlpt_d2.data.datasets.json_files import read_json
 from vlpt_d2.data.datasets.records import Text, make_record
 from vlpt_d2.data.datasets.report import ReadReport
 from vlpt_d2.data.datasets.text_files import (
     GroundTruthError,
     numbered_lines,
-    read_json,
     read_text,
 )
 

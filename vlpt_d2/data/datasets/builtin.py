@@ -22,6 +22,7 @@ from .msra_td500 import read_hust_tr400, read_msra_td500
 from .report import ReadReport, load_logged
 from .rrc_json import read_art, read_lsvt
 from .synthtext import read_synthtext
+from .textocr import read_coco_text, read_textocr
 from .total_text import read_total_text
 
 __all__ = [
@@ -48,6 +49,8 @@ BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
     "hust_tr400": ("hust_tr400", ("train",), "td500", read_hust_tr400),
     "total_text": ("total_text", ("train", "test"), "totaltext-deteval", read_total_text),
     "ctw1500": ("ctw1500", ("train", "test"), "ctw1500", read_ctw1500),
+    "textocr": ("textocr", ("train", "val", "test"), "icdar2015", read_textocr),
+    "coco_text": ("coco_text", ("train", "val", "test"), "icdar2015", read_coco_text),
     "synthtext": ("synthtext", ("train",), "icdar2015", read_synthtext),
 }
 

@@ -17,6 +17,7 @@ from detectron2.structures import BoxMode
 from ...structures import repair_polygon
 from .image_files import ImageHeader, list_images, read_header
 from .report import ReadReport
+from .text_files import GroundTruthError
 
 __all__ = [
     "DONT_CARE",
@@ -121,6 +122,7 @@ def make_record(
     *,
     header: ImageHeader | None = None,
     frame: str = "stored",
+    declared: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Make the dict of one image.
 
@@ -136,11 +138,15 @@ def make_record(
         header: the image's, if it is known; else read from the file.
         frame: "stored" or "shown": what annotations that fit both frames refer to. Benchmarks are
             annotated on the pixels as stored (MMOCR, docs of its detection datasets).
+        declared: (height, width) of the image that was annotated, where the ground truth says so.
+            It decides the frame, and texts of an image that has since been resized are scaled.
 
     Raises:
+        FileNotFoundError: there is no such image.
         CorruptImageError: the image's header cannot be read.
+        GroundTruthError: the image has another shape than the one that was annotated.
     """
-    header = read_header(path) if header is None else header
+    header = _named_header(path, source) if header is None else header
     height, width = header.shown
     record = {
         "file_name": str(path),
@@ -153,6 +159,8 @@ def make_record(
         report.count(report.notes, "images without public ground truth", Path(path).name)
         return record
     texts = list(texts)
+    if declared is not None:
+        frame = _declared_frame(texts, declared, header, f"{source}: {path}", report)
     if header.orientation != 1 and texts and _is_on_stored(texts, header, frame):
         for text in texts:
             text.points = header.turn(text.points)
@@ -206,6 +214,44 @@ def finish(report: ReadReport, place: str) -> ReadReport:
     if report.words and report.ignored == report.words:
         report.count(report.notes, "every word is ignored: nothing to learn or find", place)
     return report
+
+
+def _named_header(path: str | Path, source: str) -> ImageHeader:
+    try:
+        return read_header(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path}: no such image, though {source} names it. Make the dataset whole again, or "
+            "remove the entry."
+        ) from error
+
+
+def _declared_frame(
+    texts: Sequence[Text],
+    declared: tuple[int, int],
+    header: ImageHeader,
+    place: str,
+    report: ReadReport,
+) -> str:
+    """The frame of a declared size, after scaling texts that were annotated at another size."""
+    ratios = {
+        frame: (size[1] / declared[1], size[0] / declared[0])
+        for frame, size in (("shown", header.shown), ("stored", header.stored))
+    }
+    # Rounding of sizes changes the aspect of all but tiny images by less.
+    fitting = [frame for frame, (x, y) in ratios.items() if abs(x / y - 1) < 0.02]
+    if not fitting:
+        height, width = header.shown
+        raise GroundTruthError(
+            f"{place} is {width}x{height}, its ground truth was made for {declared[1]}x"
+            f"{declared[0]} (width x height). Restore the original image."
+        )
+    frame = min(fitting, key=lambda frame: abs(ratios[frame][0] - 1))
+    if max(abs(ratio - 1) for ratio in ratios[frame]) > 1e-9:
+        for text in texts:
+            text.points = text.points * np.array(ratios[frame])
+        report.count(report.repaired, "words scaled with their resized image", place)
+    return frame
 
 
 def sound_ring(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:

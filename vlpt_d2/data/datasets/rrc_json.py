@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .image_files import list_images
+from .json_files import expect, json_points, read_json
 from .records import DONT_CARE, Text, finish, make_record
 from .report import ReadReport
-from .text_files import GroundTruthError, read_json
+from .text_files import GroundTruthError
 
-__all__ = ["json_points", "read_art", "read_lsvt", "read_rrc_json"]
+__all__ = ["read_art", "read_lsvt", "read_rrc_json"]
 
 _TREE_ART = """expected, for ICDAR2019-ArT, under DETECTRON2_DATASETS:
   icdar2019_art/
@@ -83,9 +82,7 @@ def read_rrc_json(
     if labels is not None:
         if not Path(labels).is_file():
             raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
-        entries = read_json(labels, report)
-        if not isinstance(entries, dict):
-            raise GroundTruthError(f"{labels}: expected one object, image stem -> list of texts.")
+        entries = expect(read_json(labels, report), dict, str(labels))
     dataset_dicts = []
     for image_id, path in enumerate(images, 1):
         texts = None
@@ -101,32 +98,8 @@ def read_rrc_json(
     return dataset_dicts, finish(report, str(labels))
 
 
-def json_points(value: Any, place: str) -> np.ndarray:
-    """Read points of a JSON file, as pairs or as a flat list.
-
-    Returns:
-        (N, 2) float64.
-
-    Raises:
-        GroundTruthError: it is neither.
-    """
-    try:
-        points = np.array(value, dtype=np.float64)
-        if points.ndim == 1 or points.size == 0:
-            points = points.reshape(-1, 2)
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"shape {points.shape}")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise GroundTruthError(
-            f"{place}: {str(value)[:60]} are no points ({error}); expected [[x, y], ...]. Correct "
-            "or remove the text."
-        ) from error
-    return points
-
-
 def _texts(entries: Any, place: str) -> list[Text]:
-    if not isinstance(entries, list):
-        raise GroundTruthError(f"{place}: expected a list of texts, not {type(entries).__name__}.")
+    expect(entries, list, place)
     texts = []
     for number, entry in enumerate(entries, 1):
         here = f"{place}, text {number}"

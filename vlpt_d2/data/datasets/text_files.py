@@ -1,17 +1,15 @@
-"""Ground truth files as text, lines and JSON, whatever their encoding and line ends."""
+"""Ground truth files as text and lines, whatever their encoding and line ends."""
 
 from __future__ import annotations
 
 import codecs
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from .report import ReadReport
 
-__all__ = ["GroundTruthError", "float_fields", "numbered_lines", "read_json", "read_text"]
+__all__ = ["GroundTruthError", "float_fields", "numbered_lines", "read_text"]
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Tried in turn on what is not UTF-8: Western Windows, then its superset that takes every byte.
@@ -82,25 +80,6 @@ def float_fields(fields: Iterable[str], line: str, expected: str) -> list[float]
     if not all(map(math.isfinite, numbers)):
         raise ValueError(f"{line!r}: a coordinate is not finite. Correct or remove the line.")
     return numbers
-
-
-def read_json(path: str | Path, report: ReadReport | None = None) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        GroundTruthError: it is no JSON; the message names line and column.
-    """
-    text = read_text(path, report)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise GroundTruthError(
-            f"{path}, line {error.lineno}, column {error.colno}: no JSON ({error.msg}). The file "
-            "may be cut off: download or export it again."
-        ) from error
-    except RecursionError as error:
-        raise GroundTruthError(f"{path}: nested too deeply to be ground truth.") from error
 
 
 def _decode(content: bytes, path: Path, report: ReadReport | None, encodings: Iterable[str]) -> str:

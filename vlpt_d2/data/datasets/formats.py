@@ -1,0 +1,107 @@
+"""Folders of the user's own, in any of the formats that are read here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...utils.nearest import did_you_mean
+from .coco_json import read_coco_json
+from .ctw1500 import read_ctw1500_file
+from .icdar2013 import read_icdar2013_file
+from .icdar2015 import read_icdar2015, read_quad_file
+from .labelme import read_labelme
+from .msra_td500 import read_msra_file
+from .records import TextReader, read_folders
+from .report import ReadReport, load_logged
+from .total_text import read_total_text_file
+from .yolo import read_yolo
+
+__all__ = ["FORMATS", "read_folder", "register_folder"]
+
+
+def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
+    """A reader of a folder that holds one file per image, its name ending in a suffix."""
+
+    def read_folder_of_files(
+        image_dir: str | Path, labels: str | Path, name: str
+    ) -> tuple[list[dict[str, Any]], ReadReport]:
+        folder = Path(labels)
+        return read_folders(
+            [image_dir],
+            lambda image: [
+                folder / f"{prefix}{image.stem}{suffix}"
+                for suffix in suffixes
+                for prefix in ("gt_", "", "poly_gt_", "000")
+            ],
+            read,
+            tree="expected a folder of images and one with a ground truth file for each image",
+            name=name,
+        )
+
+    return read_folder_of_files
+
+
+def _icdar(image_dir: str | Path, labels: str | Path, name: str) -> Any:
+    return read_icdar2015(image_dir, labels, name=name)
+
+
+#: Format -> reader of (folder of images, labels, name): labels are a folder, of COCO a file.
+FORMATS: dict[str, Callable[..., tuple[list[dict[str, Any]], ReadReport]]] = {
+    "coco": read_coco_json,
+    "ctw1500": _per_image(read_ctw1500_file, ".xml", ".txt"),
+    "icdar": _icdar,
+    "icdar2013": _per_image(read_icdar2013_file, ".txt"),
+    "icdar-mlt": _per_image(partial(read_quad_file, script=True), ".txt"),
+    "labelme": read_labelme,
+    "msra-td500": _per_image(read_msra_file, ".gt"),
+    "total-text": _per_image(read_total_text_file, ".mat", ".txt"),
+    "yolo-obb": read_yolo,
+}
+
+
+def read_folder(
+    form: str, image_dir: str | Path, labels: str | Path, name: str
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a folder of images with labels in one of :data:`FORMATS`.
+
+    Args:
+        form: the format.
+        image_dir: the folder of the images.
+        labels: the folder of the label files, or the JSON file (COCO).
+        name: the dataset's name in the report.
+
+    Raises:
+        KeyError: no such format.
+        FileNotFoundError, GroundTruthError, CorruptImageError: see the readers.
+    """
+    if form not in FORMATS:
+        raise KeyError(f"no format {form!r}{did_you_mean(form, FORMATS)}; {', '.join(FORMATS)}")
+    return FORMATS[form](image_dir, labels, name=name)
+
+
+def register_folder(
+    name: str,
+    form: str,
+    image_dir: str | Path,
+    labels: str | Path,
+    evaluator_type: str = "icdar2015",
+) -> None:
+    """Register a folder of images of your own; it is read when it is first used.
+
+    Args:
+        name: the name for ``cfg.DATASETS.TRAIN`` and ``TEST``.
+        form, image_dir, labels: see :func:`read_folder`.
+        evaluator_type: the protocol that measures it.
+
+    Raises:
+        KeyError: no such format.
+    """
+    from .builtin import register_text_dataset  # which imports the readers
+
+    if form not in FORMATS:
+        raise KeyError(f"no format {form!r}{did_you_mean(form, FORMATS)}; {', '.join(FORMATS)}")
+    load = partial(load_logged, read_folder, form, image_dir, labels, name)
+    register_text_dataset(name, load, evaluator_type)

@@ -1,0 +1,152 @@
+"""Readers of TextOCR and COCO-Text, which share one JSON format.
+
+Format: one object with ``imgs``, image id -> ``{"file_name", "width", "height", "set"}``; ``anns``,
+annotation id -> annotation; and ``imgToAnns``, image id -> annotation ids, in reading order.
+
+- TextOCR v0.1: ``points`` (flat, clockwise from the text's top-left) and ``utf8_string``, which is
+  "." for what is illegible or not in Latin script.
+- COCO-Text v2: ``mask`` (flat points), ``legibility``, ``language``, ``class``, and
+  ``utf8_string`` of what is legible.
+
+The ground truth of the test images is not public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .json_files import (
+    box_points,
+    declared_size,
+    expect,
+    json_points,
+    read_json,
+)
+from .records import Text, finish, make_record
+from .report import ReadReport
+from .text_files import GroundTruthError
+
+__all__ = ["read_coco_text", "read_textocr"]
+
+_ILLEGIBLE = "."
+_TREE_TEXTOCR = """expected, for TextOCR, under DETECTRON2_DATASETS:
+  textocr/
+    TextOCR_0.1_train.json, TextOCR_0.1_val.json, TextOCR_0.1_test.json
+    train_images/    0054c91397f2fe05.jpg ... (training and validation)
+    test_images/
+datasets/README.md says where to get them."""
+_TREE_COCO_TEXT = """expected, for COCO-Text, under DETECTRON2_DATASETS:
+  coco_text/
+    cocotext.v2.json
+    train2014/       COCO_train2014_000000000009.jpg ... (COCO's training images of 2014)
+datasets/README.md says where to get them."""
+
+
+def read_textocr(
+    root: str | Path, split: str, name: str = "textocr"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split, "train", "val" or "test" (images alone), of TextOCR.
+
+    Args:
+        root: the folder of the JSON files and of the images.
+        split: which.
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts in the order of the JSON file, with its ids; ``iscrowd`` is 1 for ".".
+
+    Raises:
+        FileNotFoundError: the JSON file or an image is missing.
+        GroundTruthError: the JSON file cannot be read.
+    """
+    root = Path(root)
+    images = root / ("test_images" if split == "test" else "train_images")
+    labels = root / f"TextOCR_0.1_{split}.json"
+    return _read(labels, images, _textocr_text, name, _TREE_TEXTOCR, annotated=split != "test")
+
+
+def read_coco_text(
+    root: str | Path, split: str, name: str = "coco_text"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split, "train", "val" or "test" (images alone), of COCO-Text v2.
+
+    ``iscrowd`` is 1 for illegible texts; ``"language"`` and ``"class"`` are kept, the latter as
+    ``"script_class"``. See :func:`read_textocr`.
+    """
+    root = Path(root)
+    return _read(
+        root / "cocotext.v2.json",
+        root / "train2014",
+        _coco_text,
+        name,
+        _TREE_COCO_TEXT,
+        annotated=split != "test",
+        split=split,
+    )
+
+
+def _read(
+    labels: Path,
+    images: Path,
+    text_of: Callable[[dict[str, Any], str], Text],
+    name: str,
+    tree: str,
+    *,
+    annotated: bool,
+    split: str | None = None,
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    if not labels.is_file():
+        raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
+    report = ReadReport(name)
+    content = expect(read_json(labels, report), dict, str(labels))
+    entries, annotations, of_image = (
+        expect(content.get(key, None if annotated else {}), dict, f"{labels}, {key!r}")
+        for key in ("imgs", "anns", "imgToAnns")
+    )
+    dataset_dicts = []
+    for key, entry in entries.items():
+        place = f"{labels}, image {key}"
+        entry = expect(entry, dict, place)
+        if split is not None and entry.get("set") != split:
+            continue
+        file_name = expect(entry.get("file_name"), str, f"{place}, 'file_name'")
+        texts = None
+        if annotated:
+            texts = []
+            ids = expect(of_image.get(key, []), list, f"{labels}, 'imgToAnns', {key}")
+            for number in map(str, ids):
+                here = f"{labels}, annotation {number}"
+                texts.append(text_of(expect(annotations.get(number), dict, here), here))
+        dataset_dicts.append(
+            make_record(
+                images / PurePosixPath(file_name).name,
+                entry.get("id", key),
+                texts,
+                labels.name,
+                report,
+                declared=declared_size(entry, "height", "width", place),
+            )
+        )
+    if not dataset_dicts:
+        raise GroundTruthError(
+            f"{labels}: has no image{f' of the set {split!r}' if split else ''}."
+        )
+    return dataset_dicts, finish(report, labels.name)
+
+
+def _textocr_text(annotation: dict[str, Any], place: str) -> Text:
+    text = expect(annotation.get("utf8_string", ""), str, f"{place}, 'utf8_string'")
+    points = json_points(annotation.get("points"), place)
+    return Text(points, text, text == _ILLEGIBLE, place.rpartition(" ")[2])
+
+
+def _coco_text(annotation: dict[str, Any], place: str) -> Text:
+    text = expect(annotation.get("utf8_string") or "", str, f"{place}, 'utf8_string'")
+    points = json_points(annotation.get("mask", []), place)
+    if len(points) < 3:
+        points = box_points(annotation.get("bbox"), place)
+    extra = {"language": annotation.get("language"), "script_class": annotation.get("class")}
+    ignore = annotation.get("legibility") == "illegible"
+    return Text(points, text, ignore, place.rpartition(" ")[2], extra)

@@ -1,0 +1,97 @@
+"""Reader of YOLO's label files: oriented boxes, polygons and plain boxes.
+
+``labels/<stem>.txt``, one line per text, coordinates as shares of the image's width and height:
+``class x1 y1 x2 y2 x3 y3 x4 y4`` (YOLO-OBB), any number of points (segmentation), or ``class
+x_centre y_centre width height`` (detection). There are no transcriptions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .image_files import list_images, read_header
+from .records import Text, finish, make_record
+from .report import ReadReport
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+
+__all__ = ["parse_yolo_line", "read_yolo"]
+
+_EXPECTED = "expected class x1 y1 x2 y2 x3 y3 x4 y4, or class x_centre y_centre width height"
+# A share beyond is no rounding or a text that leaves its image, but pixels.
+_LARGEST_SHARE = 2.0
+
+
+def read_yolo(
+    image_dir: str | Path, labels: str | Path, name: str = "yolo"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a folder of images and one of label files.
+
+    Args:
+        image_dir: the folder of the images.
+        labels: the folder of ``<stem>.txt``. As in YOLO, an image without one has no text; such
+            images are counted.
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts in natural order of the images, ``image_id`` counted from 1.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty, or no image has a label file.
+        GroundTruthError: a line is malformed, or holds pixels instead of shares.
+    """
+    labels = Path(labels)
+    report = ReadReport(name)
+    dataset_dicts = []
+    images = list_images([image_dir], "expected a folder of images and one of label files")
+    if not any((labels / f"{path.stem}.txt").is_file() for path in images):
+        raise FileNotFoundError(f"{labels}: holds no label file of the images in {image_dir}.")
+    for image_id, path in enumerate(images, 1):
+        header = read_header(path)
+        file = labels / f"{path.stem}.txt"
+        texts = []
+        if file.is_file():
+            texts = _read_file(file, header.shown, report)
+        else:
+            report.count(report.notes, "images without a label file", path.name)
+        dataset_dicts.append(
+            make_record(path, image_id, texts, file.name, report, header=header, frame="shown")
+        )
+    return dataset_dicts, finish(report, str(labels))
+
+
+def parse_yolo_line(line: str) -> np.ndarray:
+    """Read one line.
+
+    Returns:
+        (N, 2) float64 points as shares of width and height.
+
+    Raises:
+        ValueError: another number of fields, no numbers, or no shares.
+    """
+    fields = line.split()
+    if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
+        raise ValueError(f"{line!r} has {len(fields)} fields; {_EXPECTED}. Correct the line.")
+    numbers = np.array(float_fields(fields[1:], line, _EXPECTED))
+    if np.abs(numbers).max() > _LARGEST_SHARE:
+        raise ValueError(
+            f"{line!r}: coordinates are shares of the image's size, from 0 to 1; these look like "
+            "pixels. Divide them by width and height."
+        )
+    if len(numbers) == 4:
+        (x, y), (w, h) = numbers.reshape(2, 2)
+        numbers = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2 + [x, y]
+    return numbers.reshape(-1, 2)
+
+
+def _read_file(path: Path, size: tuple[int, int], report: ReadReport) -> list[Text]:
+    texts = []
+    for number, line in numbered_lines(read_text(path, report)):
+        try:
+            points = parse_yolo_line(line)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        texts.append(Text(points * np.array(size[::-1]), place=str(number)))
+    return texts
