@@ -11,6 +11,7 @@ from unittest import mock
 import cv2
 import torch
 from detectron2.config import CfgNode
+from detectron2.data.transforms import BlendTransform, ColorTransform
 from tabulate import tabulate
 
 from vlpt_d2.data import build_mapper, detection_mapper
@@ -31,6 +32,8 @@ STAGES = (
     (detection_mapper, "polygons_from_annotations", "polygons"),
     (TextAugInput, "transform", "polygons"),
     (AffineTransform, "apply_image", "warp"),
+    (BlendTransform, "apply_image", "colours"),
+    (ColorTransform, "apply_image", "colours"),
     (detection_mapper, "_to_tensor", "to tensor"),
 )
 
@@ -80,7 +83,7 @@ def main() -> None:
     torch.set_num_threads(1)
     dicts = get_dataset_dicts([args.dataset])
     dicts = dicts[:: max(1, len(dicts) // args.images)][: args.images]
-    order = ("read", "polygons", "augment", "warp", "labels", "to tensor", "other")
+    order = ("read", "polygons", "augment", "warp", "colours", "labels", "to tensor", "other")
     rows, first = [], None
     for name in args.config_file:
         times = stages_of_mapper(load_config(name), dicts)

@@ -213,3 +213,15 @@ def test_colours_are_keys_and_leave_polygons():
     assert inputs.image.dtype == np.uint8 and 50 <= inputs.image[0, 0, 0] <= 150
     assert inputs.image[0, 0, 0] != 100
     np.testing.assert_array_equal(inputs.polygons[0], QUAD * 0.2)
+
+
+def test_augmentations_that_do_nothing_warp_nothing(monkeypatch):
+    warps = []
+    warp = AffineTransform.apply_image
+    monkeypatch.setattr(
+        AffineTransform, "apply_image", lambda self, image: warps.append(self) or warp(self, image)
+    )
+    inputs = TextAugInput(mask_image([QUAD]), [QUAD], [False])
+    idle = [RandomHorizontalFlip(0.0), RandomTextRotation((0, 0)), RandomScale((1, 1))]
+    AugmentationList([RandomTextRotation((7, 7)), *idle, RandomTextCrop((64, 96))])(inputs)
+    assert inputs.image.shape == (64, 96, 3) and len(warps) == 1

@@ -4,7 +4,7 @@ import math
 
 import cv2
 import numpy as np
-from fvcore.transforms.transform import Transform
+from fvcore.transforms.transform import NoOpTransform, Transform
 
 from .polygon import clip_polygons
 
@@ -142,6 +142,8 @@ class TextAugInput:
 
     def transform(self, tfm: Transform) -> None:
         """Apply a transform to image and polygons in place."""
+        if isinstance(tfm, NoOpTransform):
+            return  # or the image would be warped for nothing
         if isinstance(tfm, AffineTransform):
             if self._pending is not None and not self._pending.pads:
                 self._pending = tfm.after(self._pending)
