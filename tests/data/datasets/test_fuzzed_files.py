@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import shapely
+from helpers.damage import damage
 from helpers.miniatures import MINIATURES, WITHOUT_GROUND_TRUTH
 
 from vlpt_d2.data.datasets.builtin import BENCHMARKS, read_benchmark
@@ -20,26 +21,6 @@ NAMES = sorted(
     # SynthText is read when it is indexed, and has a test of its own for that.
     if f"{name}_{split}" not in WITHOUT_GROUND_TRUTH and name != "synthtext"
 )
-JUNK = [b"\xff", b"\x00", b"\n", b",", b'"', b"[", b"-", b"1e999", b"NaN", b"\xe4\xb8", b"#", b"<"]
-
-
-def damage(content: bytes, rng: random.Random) -> bytes:
-    """A few random edits: bytes flipped, cut out, repeated, inserted, or the end cut off."""
-    data = bytearray(content)
-    for _ in range(rng.randint(1, 3)):
-        at, length = rng.randrange(len(data) + 1), rng.randint(1, 12)
-        kind = rng.randrange(5)
-        if kind == 0 and at < len(data):
-            data[at] = rng.randrange(256)
-        elif kind == 1:
-            del data[at : at + length]
-        elif kind == 2:
-            data[at:at] = data[at : at + length]
-        elif kind == 3:
-            data[at:at] = rng.choice(JUNK)
-        else:
-            del data[at:]
-    return bytes(data)
 
 
 def ground_truth_file(root, name):

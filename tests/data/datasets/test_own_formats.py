@@ -1,11 +1,14 @@
 """COCO, labelme, YOLO and folders of the other formats: "my own labels"."""
 
 import json
+import random
 
 import numpy as np
 import pycocotools.mask
 import pytest
+import shapely
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from helpers.damage import damage
 from helpers.miniatures import CTW, QUAD, SIZE, image, text, total_text_mat
 from PIL import Image
 
@@ -262,3 +265,23 @@ def test_unknown_format_is_told():
         read_folder("coc", ".", ".", "own")
     with pytest.raises(KeyError, match="no format"):
         register_folder("own", "voc", ".", ".")
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme", "yolo-obb"])
+def test_damaged_labels_are_our_errors_or_sound_polygons(tmp_path, form):
+    image(tmp_path / "images/b.jpg")
+    labels = write_format(form, tmp_path)
+    path = labels if labels.is_file() else next(labels.iterdir())
+    content = path.read_bytes()
+    rng = random.Random(form)
+    errors = 0
+    for _ in range(60):
+        path.write_bytes(damage(content, rng))
+        try:
+            (record,), _ = read_folder(form, tmp_path / "images", labels, "own")
+        except (GroundTruthError, FileNotFoundError):
+            errors += 1
+        else:
+            for annotation in record["annotations"]:
+                assert shapely.Polygon(np.reshape(annotation["segmentation"][0], (-1, 2))).is_valid
+    assert 10 < errors < 60
