@@ -33,8 +33,8 @@ def add_east(cfg: CN) -> None:
     node.NMS = "locality_aware"
     # Rectangles are merged, and the weaker one suppressed, above this IoU.
     node.NMS_THRESH = 0.2
-    # A detection's score is the mean score of the cells in the "core" of its rectangle, which labels
-    # fill, or in the whole "box" (argman/EAST); those up to BOX_THRESH are dropped.
+    # A detection's score is the mean score in the "core" of its rectangle, which labels fill, or in
+    # the whole "box" (argman/EAST); those up to BOX_THRESH are dropped.
     node.BOX_SCORE = "core"
     node.BOX_THRESH = 0.1
     # Cells of one image that give a rectangle, best first, and merged rectangles that take part in
