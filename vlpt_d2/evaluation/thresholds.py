@@ -1,0 +1,54 @@
+"""Choosing a detector's thresholds on images that are not those it is measured on."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+
+from ..data.loader import build_test_loader
+from ..engine.step import autocast
+from ..modeling.detection import TextDetector
+from .text_evaluator import TextEvaluator
+
+#: Values that are tried for both thresholds.
+GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def score_thresholds(
+    cfg: CfgNode, model: TextDetector, dataset: str, grid: Sequence[float] = GRID
+) -> list[tuple[float, float, float, float, float]]:
+    """Measure a detector at every pair of its head's two thresholds.
+
+    The network runs once; its maps are decoded at every pair. The head is left at the thresholds
+    it had.
+
+    Args:
+        cfg: the detector's config.
+        model: in evaluation mode.
+        dataset: name of the images to choose on.
+        grid: values of each threshold.
+
+    Returns:
+        Rows (first threshold, second threshold, precision, recall, hmean), in the order of
+        ``threshold_keys`` and in percent, best hmean first; what is undefined counts as 0.
+    """
+    head = model.text_head
+    pairs = list(itertools.product(grid, grid))
+    evaluators = {pair: TextEvaluator(cfg, dataset) for pair in pairs}
+    before = dict(head.decoding)
+    for batch in build_test_loader(cfg, dataset):
+        with torch.no_grad(), autocast(cfg, cfg.TEST.AMP_ENABLED):
+            predicted = model.predict_maps(batch)
+        for pair, evaluator in evaluators.items():
+            head.decoding.update(zip(head.threshold_keys, pair))
+            for (maps, size), sample in zip(predicted, batch):
+                evaluator.process([sample], [{"instances": model.decode(maps, size, sample)}])
+    head.decoding = before
+    rows = []
+    for pair, evaluator in evaluators.items():
+        scores = evaluator.evaluate()["text"]
+        numbers = (np.nan_to_num(scores[k]).item() for k in ("precision", "recall", "hmean"))
+        rows.append((*pair, *numbers))
+    return sorted(rows, key=lambda row: -row[-1])
