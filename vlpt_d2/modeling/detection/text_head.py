@@ -19,7 +19,14 @@ LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[s
 
 
 class TextHead(nn.Module):
-    """Base class of the heads: a neck, the head proper, its labels, losses and decoding."""
+    """Base class of the heads: a neck, the head proper, its labels, losses and decoding.
+
+    ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names the
+    two among them that decide what is a text, that of the maps first, and their config keys.
+    """
+
+    decoding: dict
+    threshold_keys: dict[str, str]
 
     # Image pixels from one pixel of the target maps to the next.
     target_stride: int = 1

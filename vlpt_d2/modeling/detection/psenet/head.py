@@ -21,6 +21,11 @@ from .labels import draw_psenet_labels, kernel_scales
 class PSENetHead(TextHead):
     """One map of whole texts and maps of smaller and smaller kernels, at the neck's stride."""
 
+    threshold_keys = {
+        "kernel_thresh": "MODEL.PSENET.KERNEL_THRESH",
+        "score_thresh": "MODEL.PSENET.SCORE_THRESH",
+    }
+
     @configurable
     def __init__(
         self,
