@@ -20,6 +20,11 @@ from .labels import draw_db_labels
 class DBHead(TextHead):
     """Probability and threshold maps at the size of the input; the threshold only in training."""
 
+    threshold_keys = {
+        "binary_thresh": "MODEL.DB.BINARY_THRESH",
+        "box_thresh": "MODEL.DB.BOX_THRESH",
+    }
+
     @configurable
     def __init__(
         self,
