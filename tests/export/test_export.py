@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg, overfitted_detector, text_sample
+from torchvision.ops import DeformConv2d
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
@@ -96,6 +97,32 @@ def test_a_resnet_is_exported_whole(tmp_path):
     nodes = onnx.load(tmp_path / "resnet.onnx").graph.node
     # Stem, 16 in the blocks and three shortcuts, four laterals and four 3x3, one in the branch.
     assert sum(node.op_type == "Conv" for node in nodes) == 1 + 16 + 3 + 8 + 1
+
+
+class Deformable(torch.nn.Module):
+    """A modulated deformable convolution that predicts its own offsets."""
+
+    def __init__(self, conv):
+        super().__init__()
+        settings = (conv.kernel_size, conv.stride, conv.padding)
+        taps = conv.kernel_size[0] ** 2
+        self.offsets = torch.nn.Conv2d(conv.in_channels, 3 * taps, *settings)
+        self.conv = DeformConv2d(conv.in_channels, conv.out_channels, *settings)
+
+    def forward(self, x):
+        y, x_, mask = self.offsets(x).chunk(3, dim=1)
+        return self.conv(x, torch.cat([y, x_], dim=1), mask.sigmoid())
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "torchscript"])
+def test_deformable_convolutions_are_exported(file_format, tmp_path):
+    cfg = detector_cfg(HEADS[0], "tiny")
+    model = build_model(cfg)
+    model.backbone.stages[2][0] = Deformable(model.backbone.stages[2][0])
+    assert export_detector(cfg, model, tmp_path / "deformable", file_format) <= 1e-4
+    if file_format == "onnx":
+        nodes = onnx.load(tmp_path / "deformable").graph.node
+        assert sum(node.op_type == "DeformConv" for node in nodes) == 1
 
 
 def test_what_cannot_be_exported_is_told(tmp_path):
