@@ -16,6 +16,9 @@ from detectron2.utils.events import EventStorage
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.detection_mapper import DetectionMapper
 from vlpt_d2.evaluation import TextEvaluator
+from vlpt_d2.evaluation.file_evaluation import evaluate_files
+from vlpt_d2.evaluation.formats import RULES
+from vlpt_d2.evaluation.protocols import PROTOCOLS
 from vlpt_d2.evaluation.submission import to_quad
 from vlpt_d2.structures import Polygons
 
@@ -210,3 +213,50 @@ def _corners(root, dataset_dict):
     name = f"gt_{Path(dataset_dict['file_name']).stem}.txt"
     text = (root / "ch4_training_localization_transcription_gt" / name).read_text("utf-8-sig")
     return [np.reshape([int(v) for v in line.split(",")[:8]], (4, 2)) for line in text.splitlines()]
+
+
+GT_FILES = {
+    "icdar2015": ("gt_img_{}.txt", lambda p: ",".join(p) + ",###", "img_{}"),
+    "icdar2017": ("gt_img_{}.txt", lambda p: ",".join(p) + ",Latin,a", "img_{}"),
+    "icdar2013": ("gt_img_{}.txt", lambda p: f'{p[0]},{p[1]},{p[4]},{p[5]},"a"', "img_{}"),
+    "ctw1500": ("000100{}.txt", lambda p: ",".join(p + p[-2:] * 10) + ",####a", "100{}"),
+    "totaltext": (
+        "poly_gt_img{}.txt",
+        lambda p: (
+            f"x: [[{' '.join(p[::2])}]], y: [[{' '.join(p[1::2])}]], ornt: [u'h'], "
+            "transcriptions: [u'a']"
+        ),
+        "img{}",
+    ),
+    "td500": ("IMG_{}.gt", lambda p: f"0 0 {p[0]} {p[1]} 10 10 0.0", "IMG_{}"),
+}
+
+
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_every_protocol_scores_its_own_submission_alike(tmp_path, protocol):
+    """Dispatch by evaluator_type; the archive measured by files gives the score of the run."""
+    layout = RULES[protocol].file_format or "icdar2015"
+    name, line, stem = GT_FILES[layout]
+    dataset = f"toy_{protocol}"
+    MetadataCatalog.get(dataset).evaluator_type = protocol
+    evaluator = TextEvaluator(get_cfg(), dataset, str(tmp_path))
+    (tmp_path / "gt").mkdir()
+    dont_care = layout == "icdar2015"  # its words here are all ###, but for one file
+    for image in (1, 2):
+        rings = [_ring(20 * i, 5 * image) for i in range(3)]
+        words = [",".join(str(int(v)) for v in ring).split(",") for ring in rings]
+        lines = [line(word) for word in words]
+        if dont_care and image == 1:
+            lines = [text.replace("###", "word") for text in lines]
+        (tmp_path / "gt" / name.format(image)).write_text("\n".join(lines))
+        sample = _input(image, [(ring, int(dont_care and image == 2)) for ring in rings])
+        sample["file_name"] = f"folder/{stem.format(image)}.jpg"
+        found = [_ring(0, 5 * image), _ring(21, 5 * image), _ring(70, 70)]
+        evaluator.process([sample], [_output(found, [0.9, 0.8, 0.7])])
+    scores = evaluator.evaluate()["text"]
+    totals = evaluate_files(
+        tmp_path / "gt", tmp_path / f"submission_{dataset}.zip", protocol
+    ).totals
+    assert 0 < totals.hmean < 1
+    for key, value in scores.items():
+        assert 100 * getattr(totals, key) == pytest.approx(value)

@@ -1,33 +1,47 @@
-"""Detections -> the zip archive that the Robust Reading Competition's server takes."""
+"""Detections -> a zip archive of result files, as the benchmarks' servers and scripts take them."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-__all__ = ["to_quad", "write_icdar2015_submission"]
+__all__ = ["to_quad", "write_submission"]
 
 
-def write_icdar2015_submission(
-    path: str | Path, detections: Mapping[str, Iterable[np.ndarray]]
+def write_submission(
+    path: str | Path,
+    detections: Mapping[str, tuple[Iterable[np.ndarray], Sequence[float]]],
+    file_format: str = "icdar2015",
 ) -> None:
-    """Write an archive for ICDAR2015 Challenge 4, Task 1.
+    """Write an archive of one file per image and one line per detection, in whole pixels.
 
-    It holds one ``res_<stem>.txt`` per image (rrc.cvc.uab.es, ch=4, tasks), one line
-    ``x1,y1,...,x4,y4`` of whole pixels per detection, in the order given.
+    ``vlpt-d2 evaluate`` reads it, and so does the Robust Reading Competition's server
+    (rrc.cvc.uab.es, tasks of the challenges 2, 4 and 8) in the formats of its benchmarks:
+
+    - icdar2015: ``res_<stem>.txt``, ``x1,y1,...,x4,y4``, clockwise; icdar2017 the same with the
+      confidence; icdar2013 ``left,top,right,bottom``;
+    - ctw1500: ``<stem>.txt`` with seven digits, any number of pairs ``x,y``;
+    - totaltext: ``<stem>.txt``, any number of pairs ``y,x``;
+    - td500: ``<stem>.txt``, ``x1,y1,...,x4,y4``.
 
     Args:
         path: the archive to write.
-        detections: stem of the image's file name, such as ``img_7`` -> its polygons (N_i, 2).
+        detections: stem of the image's file name, such as ``img_7`` -> its polygons (N_i, 2) and
+            their confidences.
+        file_format: a name of :data:`vlpt_d2.evaluation.formats.FORMATS`.
+
+    Raises:
+        KeyError: there is no such format.
     """
+    name, line = _WRITERS[file_format]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for stem, polygons in detections.items():
-            lines = (",".join(map(str, to_quad(p).ravel().tolist())) for p in polygons)
-            archive.writestr(f"res_{stem}.txt", "".join(line + "\r\n" for line in lines))
+        for stem, (polygons, scores) in detections.items():
+            lines = [line(p, float(s)) for p, s in zip(polygons, scores, strict=True)]
+            archive.writestr(name(stem), "".join(text + "\r\n" for text in lines))
 
 
 def to_quad(polygon: np.ndarray) -> np.ndarray:
@@ -47,3 +61,43 @@ def to_quad(polygon: np.ndarray) -> np.ndarray:
     if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) < 0:
         points = points[::-1]
     return np.rint(points).astype(np.int64)
+
+
+def _numbers(values: np.ndarray) -> str:
+    return ",".join(map(str, np.rint(values).astype(np.int64).ravel().tolist()))
+
+
+def _quad(polygon: np.ndarray, score: float) -> str:
+    return _numbers(to_quad(polygon))
+
+
+def _scored_quad(polygon: np.ndarray, score: float) -> str:
+    return f"{_numbers(to_quad(polygon))},{score:.6f}"
+
+
+def _rectangle(polygon: np.ndarray, score: float) -> str:
+    points = np.asarray(polygon)
+    return _numbers(np.concatenate([points.min(axis=0), points.max(axis=0)]))
+
+
+def _polygon_xy(polygon: np.ndarray, score: float) -> str:
+    return _numbers(np.asarray(polygon))
+
+
+def _polygon_yx(polygon: np.ndarray, score: float) -> str:
+    return _numbers(np.asarray(polygon)[:, ::-1])
+
+
+def _seven_digits(stem: str) -> str:
+    return f"{int(stem):07d}.txt" if stem.isdecimal() else f"{stem}.txt"
+
+
+#: Format -> name of an image's file, and line of a detection.
+_WRITERS: dict[str, tuple[Callable[[str], str], Callable[[np.ndarray, float], str]]] = {
+    "icdar2015": ("res_{}.txt".format, _quad),
+    "icdar2017": ("res_{}.txt".format, _scored_quad),
+    "icdar2013": ("res_{}.txt".format, _rectangle),
+    "ctw1500": (_seven_digits, _polygon_xy),
+    "totaltext": ("{}.txt".format, _polygon_yx),
+    "td500": ("{}.txt".format, _quad),
+}

@@ -20,8 +20,9 @@ from detectron2.utils.events import get_event_storage
 
 from ..structures import Polygons
 from ..utils.provenance import provenance
+from .formats.rules import RULES
 from .protocols import PROTOCOLS
-from .submission import write_icdar2015_submission
+from .submission import write_submission
 
 __all__ = ["TextEvaluator"]
 
@@ -40,7 +41,9 @@ class TextEvaluator(DatasetEvaluator):
 
     - ``text_results_<dataset>.json``: totals, protocol, threshold, provenance, and per image the
       counts, matches and detections (polygons and scores);
-    - ``submission_<dataset>.zip``: the detections in the competition's format.
+    - ``submission_<dataset>.zip``: the detections in the benchmark's format, for its server and for
+      ``vlpt-d2 evaluate``. They are rounded to whole pixels there, as the formats ask, so the score
+      of the archive may differ in the last digits.
     """
 
     @configurable
@@ -200,9 +203,10 @@ class TextEvaluator(DatasetEvaluator):
         }
         path = folder / f"text_results_{self._dataset_name}.json"
         path.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        write_icdar2015_submission(
+        write_submission(
             folder / f"submission_{self._dataset_name}.zip",
-            {_stem(row): Polygons(row["polygons"]) for row in rows},
+            {_stem(row): (Polygons(row["polygons"]), row["scores"]) for row in rows},
+            RULES[self._protocol_name].file_format or "icdar2015",
         )
         logger.info("results written to %s", path)
 
