@@ -1,0 +1,234 @@
+"""Timings of EAST's label maps, decoding and NMS, each beside the plain formulation.
+
+Run ``python benchmarks/bench_east.py``. Times are the processor's, so that other programs disturb
+them little; still, only the ratios of one run mean something. ``--round-trip FOLDER``, the folder
+of ICDAR2015, decodes perfect maps of its 1000 training images instead, and names the texts that do
+not come back.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import shapely
+
+from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+from vlpt_d2.data.sample import resize_annotations
+from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
+from vlpt_d2.modeling.detection.east.decode import restore_boxes
+from vlpt_d2.modeling.detection.east.labels import shrink_quads
+from vlpt_d2.modeling.detection.east.nms import locality_aware_nms
+
+SIZE = (640, 640)
+TEST_SIZE = (736, 1280)
+
+
+def random_quads(rng: np.random.Generator, count: int, size=SIZE, sides=(12, 60)) -> list:
+    """Word-like rectangles, turned a little, within the image."""
+    quads = []
+    for _ in range(count):
+        height = rng.uniform(*sides)
+        width = height * rng.uniform(1.5, 5)
+        centre = rng.uniform((60, 30), (size[1] - 60, size[0] - 30))
+        corners = cv2.boxPoints((centre.tolist(), (width, height), rng.uniform(-20, 20)))
+        quads.append(np.clip(corners, 0, size[::-1]).astype(np.float32))
+    return quads
+
+
+def labels_by_pixel(quads: list, size=SIZE) -> np.ndarray:
+    """Full-size maps by a loop over the pixels of each text, then one of 4 x 4 of them."""
+    score, geometry = np.zeros(size, np.uint8), np.zeros((*size, 5), np.float32)
+    for quad in quads:
+        shrunk = np.zeros(size, np.uint8)
+        cv2.fillPoly(shrunk, [shrink_quads(quad[None])[0].astype(np.int32)], 1)
+        score |= shrunk
+        sides = cv2.boxPoints(cv2.minAreaRect(quad)).tolist()
+        ends = [*sides[1:], sides[0]]
+        angle = math.atan2(ends[0][1] - sides[0][1], ends[0][0] - sides[0][0])
+        for y, x in np.argwhere(shrunk).tolist():
+            for k, ((ax, ay), (bx, by)) in enumerate(zip(sides, ends)):
+                cross = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+                geometry[y, x, k] = abs(cross) / math.hypot(bx - ax, by - ay)
+            geometry[y, x, 4] = angle
+    return geometry[::4, ::4]
+
+
+def restore_one_by_one(cells: np.ndarray, geometry: np.ndarray) -> np.ndarray:
+    """Rectangles of cells, a cell at a time."""
+    boxes = []
+    for cell in cells.tolist():
+        row, column = divmod(cell, geometry.shape[2])
+        top, right, bottom, left, angle = geometry[:, row, column].tolist()
+        turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
+        corners = np.array([(-left, -top), (right, -top), (right, bottom), (-left, bottom)])
+        boxes.append(corners @ turn + (4 * column + 2, 4 * row + 2))
+    return np.array(boxes)
+
+
+def greedy_nms(corners: np.ndarray, scores: np.ndarray, thresh: float = 0.2) -> list:
+    """Plain NMS of all candidates, without merging, by shapely."""
+    order = np.argsort(-scores)
+    shapes = shapely.polygons(corners[order])
+    areas = shapely.area(shapes)
+    alive, kept = np.ones(len(order), bool), []
+    for i in range(len(order)):
+        if alive[i]:
+            kept.append(order[i])
+            rest = i + 1 + np.flatnonzero(alive[i + 1 :])
+            common = shapely.area(shapely.intersection(shapes[i], shapes[rest]))
+            alive[rest[common / (areas[i] + areas[rest] - common) > thresh]] = False
+    return kept
+
+
+def perturbed_maps(rng: np.random.Generator, quads: list) -> tuple[np.ndarray, np.ndarray]:
+    """Score and geometry as a trained network predicts them: nearly right."""
+    maps = draw_east_labels(quads, np.zeros(len(quads), bool), TEST_SIZE)
+    score = maps["text"] * rng.uniform(0.82, 1, maps["text"].shape).astype(np.float32)
+    geometry = maps["geometry"]
+    geometry[:4] *= rng.normal(1, 0.08, geometry[:4].shape)
+    geometry[4] += rng.normal(0, 0.05, geometry[4].shape)
+    return score, geometry
+
+
+def early_maps(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Score and geometry as networks predict them in their first epochs."""
+    height, width = TEST_SIZE[0] // 4, TEST_SIZE[1] // 4
+    score = rng.uniform(0.4, 1, (height, width))
+    spread = {"large, alike": (0.5, 0.0), "small": (0.5, -4.0), "any": (3.0, 0.0)}[kind]
+    shares = 1 / (1 + np.exp(-rng.normal(spread[1], spread[0], (4, height, width))))
+    angles = rng.normal(0, 0.2, (1, height, width))
+    return score.astype(np.float32), np.concatenate([512 * shares, angles]).astype(np.float32)
+
+
+def measure(function: Callable, seconds: float) -> float:
+    """Median processor milliseconds of a call, over as many calls as fit the time."""
+    function()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return 1e3 * float(np.median(times))
+
+
+def compare(name: str, ours: Callable, plain: Callable | None, seconds: float) -> None:
+    """Print one line of the table; the plain side is run once where it takes long."""
+    mine = measure(ours, seconds)
+    line = f"{name:<52} {mine:9.2f} ms"
+    if plain is not None:
+        start = time.process_time()
+        plain()
+        once = 1e3 * (time.process_time() - start)
+        other = once if once > 1e3 * seconds else measure(plain, seconds)
+        line += f" {other:9.2f} ms {other / mine:7.1f}x"
+    print(line, flush=True)
+
+
+def print_round_trip(root: Path) -> None:
+    """Decode the perfect maps of all training images; print how the texts came back."""
+    size = (720, 1280)
+    records = load_icdar2015(
+        root / "ch4_training_images", root / "ch4_training_localization_transcription_gt"
+    )
+    asked = back = 0
+    labels, decoding = [], []
+    for record in records:
+        scales = size[1] / record["width"], size[0] / record["height"]
+        annotations = resize_annotations(record["annotations"], *scales)
+        quads = [
+            np.float32(a["segmentation"][0]).reshape(-1, 2) for a in annotations if not a["iscrowd"]
+        ]
+        start = time.process_time()
+        maps = draw_east_labels(quads, np.zeros(len(quads), bool), size)
+        drawn = time.process_time()
+        found, _ = decode_east_maps(maps["text"].astype(np.float32), maps["geometry"])
+        decoding.append(1e3 * (time.process_time() - drawn))
+        labels.append(1e3 * (drawn - start))
+        detections = shapely.polygons(np.reshape(found, (-1, 4, 2)))
+        for i, quad in enumerate(quads):
+            rectangle = cv2.minAreaRect(quad)
+            if min(rectangle[1]) < 12:
+                continue
+            text = shapely.Polygon(cv2.boxPoints(rectangle))
+            common = shapely.area(shapely.intersection(text, detections))
+            ious = common / (text.area + shapely.area(detections) - common)
+            best = float(ious.max(initial=0))
+            asked, back = asked + 1, back + (best >= 0.9)
+            if best < 0.9:
+                others = shapely.union_all(
+                    [shapely.Polygon(q) for j, q in enumerate(quads) if j != i]
+                )
+                share = text.intersection(others).area / text.area
+                sides = f"{max(rectangle[1]):.0f} x {min(rectangle[1]):.0f} px"
+                name = Path(record["file_name"]).stem
+                print(f"  {name}, {sides}: IoU {best:.2f}; other texts cover {share:.0%} of it")
+    print(f"{back} of {asked} texts of at least 12 px came back with IoU 0.9 or more")
+    for what, times in (("labels", labels), ("decoding", decoding)):
+        middle, most = np.median(times), np.max(times)
+        print(f"{what}: median {middle:.2f} ms, most {most:.2f} ms an image")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
+    parser.add_argument("--round-trip", type=Path, help="folder of ICDAR2015")
+    args = parser.parse_args()
+    seconds = args.seconds
+    cv2.setNumThreads(1)
+    if args.round_trip:
+        print_round_trip(args.round_trip)
+        return
+    rng = np.random.default_rng(0)
+    print(f"{'':<52} {'ours':>12} {'plain':>12} {'ratio':>8}")
+    for count in (20, 100):
+        for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
+            quads = random_quads(rng, count, sides=sides)
+            compare(
+                f"label maps, {count} {kind}, 640 x 640",
+                lambda q=quads: draw_east_labels(q, np.zeros(len(q), bool), SIZE),
+                lambda q=quads: labels_by_pixel(q),
+                seconds,
+            )
+
+    quads = random_quads(rng, 60, TEST_SIZE, (20, 60))
+    score, geometry = perturbed_maps(rng, quads)
+    cells = np.flatnonzero(score > 0.8)
+    values = score.ravel()[cells].astype(np.float64)
+    compare(
+        f"restore {len(cells)} rectangles",
+        lambda: restore_boxes(cells, geometry),
+        lambda: restore_one_by_one(cells, geometry),
+        seconds,
+    )
+    boxes = restore_boxes(cells, geometry)
+    compare(
+        f"NMS, {len(cells)} candidates; plain: the loop",
+        lambda: locality_aware_nms(boxes, values),
+        lambda: locality_aware_nms(boxes, values, sequential=True),
+        seconds,
+    )
+    compare(
+        "the same; plain: greedy by shapely, nothing merged",
+        lambda: locality_aware_nms(boxes, values),
+        lambda: greedy_nms(boxes, values),
+        seconds,
+    )
+    compare(f"decode {len(cells)} cells", lambda: decode_east_maps(score, geometry), None, seconds)
+    for kind in ("large, alike", "small", "any"):
+        maps = early_maps(rng, kind)
+        for thresh in (0.8, 0.4):
+            compare(
+                f"decode an early map, {(maps[0] > thresh).sum()} cells, {kind}",
+                lambda t=thresh, maps=maps: decode_east_maps(*maps, score_thresh=t),
+                None,
+                seconds,
+            )
+
+
+if __name__ == "__main__":
+    main()
