@@ -11,7 +11,7 @@ from unittest import mock
 import cv2
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.transforms import BlendTransform, ColorTransform
+from detectron2.data.transforms import ColorTransform
 from tabulate import tabulate
 
 from vlpt_d2.data import build_mapper, detection_mapper
@@ -32,7 +32,6 @@ STAGES = (
     (detection_mapper, "polygons_from_annotations", "polygons"),
     (TextAugInput, "transform", "polygons"),
     (AffineTransform, "apply_image", "warp"),
-    (BlendTransform, "apply_image", "colours"),
     (ColorTransform, "apply_image", "colours"),
     (detection_mapper, "_to_tensor", "to tensor"),
 )

@@ -1,12 +1,9 @@
 """Augmentations of the detectors, as the config orders them."""
 
+from functools import partial
+
 from detectron2.config import CfgNode
-from detectron2.data.transforms import (
-    Augmentation,
-    RandomBrightness,
-    RandomContrast,
-    RandomSaturation,
-)
+from detectron2.data.transforms import Augmentation
 
 from .augmentation import (
     RandomAspect,
@@ -17,7 +14,7 @@ from .augmentation import (
     ResizeForTest,
     ResizeShortSide,
 )
-from .colour import RandomHue
+from .colour import RandomBrightness, RandomContrast, RandomHue, RandomSaturation
 from .window import RandomTextWindow
 
 
@@ -46,7 +43,7 @@ def build_detection_augmentation(cfg: CfgNode, is_train: bool) -> list[Augmentat
     for amount, jitter in (
         (node.BRIGHTNESS, RandomBrightness),
         (node.CONTRAST, RandomContrast),
-        (node.SATURATION, RandomSaturation),
+        (node.SATURATION, partial(RandomSaturation, image_format=cfg.INPUT.FORMAT)),
     ):
         if amount > 0:
             augmentations.append(jitter(max(0.0, 1.0 - amount), 1.0 + amount))

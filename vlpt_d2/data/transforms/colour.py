@@ -1,8 +1,53 @@
-"""Colour augmentations that detectron2 does not have."""
+"""Colour augmentations: detectron2's on bytes instead of floats, and the one that it lacks."""
 
 import cv2
 import numpy as np
+from detectron2.data import transforms as T
 from detectron2.data.transforms import Augmentation, ColorTransform
+
+
+class RandomBrightness(T.RandomBrightness):
+    """detectron2's, on uint8 images alone: the same draws, rounded instead of cut off."""
+
+    def get_transform(self, image: np.ndarray) -> ColorTransform:
+        """Draw the factor for an (H, W, 3) uint8 image."""
+        weight = float(self._rand_range(self.intensity_min, self.intensity_max))
+        return ColorTransform(lambda x: cv2.addWeighted(x, weight, x, 0.0, 0.0))
+
+
+class RandomContrast(T.RandomContrast):
+    """detectron2's, on uint8 images alone: the same draws, rounded instead of cut off."""
+
+    def get_transform(self, image: np.ndarray) -> ColorTransform:
+        """Draw the factor for an (H, W, 3) uint8 image."""
+        weight = float(self._rand_range(self.intensity_min, self.intensity_max))
+        mean = float(np.mean(cv2.mean(image)[:3]))
+        return ColorTransform(lambda x: cv2.addWeighted(x, weight, x, 0.0, (1 - weight) * mean))
+
+
+class RandomSaturation(T.RandomSaturation):
+    """detectron2's, on uint8 images alone and with the right grey for BGR, too."""
+
+    def __init__(self, intensity_min: float, intensity_max: float, image_format: str = "RGB"):
+        """Build the augmentation.
+
+        Args:
+            intensity_min, intensity_max: range of the factor; 0: grey, 1: unchanged.
+            image_format: channel order, "RGB" or "BGR".
+        """
+        super().__init__(intensity_min, intensity_max)
+        self.image_format = image_format
+
+    def get_transform(self, image: np.ndarray) -> ColorTransform:
+        """Draw the factor for an (H, W, 3) uint8 image."""
+        weight = float(self._rand_range(self.intensity_min, self.intensity_max))
+        to_grey = cv2.COLOR_BGR2GRAY if self.image_format == "BGR" else cv2.COLOR_RGB2GRAY
+
+        def fade(x: np.ndarray) -> np.ndarray:
+            grey = cv2.cvtColor(cv2.cvtColor(x, to_grey), cv2.COLOR_GRAY2RGB)
+            return cv2.addWeighted(x, weight, grey, 1 - weight, 0.0)
+
+        return ColorTransform(fade)
 
 
 class RandomHue(Augmentation):
