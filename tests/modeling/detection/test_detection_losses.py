@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from vlpt_d2.modeling.detection.losses import balanced_bce_loss, dice_loss, masked_l1_loss
+from vlpt_d2.modeling.detection.losses import (
+    balanced_bce_loss,
+    dice_loss,
+    hard_negative_mask,
+    masked_l1_loss,
+    sample_dice_loss,
+)
 
 
 def softplus(x):
@@ -18,6 +24,59 @@ def test_dice_by_hand():
     mask = torch.tensor([1, 1, 1, 0], dtype=torch.uint8)
     # 1 - 2 (0.8 + 0.4) / (1.3 + 2)
     assert dice_loss(prediction, target, mask).item() == pytest.approx(1 - 2.4 / 3.3, abs=1e-5)
+
+
+def test_sample_dice_by_hand():
+    prediction = torch.tensor([[[0.8, 0.4, 0.1, 0.9]], [[0.5, 0.0, 0.0, 0.2]]])
+    target = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 0, 0]]], dtype=torch.uint8)
+    mask = torch.tensor([[[1, 1, 1, 0]], [[1, 1, 1, 1]]], dtype=torch.uint8)
+    # 2 (0.8 + 0.4) / (0.64 + 0.16 + 0.01 + 2 + 0.002); nothing to find costs 1 whatever is found.
+    expected = [1 - 2.4 / 2.812, 1.0]
+    assert sample_dice_loss(prediction, target, mask).tolist() == pytest.approx(expected)
+    # One mask for several maps of a sample.
+    several = sample_dice_loss(prediction[:, None], target[:, None], mask[:, None])
+    assert several.shape == (2, 1) and several[:, 0].tolist() == pytest.approx(expected)
+
+
+def test_hard_negatives_by_hand():
+    scores = torch.tensor([[[3.0, 5.0, 1.0, -2.0, 9.0, 4.0]]])
+    target = torch.tensor([[[1, 0, 0, 0, 0, 0]]], dtype=torch.uint8)
+    mask = torch.tensor([[[1, 1, 1, 1, 0, 1]]], dtype=torch.uint8)  # the worst one is masked
+    for ratio, chosen in (
+        (0.5, [0]),
+        (1.0, [0, 1]),
+        (2.9, [0, 1, 5]),
+        (3.0, [0, 1, 2, 5]),
+        (9.0, [0, 1, 2, 3, 5]),
+    ):
+        selected = hard_negative_mask(scores, target, mask, ratio)
+        assert selected[0, 0].nonzero()[:, 0].tolist() == chosen
+    # Each map by its own positives; a map without any keeps all its negatives.
+    both = torch.cat([scores, scores]), torch.cat([target, target * 0]), torch.cat([mask, mask])
+    selected = hard_negative_mask(*both, 1.0)
+    assert selected[:, 0].tolist() == [
+        [True, True, False, False, False, False],
+        [True, True, True, True, False, True],
+    ]
+    # Equals of the last one that is kept are kept too.
+    scores[0, 0, 5] = 5.0
+    assert hard_negative_mask(scores, target, mask, 1.0)[0, 0].tolist()[1:] == [
+        True, False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_hard_negatives_against_sorting():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        scores = torch.randn(2, 9, 11, generator=generator)
+        target = torch.rand(2, 9, 11, generator=generator) < 0.1
+        mask = torch.rand(2, 9, 11, generator=generator) < 0.8
+        selected = hard_negative_mask(scores, target, mask)
+        for s, t, m, chosen in zip(scores, target, mask, selected):
+            assert torch.equal(chosen & t, m & t)
+            negatives = sorted(s[m & ~t].tolist(), reverse=True)
+            count = 3 * int((m & t).sum()) or len(negatives)
+            assert sorted(s[chosen & ~t].tolist(), reverse=True) == negatives[:count]
 
 
 def test_balanced_bce_by_hand():
@@ -42,7 +101,7 @@ def test_masked_l1_by_hand():
     assert loss.item() == pytest.approx((0.2 + 0.5) / 2, abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", [dice_loss, balanced_bce_loss, masked_l1_loss])
+@pytest.mark.parametrize("loss", [dice_loss, sample_dice_loss, balanced_bce_loss, masked_l1_loss])
 @pytest.mark.parametrize("case", ["no text", "all ignored", "one pixel", "extreme logits"])
 def test_finite_values_and_gradients(loss, case):
     x = torch.randn(2, 8, 8) * (1000 if case == "extreme logits" else 1)
@@ -54,7 +113,7 @@ def test_finite_values_and_gradients(loss, case):
     if case == "all ignored":
         mask.zero_()
     with torch.autocast("cpu", torch.bfloat16):
-        value = loss(x if loss is balanced_bce_loss else x.sigmoid(), target, mask)
+        value = loss(x if loss is balanced_bce_loss else x.sigmoid(), target, mask).mean()
     value.backward()
     assert value.dtype == torch.float32 and torch.isfinite(value) and torch.isfinite(x.grad).all()
     if case == "all ignored":

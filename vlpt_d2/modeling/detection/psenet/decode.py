@@ -11,6 +11,7 @@ from .expansion import expand_kernels
 
 _POLYGON = 3  # of shapely.get_type_id
 
+
 def decode_kernel_maps(
     probabilities: np.ndarray,
     *,

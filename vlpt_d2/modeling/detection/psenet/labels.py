@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..raster import distance_to_border
+from ..raster import distance_to_border, pixels_inside
 
 
 def kernel_scales(count: int, min_scale: float) -> np.ndarray:
@@ -66,16 +66,16 @@ def draw_psenet_labels(
         polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
         if len(polygon) < 3:
             continue
+        if skip:
+            window, inside = pixels_inside(polygon, image_size)
+            text_mask[window][inside] = 0
+            continue
         area, perimeter = cv2.contourArea(polygon), cv2.arcLength(polygon, True)
         offsets = np.minimum(area * shares / max(perimeter, 1e-6), max_shrink)
         if round_shrink:
             offsets = np.floor(offsets + 0.5)
-        # Where only the inside counts, no distance does.
-        reach = 0.0 if skip else float(offsets[-1])
+        reach = float(offsets[-1])
         window, inside, to_border = distance_to_border(polygon, 0.0, image_size, reach=reach)
-        if skip:
-            text_mask[window][inside] = 0
-            continue
         # From here on farther from the border than nothing means inside.
         np.copyto(to_border, -1.0, where=~inside)
         deepest = float(to_border.max(initial=-1.0))
