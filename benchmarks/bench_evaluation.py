@@ -1,0 +1,129 @@
+"""Timings of the measuring protocols, beside a plain loop over all pairs of polygons.
+
+Run ``python benchmarks/bench_evaluation.py``. With ICDAR2015's test ground truth under
+DETECTRON2_DATASETS its 500 images are measured, else as many made up. Only the ratios of one run
+mean something.
+"""
+
+import argparse
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from shapely.geometry import Polygon
+
+from vlpt_d2.evaluation.analysis import analyse
+from vlpt_d2.evaluation.file_evaluation import evaluate_files, evaluate_images
+from vlpt_d2.evaluation.formats import ImageTexts, load_set
+from vlpt_d2.evaluation.protocols import PROTOCOLS
+
+
+def write_ground_truth(folder: Path, rng: np.random.Generator, images: int = 500) -> None:
+    """Make up as many words as ICDAR2015's test images have: a dozen each, two thirds ###."""
+    folder.mkdir()
+    for image in range(1, images + 1):
+        lines = []
+        for _ in range(rng.integers(2, 21)):
+            x, y = rng.integers(0, 1200), rng.integers(0, 680)
+            w, h = rng.integers(15, 120), rng.integers(8, 40)
+            text = "###" if rng.random() < 0.6 else "word"
+            lines.append(f"{x},{y},{x + w},{y + 2},{x + w},{y + h},{x},{y + h - 2},{text}")
+        (folder / f"gt_img_{image}.txt").write_text("\n".join(lines))
+
+
+def write_results(gt: Path, path: Path, rng: np.random.Generator) -> None:
+    """A detector's archive: nine of ten texts, a few pixels off, and some false alarms."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(gt.glob("gt_*.txt")):
+            lines = []
+            for line in file.read_text("utf-8-sig").splitlines():
+                quad = np.array(line.split(",")[:8], dtype=float)
+                if rng.random() < 0.9:
+                    lines.append(quad + rng.integers(-3, 4, 8))
+                if rng.random() < 0.1:
+                    lines.append(quad + rng.integers(-200, 201))
+            text = "\r\n".join(",".join(f"{v:.0f}" for v in quad) for quad in lines)
+            archive.writestr(file.name.replace("gt_", "res_"), text)
+
+
+def plain_loops(images: list[ImageTexts]) -> int:
+    """ICDAR2015's rules over all pairs, as the competition's script goes through them."""
+    matched = 0
+    for image in images:
+        gts = [Polygon(points).buffer(0) for points in image.gt_polygons]
+        dets = [Polygon(points).buffer(0) for points in image.det_polygons]
+        ignored = {
+            j
+            for j, det in enumerate(dets)
+            for gt, dont_care in zip(gts, image.gt_ignore)
+            if dont_care and det.area > 0 and gt.intersection(det).area / det.area > 0.5
+        }
+        overlaps = np.zeros((len(gts), len(dets)))
+        for i, gt in enumerate(gts):
+            for j, det in enumerate(dets):
+                shared = gt.intersection(det).area
+                union = gt.area + det.area - shared
+                overlaps[i, j] = shared / union if union > 0 else 0
+        used = set()
+        for i in range(len(gts)):
+            for j in range(len(dets)):
+                if image.gt_ignore[i] or j in ignored or j in used or overlaps[i, j] <= 0.5:
+                    continue
+                used.add(j)
+                matched += 1
+                break
+    return matched
+
+
+def measure(function: Callable, repeats: int) -> tuple[float, object]:
+    """Least processor seconds of a call, and what it returned."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        result = function()
+        times.append(time.process_time() - start)
+    return min(times), result
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="calls, of which the best counts")
+    repeats = parser.parse_args().repeats
+    rng = np.random.default_rng(0)
+    with TemporaryDirectory() as folder:
+        root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
+        gt = root / "icdar2015" / "Challenge4_Test_Task1_GT"
+        made_up = not gt.is_dir()
+        if made_up:
+            gt = Path(folder) / "gt"
+            write_ground_truth(gt, rng)
+        dt = Path(folder) / "res.zip"
+        write_results(gt, dt, rng)
+        whole, evaluation = measure(lambda: evaluate_files(gt, dt, "icdar2015"), repeats)
+        images = load_set(gt, dt, "icdar2015").images
+    texts = sum(len(i.gt_polygons) for i in images)
+    found = sum(len(i.det_polygons) for i in images)
+    source = " (made up)" if made_up else ""
+    print(f"{len(images)} images{source}, {texts} texts, {found} detections")
+    print("processor seconds on one core")
+    print(f"{'icdar2015, from files to the score':<44} {whole:7.2f} s")
+    plain, matched = measure(lambda: plain_loops(images), 1)
+    for name in PROTOCOLS:
+        seconds, result = measure(lambda n=name: evaluate_images(images, n), repeats)
+        line = f"{name + ', matching':<44} {seconds:7.2f} s"
+        if name == "icdar2015":
+            assert result.totals.num_matches == matched
+            line += f"   plain loop {plain:6.2f} s: {plain / seconds:5.1f}x"
+        print(line)
+    print(
+        f"{'why it failed, recall by kind':<44} {measure(lambda: analyse(evaluation), 1)[0]:7.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
