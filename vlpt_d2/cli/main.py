@@ -12,7 +12,7 @@ import vlpt_d2
 __all__ = ["VERBS", "main"]
 
 # Modules of this package, in the order of the help.
-VERBS = ("doctor", "evaluate", "export", "profile", "quickstart", "render", "train")
+VERBS = ("data", "doctor", "evaluate", "export", "profile", "quickstart", "render", "train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

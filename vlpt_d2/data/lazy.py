@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["JoinedDicts", "LazyDicts", "SelectedDicts", "can_be_learnt_from", "usable"]
+__all__ = ["JoinedDicts", "LazyDicts", "SelectedDicts", "can_be_learnt_from", "spread", "usable"]
 
 
 class LazyDicts(Sequence):
@@ -75,6 +75,13 @@ class SelectedDicts(LazyDicts):
 
     def usable(self) -> np.ndarray:
         return usable(self.dicts)[self.indices]
+
+
+def spread(dicts: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, Any]]:
+    """Some of the dicts, evenly spread over the sequence; all if ``count`` is 0 or too large."""
+    if not 0 < count < len(dicts):
+        return dicts
+    return SelectedDicts(dicts, np.linspace(0, len(dicts) - 1, count).round())
 
 
 def usable(dicts: Sequence[dict[str, Any]]) -> np.ndarray:

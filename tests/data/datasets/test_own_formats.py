@@ -151,16 +151,18 @@ def test_labelme(tmp_path):
         {"label": "###", "points": SQUARE},
         {"label": "x", "points": SQUARE, "flags": {"difficult": True, "other": True}},
         {"label": "x", "points": SQUARE, "flags": {"difficult": False}},
+        {"label": "text", "description": "", "points": SQUARE},
+        {"label": "Joy", "description": "", "points": SQUARE},
         {"label": "dot", "points": [[1, 2]], "shape_type": "point"},
     ]
     labelme(tmp_path / "b.json", shapes, image_path="..\\photos\\b.jpg")
     (record,), report = read_labelme(tmp_path, tmp_path)
     found = record["annotations"]
-    assert [a["text"] for a in found] == ["Joy", "a b", "box", "###", "x", "x"]
-    assert [a["iscrowd"] for a in found] == [0, 0, 0, 1, 1, 0]
+    assert [a["text"] for a in found] == ["Joy", "a b", "box", "###", "x", "x", "", "Joy"]
+    assert [a["iscrowd"] for a in found] == [0, 0, 0, 1, 1, 0, 0, 0]
     assert all(a["segmentation"] == [FLAT] for a in found)
     assert report.dropped == {"shapes that are no area": 1}
-    assert report.examples["shapes that are no area"][0].endswith("b.json, shapes[6]")
+    assert report.examples["shapes that are no area"][0].endswith("b.json, shapes[8]")
 
 
 @pytest.mark.parametrize(

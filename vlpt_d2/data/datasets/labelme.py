@@ -89,6 +89,8 @@ def _texts(content: dict[str, Any], path: Path, report: ReadReport) -> list[Text
             continue
         label, flags = str(shape.get("label", "")), shape.get("flags")
         marks = {label, *(k for k, v in (flags if isinstance(flags, dict) else {}).items() if v)}
-        text = str(shape.get("description") or label)
-        texts.append(Text(points, text, bool(marks & IGNORED), f"shapes[{number}]"))
+        description = shape.get("description")
+        # "text" with an empty description is the class of a text without transcription.
+        text = description if description or (label == "text" and description == "") else label
+        texts.append(Text(points, str(text), bool(marks & IGNORED), f"shapes[{number}]"))
     return texts

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = ["ReadReport", "load_logged"]
+__all__ = ["ReadReport", "collect_reports", "load_logged"]
 
 _EXAMPLES = 3
 # (name, first image) of the reports written so far: loaders and evaluators read a set several
 # times.
 _logged: set[tuple[str, str]] = set()
+# Lists that wait for reports.
+_collectors: list[list[ReadReport]] = []
 
 
 @dataclass
@@ -95,8 +98,22 @@ def load_logged(read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwarg
         The dataset dicts.
     """
     dataset_dicts, report = read(*args, **kwargs)
+    for collected in _collectors:
+        collected.append(report)
     key = (report.name, str(dataset_dicts[0]["file_name"]) if len(dataset_dicts) else "")
     if key not in _logged:
         _logged.add(key)
         report.log(logging.getLogger(read.__module__))
     return dataset_dicts
+
+
+@contextmanager
+def collect_reports() -> Iterator[list[ReadReport]]:
+    """Collect the reports of all readers that :func:`load_logged` calls meanwhile."""
+    collected: list[ReadReport] = []
+    _collectors.append(collected)
+    try:
+        yield collected
+    finally:
+        # By identity: equal lists, such as empty ones, may wait at the same time.
+        _collectors[:] = [other for other in _collectors if other is not collected]

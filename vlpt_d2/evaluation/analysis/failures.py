@@ -27,14 +27,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from ...structures.text_shape import sides
 from ..formats import ImageTexts
 from ..protocols import ImageResult
 from ..protocols.overlaps import Overlaps, exact_overlaps
 
-__all__ = ["CLASSES", "Failures", "explain", "sides"]
+__all__ = ["CLASSES", "Failures", "explain"]
 
 CLASSES = ("duplicate", "dont_care", "split", "merged", "below_iou", "too_small", "background")
 # Shares and IoUs above; they only name things and are part of no score.
@@ -76,28 +76,6 @@ def explain(image: ImageTexts, result: ImageResult) -> Failures:
         [(g, _why_missed(g, areas, image, ignored_det)) for g in missed],
         [(d, _why_alarm(d, areas, image, found, ignored_gt)) for d in alarms],
     )
-
-
-def sides(points: np.ndarray) -> tuple[float, float, float]:
-    """Measure the rotated rectangle of least area around a polygon.
-
-    Args:
-        points: (N, 2) in pixels.
-
-    Returns:
-        The long side and the short side in pixels (the short one is the height of a text), and the
-        angle between the long side and the horizontal in degrees, in [0, 90].
-    """
-    points = np.asarray(points, dtype=np.float32).reshape(-1, 2)
-    points = points[np.isfinite(points).all(axis=1)]
-    if len(points) < 2:
-        return 0.0, 0.0, 0.0
-    corners = cv2.boxPoints(cv2.minAreaRect(points))
-    edges = np.diff(corners[:3], axis=0)
-    lengths = np.hypot(edges[:, 0], edges[:, 1])
-    along = edges[int(np.argmax(lengths))]
-    angle = float(np.degrees(np.arctan2(abs(along[1]), abs(along[0]))))
-    return float(lengths.max()), float(lengths.min()), angle
 
 
 def _why_missed(gt: int, areas: Overlaps, image: ImageTexts, ignored_det: set[int]) -> str:

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...structures.text_shape import BINS, bin_index, bin_label, sides
 from ..formats import ImageTexts
 from ..protocols import ImageResult
-from .failures import sides
 
 __all__ = ["Slice", "recall_by"]
-
-# Lower bounds of the bins. Heights in pixels, aspects long side over short side, angles of the long
-# side in degrees, lengths in characters.
-_BINS: dict[str, tuple[float, ...]] = {
-    "height": (0, 8, 12, 16, 24, 32, 48, 96),
-    "aspect": (1, 1.5, 2.5, 4, 6, 10),
-    "orientation": (0, 5, 15, 30, 60, 85),
-    "length": (1, 2, 3, 4, 6, 8, 11),
-}
 
 
 @dataclass
@@ -47,8 +38,8 @@ def recall_by(
         for protocols of credits they are no score.
     """
     bins = {
-        name: [Slice(_label(lows, i, name == "length")) for i in range(len(lows))]
-        for name, lows in _BINS.items()
+        name: [Slice(bin_label(lows, i, name == "length")) for i in range(len(lows))]
+        for name, lows in BINS.items()
     }
     for image, result in zip(images, results, strict=True):
         found, ignored = {gt for gt, _, _ in result.matches}, set(result.ignored_gt)
@@ -65,20 +56,8 @@ def recall_by(
             for name, value in values.items():
                 if name == "length" and value == 0:
                     continue
-                slot = bins[name][_bin(_BINS[name], value)]
+                slot = bins[name][bin_index(BINS[name], value)]
                 slot.total += 1
                 slot.found += index in found
     filled = {name: [s for s in slices if s.total] for name, slices in bins.items()}
     return {name: slices for name, slices in filled.items() if slices}
-
-
-def _bin(lows: tuple[float, ...], value: float) -> int:
-    return max(0, sum(value >= low for low in lows) - 1)
-
-
-def _label(lows: tuple[float, ...], index: int, whole: bool) -> str:
-    """The upper bound belongs to the next bin, but of whole numbers the last one is named."""
-    if index + 1 == len(lows):
-        return f"{lows[index]:g}+"
-    high = lows[index + 1] - whole
-    return f"{lows[index]:g}" if high == lows[index] else f"{lows[index]:g}-{high:g}"

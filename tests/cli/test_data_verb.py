@@ -1,0 +1,147 @@
+"""``vlpt-d2 data``: check, browse and convert."""
+
+import json
+import re
+
+import cv2
+import pytest
+from helpers.detectors import detector_cfg
+from helpers.miniatures import MINIATURES, QUAD, image, text
+from helpers.pretraining import tiny_vlpt_cfg
+
+from vlpt_d2.cli.main import main
+
+
+@pytest.fixture
+def total_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "datasets"))
+    MINIATURES["total_text_test"](tmp_path / "datasets")
+    return tmp_path
+
+
+def row(output, what):
+    """The number before a phrase."""
+    return int(re.search(rf"^ *(\d+)  {re.escape(what)}", output, re.MULTILINE)[1])
+
+
+def test_check(total_text, capsys):
+    out = total_text / "numbers.json"
+    assert main(["data", "check", "total_text_test", "--decode", "--json", str(out)]) == 0
+    output = capsys.readouterr().out
+    assert [row(output, k) for k in ("images", "texts", "ignored texts")] == [2, 4, 2]
+    numbers = json.loads(out.read_text())
+    # Two cared texts of 40 x 20, level, of three letters.
+    assert {k: v for k, v in numbers["histograms"]["height"].items() if v} == {"16-24": 2}
+    assert {k: v for k, v in numbers["histograms"]["aspect"].items() if v} == {"1.5-2.5": 2}
+    assert {k: v for k, v in numbers["histograms"]["orientation"].items() if v} == {"0-5": 2}
+    assert {k: v for k, v in numbers["histograms"]["length"].items() if v} == {"3": 2}
+    assert {k: v for k, v in numbers["histograms"]["texts"].items() if v} == {"2-3": 2}
+    assert {k: v for k, v in numbers["histograms"]["side"].items() if v} == {"0-320": 2}
+    assert numbers["reports"][0]["words"] == 4
+    assert re.search(r"16-24 +2  100\.0 %  #{40}\n", output)
+
+
+def test_check_of_own_folder_with_faults(tmp_path, capsys):
+    for name in "abc":
+        image(tmp_path / f"images/{name}.jpg")
+    broken = tmp_path / "images/c.jpg"
+    broken.write_bytes(broken.read_bytes()[:-60])
+    text(tmp_path / "gt/gt_a.txt", f"{QUAD},Joy\n10,20,50,40,50,20,10,40,bow\n")
+    text(tmp_path / "gt/gt_b.txt", "5,5,5,5,5,5,5,5,point\n")
+    text(tmp_path / "gt/gt_c.txt", f"{QUAD},\n{QUAD},###\n")
+    own = ["--format", "icdar", "--images", f"{tmp_path}/images", "--labels", f"{tmp_path}/gt"]
+    assert main(["data", "check", "mine", *own]) == 0
+    output = capsys.readouterr().out
+    assert row(output, "repaired: self-crossing (gt_a.txt:2)") == 1
+    assert row(output, "left out: no area (gt_b.txt:1)") == 1
+    assert row(output, "images without a text") == 1
+    assert row(output, "texts without transcription") == 1
+    assert main(["data", "check", "mine", *own, "--decode"]) == 1
+    output = capsys.readouterr().out
+    assert row(output, "images that cannot be read") == 1
+    assert "cannot be read: c.jpg: " in output
+    assert main(["data", "check", "mine", *own, "--limit", "2"]) == 0
+    assert row(capsys.readouterr().out, "images") == 2
+
+
+def test_check_of_rendered_images_draws_them(capsys):
+    assert main(["data", "check", "rendered_quickstart_val", "--limit", "2"]) == 0
+    output = capsys.readouterr().out
+    assert row(output, "images") == 2
+    assert row(output, "texts") > 0
+
+
+def page_of(folder):
+    page = (folder / "index.html").read_text()
+    pictures = [cv2.imread(str(folder / name)) for name in re.findall(r'img src="([^"]+)"', page)]
+    captions = re.findall(r"</small><br>(.*?)</figcaption>", page)
+    assert all(picture is not None for picture in pictures)
+    return pictures, captions
+
+
+def test_browse_original(total_text, capsys):
+    folder = total_text / "page"
+    assert main(["data", "browse", "total_text_test", str(folder)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "index.html")
+    pictures, captions = page_of(folder)
+    assert captions == ["1 texts, 1 ignored"] * 2
+    assert pictures[0].shape == (64, 96, 3)
+    blue, _, red = (int(v) for v in pictures[0][20, 30])  # the outline of a text that counts
+    assert blue > red + 80
+    assert abs(int(pictures[0][5, 5, 0]) - 60) < 12
+
+
+def test_browse_the_other_stages(total_text):
+    cfg = detector_cfg("DBHead", "tiny")
+    cfg.INPUT.DETECTION.TRAIN_SIZE = cfg.INPUT.DETECTION.TEST_SIZE = (64, 96)
+    detector = total_text / "detector.yaml"
+    detector.write_text(cfg.dump())
+    pretrain = total_text / "pretrain.yaml"
+    pretrain.write_text(tiny_vlpt_cfg(total_text).dump())
+    for stage, config in (("augmented", detector), ("labels", detector), ("captions", pretrain)):
+        folder = total_text / stage
+        command = ["data", "browse", "total_text_test", str(folder), "--stage", stage]
+        assert main([*command, "--config-file", str(config), "--count", "1"]) == 0
+        pictures, (caption,) = page_of(folder)
+        assert len(pictures) == 1
+        if stage == "captions":
+            assert caption.startswith("Joy \u2192 ")
+        elif stage == "augmented":
+            assert pictures[0].shape == (64, 96, 3)
+        else:
+            assert pictures[0].shape[0] > 64 * 2  # several maps
+
+
+def test_convert(total_text, capsys):
+    out = total_text / "out"
+    assert main(["data", "convert", "total_text_test", str(out), "--to", "icdar", "--link"]) == 0
+    output = capsys.readouterr().out
+    assert "2 images, 4 texts as icdar" in output
+    assert "not kept: 2 polygons, written as rectangles around them" in output
+    lines = (out / "labels/gt_img1.txt").read_text().splitlines()
+    assert lines[1] == "60,10,80,10,80,30,60,30,###"
+    assert lines[0].endswith(",Joy")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["check", "total_text_tset"], "did you mean 'total_text_test'"),
+        (["check", "mine", "--format", "coco"], "--format needs --images and --labels"),
+        (["check", "mine", "--images", "."], "--images and --labels need --format"),
+        (["check", "mine", "--format", "voc", "--images", ".", "--labels", "."], "no format 'voc'"),
+        (["check", "ctw1500_test"], "expected, for SCUT-CTW1500"),
+        (["browse", "total_text_test", "page", "--stage", "labels"], "--config-file"),
+        (["convert", "total_text_test", "out", "--to", "voc"], "no format 'voc' can be written"),
+    ],
+)
+def test_wrong_requests(total_text, monkeypatch, capsys, command, message):
+    monkeypatch.chdir(total_text)
+    assert main(["data", *command]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_actions_are_listed(capsys):
+    assert main(["data"]) == 2
+    output = capsys.readouterr().out
+    assert all(action in output for action in ("check", "browse", "convert"))

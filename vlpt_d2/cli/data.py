@@ -1,0 +1,145 @@
+"""``vlpt-d2 data``: look into a dataset, draw it, write it in another format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """examples:
+  vlpt-d2 data check icdar2015_train --decode
+  vlpt-d2 data check mine --format labelme --images photos --labels photos
+  vlpt-d2 data browse total_text_train pages/total_text
+  vlpt-d2 data browse icdar2015_train pages/labels --stage labels \\
+      --config-file detection/icdar2015/db_R_50.yaml
+  vlpt-d2 data convert msra_td500_train out --to coco
+A registered name is looked for under DETECTRON2_DATASETS; datasets/README.md has the trees. With
+--format, --images and --labels the name may be any: the folder is a dataset of your own."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "data",
+        help="check, browse or convert a dataset",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, action=None, parser=parser)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+
+    check = _action(actions, "check", _check, "counts, faults by reason, histograms")
+    check.add_argument("--decode", action="store_true", help="also decode every image")
+    check.add_argument("--json", type=Path, help="write the numbers here")
+
+    browse = _action(actions, "browse", _browse, "write a page of annotated images")
+    browse.add_argument("folder", type=Path, help="where to")
+    browse.add_argument(
+        "--stage",
+        choices=("original", "augmented", "labels", "captions"),
+        default="original",
+        help="as annotated, as a detector is trained on it, with its label maps, or as pre-trained",
+    )
+    browse.add_argument("--config-file", help="config of the stages after 'original'")
+    browse.add_argument("--count", type=int, default=30, help="images, evenly spread")
+    browse.add_argument("--seed", type=int, default=0, help="of augmentations and masks")
+    browse.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
+
+    convert = _action(actions, "convert", _convert, "write images and labels in another format")
+    convert.add_argument("folder", type=Path, help="where to: images/ and labels")
+    convert.add_argument("--to", required=True, help="coco, icdar, labelme or yolo-obb")
+    convert.add_argument("--link", action="store_true", help="link images instead of copying them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action; return 0, 1 for images that cannot be read, or 2 for a wrong request."""
+    if args.action is None:
+        args.parser.print_help()
+        return 2
+    try:
+        return args.action(args)
+    # What readers and images raise: each message names its place and remedy.
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"vlpt-d2 data: {error}", file=sys.stderr)
+    except KeyError as error:
+        print(f"vlpt-d2 data: {error.args[0]}", file=sys.stderr)
+    return 2
+
+
+def _action(
+    actions: argparse._SubParsersAction, name: str, action: Any, text: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(action=action)
+    parser.add_argument("name", help="a registered dataset, or a name for a folder of your own")
+    parser.add_argument("--format", help="its format, for a folder of your own")
+    parser.add_argument("--images", type=Path, help="its folder of images")
+    parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
+    parser.add_argument("--limit", type=int, default=0, help="so many images alone, evenly spread")
+    return parser
+
+
+def _read(args: argparse.Namespace) -> tuple[Any, list[Any]]:
+    """The dataset dicts, and the reports of what was read."""
+    from ..data.datasets.formats import read_folder
+    from ..data.datasets.report import collect_reports
+    from ..data.lazy import spread
+    from ..data.loader import get_dataset_dicts
+
+    if args.format is not None:
+        if args.images is None or args.labels is None:
+            raise ValueError("--format needs --images and --labels")
+        dicts, report = read_folder(args.format, args.images, args.labels, args.name)
+        reports = [report]
+    elif args.images is not None or args.labels is not None:
+        raise ValueError("--images and --labels need --format")
+    else:
+        with collect_reports() as reports:
+            dicts = get_dataset_dicts([args.name])
+    return spread(dicts, args.limit), reports
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ..data.statistics import format_statistics, measure_dataset
+
+    dicts, reports = _read(args)
+    statistics = measure_dataset(dicts, decode=args.decode)
+    print(format_statistics(args.name, statistics, reports))
+    if args.json:
+        numbers = {"name": args.name, **statistics.as_dict()}
+        numbers["reports"] = [report.as_dict() for report in reports]
+        args.json.write_text(json.dumps(numbers, indent=1), "utf-8")
+    return 1 if statistics.broken else 0
+
+
+def _browse(args: argparse.Namespace) -> int:
+    from ..engine import load_config
+    from ..visualization.browse import browse_dataset
+
+    cfg = load_config(args.config_file, args.opts) if args.config_file else None
+    if cfg is not None:
+        from ..data.datasets.rendered import register_rendered_from_config
+
+        register_rendered_from_config(cfg)
+    dicts, _ = _read(args)
+    page = browse_dataset(
+        dicts, args.folder, args.stage, cfg, args.count, args.seed, title=args.name
+    )
+    print(page)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from ..data.conversion import convert_dataset
+
+    dicts, _ = _read(args)
+    result = convert_dataset(dicts, args.folder, args.to, "link" if args.link else "copy")
+    print(f"{args.folder}: {result.images} images, {result.texts} texts as {args.to}")
+    for loss, number in result.losses.items():
+        print(f"  not kept: {number} {loss}")
+    return 0

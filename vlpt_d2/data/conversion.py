@@ -1,0 +1,247 @@
+"""Dataset dicts written as label files: ICDAR, COCO, labelme or YOLO-OBB."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .datasets.records import DONT_CARE
+from .sample import load_sample
+
+__all__ = ["WRITERS", "convert_dataset"]
+
+
+@dataclass
+class Conversion:
+    """What was written.
+
+    Attributes:
+        images: images.
+        texts: texts.
+        losses: what the format has no room for -> number of texts.
+    """
+
+    images: int = 0
+    texts: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+
+
+def convert_dataset(
+    dicts: Iterable[dict[str, Any]],
+    folder: str | Path,
+    form: str,
+    images: str = "copy",
+) -> Conversion:
+    """Write ``images/`` and the labels: ``labels/``, of COCO ``labels.json``.
+
+    Args:
+        dicts: dataset dicts.
+        folder: is created; it must be empty or not exist.
+        form: one of :data:`WRITERS`.
+        images: "copy" or "link" the image files. An image that EXIF turns, one that is stored
+            squeezed, and a rendered one are written anew, as PNG, so that the labels fit whatever
+            reads them.
+
+    Returns:
+        What was written and what was lost.
+
+    Raises:
+        ValueError: no such format or way, or the folder is not empty.
+    """
+    if form not in WRITERS:
+        raise ValueError(f"no format {form!r} can be written; there are {', '.join(WRITERS)}")
+    if images not in ("copy", "link"):
+        raise ValueError(f"images are copied or linked, not {images!r}")
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: name another folder")
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(exist_ok=True)
+    result, names, records = Conversion(), set(), []
+    for number, record in enumerate(dicts, 1):
+        path, annotations, size = _place_image(
+            dict(record), folder / "images", number, names, images
+        )
+        WRITERS[form](folder, path, annotations, size, records, result)
+        result.images += 1
+        result.texts += len(annotations)
+    if form == "coco":
+        _write_coco(folder, records)
+        (folder / "labels").rmdir()
+    return result
+
+
+def _place_image(
+    record: dict[str, Any], folder: Path, number: int, names: set[str], images: str
+) -> tuple[Path, list[dict[str, Any]], tuple[int, int]]:
+    """Put an image into the folder; return its path, annotations and (height, width)."""
+    source = Path(record["file_name"])
+    # Folders may hold files of the same name.
+    stem = source.stem if source.stem not in names else f"{source.stem}_{number}"
+    names.add(stem)
+    if "render" in record or "restore_size" in record or _is_turned(source):
+        pixels, annotations = load_sample(record, "RGB")
+        path = folder / f"{stem}.png"
+        Image.fromarray(pixels).save(path)
+        return path, annotations, pixels.shape[:2]
+    path = folder / f"{stem}{source.suffix}"
+    if images == "link":
+        os.symlink(source.resolve(), path)
+    else:
+        shutil.copyfile(source, path)
+    return path, record.get("annotations", []), (record["height"], record["width"])
+
+
+def _is_turned(path: Path) -> bool:
+    with Image.open(path) as image:
+        return image.getexif().get(0x0112, 1) != 1
+
+
+def _write_icdar(
+    folder: Path,
+    image: Path,
+    annotations: list[dict[str, Any]],
+    size: tuple[int, int],
+    records: list[dict[str, Any]],
+    result: Conversion,
+) -> None:
+    lines = []
+    for annotation in annotations:
+        corners = _quadrilateral(annotation, result)
+        text = annotation.get("text", "")
+        if annotation.get("iscrowd", 0):
+            if text not in (DONT_CARE, ""):
+                result.losses["words of ignored texts"] += 1
+            text = DONT_CARE
+        elif "\n" in text or "\r" in text:
+            result.losses["line ends within words"] += 1
+            text = " ".join(text.split())
+        elif text == DONT_CARE:
+            result.losses["the word ### of a text that counts"] += 1
+            text = ""
+        lines.append(",".join(_number(v) for v in corners.ravel()) + f",{text}\n")
+    path = folder / "labels" / f"gt_{image.stem}.txt"
+    path.write_text("".join(lines), "utf-8", newline="\n")
+
+
+def _write_yolo(
+    folder: Path,
+    image: Path,
+    annotations: list[dict[str, Any]],
+    size: tuple[int, int],
+    records: list[dict[str, Any]],
+    result: Conversion,
+) -> None:
+    lines = []
+    for annotation in annotations:
+        if annotation.get("iscrowd", 0):
+            result.losses["ignored texts, left out"] += 1
+            continue
+        result.losses["transcriptions"] += bool(annotation.get("text"))
+        shares = _quadrilateral(annotation, result) / size[::-1]
+        lines.append("0 " + " ".join(f"{v:.8g}" for v in shares.ravel()) + "\n")
+    (folder / "labels" / f"{image.stem}.txt").write_text("".join(lines), "utf-8", newline="\n")
+
+
+def _write_labelme(
+    folder: Path,
+    image: Path,
+    annotations: list[dict[str, Any]],
+    size: tuple[int, int],
+    records: list[dict[str, Any]],
+    result: Conversion,
+) -> None:
+    shapes = [
+        {
+            "label": "text",
+            "description": annotation.get("text", ""),
+            "points": _ring(annotation).tolist(),
+            "shape_type": "polygon",
+            "flags": {"ignore": bool(annotation.get("iscrowd", 0))},
+            "group_id": None,
+        }
+        for annotation in annotations
+    ]
+    content = {
+        "version": "5.0.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": f"../images/{image.name}",
+        "imageData": None,
+        "imageHeight": size[0],
+        "imageWidth": size[1],
+    }
+    path = folder / "labels" / f"{image.stem}.json"
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _collect_coco(
+    folder: Path,
+    image: Path,
+    annotations: list[dict[str, Any]],
+    size: tuple[int, int],
+    records: list[dict[str, Any]],
+    result: Conversion,
+) -> None:
+    entry = {"file_name": image.name, "height": int(size[0]), "width": int(size[1])}
+    records.append({"image": entry, "annotations": annotations})
+
+
+#: Format -> writer of one image's labels.
+WRITERS: dict[str, Callable[..., None]] = {
+    "coco": _collect_coco,
+    "icdar": _write_icdar,
+    "labelme": _write_labelme,
+    "yolo-obb": _write_yolo,
+}
+
+
+def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
+    images, annotations = [], []
+    for image_id, record in enumerate(records, 1):
+        images.append({"id": image_id, **record["image"]})
+        for annotation in record["annotations"]:
+            ring = _ring(annotation)
+            (x0, y0), (x1, y1) = ring.min(axis=0), ring.max(axis=0)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": 1,
+                    "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
+                    "area": abs(float(cv2.contourArea(ring.astype(np.float32)))),
+                    "segmentation": [ring.ravel().tolist()],
+                    "iscrowd": int(annotation.get("iscrowd", 0)),
+                    "text": annotation.get("text", ""),
+                }
+            )
+    categories = [{"id": 1, "name": "text"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "labels.json").write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+
+
+def _ring(annotation: dict[str, Any]) -> np.ndarray:
+    return np.reshape(annotation["segmentation"][0], (-1, 2)).astype(np.float64)
+
+
+def _quadrilateral(annotation: dict[str, Any], result: Conversion) -> np.ndarray:
+    """Four corners as they are; of other polygons the rectangle of least area around them."""
+    ring = _ring(annotation)
+    if len(ring) == 4:
+        return ring
+    result.losses["polygons, written as rectangles around them"] += 1
+    return cv2.boxPoints(cv2.minAreaRect(ring.astype(np.float32))).astype(np.float64)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,153 @@
+"""What a dataset holds: counts, histograms, and images that cannot be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..structures.text_shape import BINS, bin_index, bin_label, sides
+from .datasets.report import ReadReport
+from .sample import load_sample
+
+__all__ = ["DatasetStatistics", "format_statistics", "measure_dataset"]
+
+# Lower bounds: texts of an image, and the longer side of an image in pixels.
+_IMAGE_BINS = {"texts": (0, 1, 2, 4, 8, 16, 32), "side": (0, 320, 640, 1024, 1600, 2400, 4000)}
+_TITLES = {
+    "height": "height of texts (short side, pixels)",
+    "aspect": "aspect of texts (long side / short side)",
+    "orientation": "orientation of texts (long side to the horizontal, degrees)",
+    "length": "length of words (characters)",
+    "texts": "texts of an image",
+    "side": "longer side of images (pixels)",
+}
+_BAR = 40
+_EXAMPLES = 3
+
+
+@dataclass
+class DatasetStatistics:
+    """Counts of one dataset.
+
+    Attributes:
+        counts: images, texts, ignored texts and the like.
+        histograms: name -> bin -> number; "height", "aspect", "orientation" and "length" of texts
+            that are not ignored, "texts" and "side" of images.
+        broken: the first images that could not be read, with the reason.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    histograms: dict[str, dict[str, int]] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "counts": dict(self.counts),
+            "histograms": self.histograms,
+            "broken": self.broken,
+        }
+
+
+def measure_dataset(dicts: Iterable[dict[str, Any]], decode: bool = False) -> DatasetStatistics:
+    """Count what a dataset holds.
+
+    Args:
+        dicts: dataset dicts. Rendered ones are drawn, as their texts are not known before.
+        decode: also decode every image and compare its size.
+
+    Returns:
+        The statistics.
+    """
+    result = DatasetStatistics()
+    bins = {name: np.zeros(len(lows), int) for name, lows in (BINS | _IMAGE_BINS).items()}
+    for record in dicts:
+        result.counts["images"] += 1
+        if decode or "render" in record:
+            record = _decoded(record, result)
+        side = max(record["height"], record["width"])
+        bins["side"][bin_index(_IMAGE_BINS["side"], side)] += 1
+        if "annotations" not in record:
+            result.counts["images without ground truth"] += 1
+            continue
+        annotations = record["annotations"]
+        bins["texts"][bin_index(_IMAGE_BINS["texts"], len(annotations))] += 1
+        cared = [a for a in annotations if not a.get("iscrowd", 0)]
+        result.counts["texts"] += len(annotations)
+        result.counts["ignored texts"] += len(annotations) - len(cared)
+        result.counts["images without a text"] += not annotations
+        result.counts["images with ignored texts alone"] += bool(annotations) and not cared
+        for annotation in cared:
+            _count_text(annotation, bins, result.counts)
+    for name, lows in (BINS | _IMAGE_BINS).items():
+        whole = name in ("length", "texts")
+        if bins[name].any():
+            result.histograms[name] = {
+                bin_label(lows, i, whole): int(n) for i, n in enumerate(bins[name])
+            }
+    return result
+
+
+def format_statistics(
+    name: str, statistics: DatasetStatistics, reports: Iterable[ReadReport] = ()
+) -> str:
+    """Lay statistics out as text.
+
+    Args:
+        name: the dataset's.
+        statistics: of :func:`measure_dataset`.
+        reports: of the readers, for what was repaired and left out.
+    """
+    lines = [name]
+    lines += [f"  {number:>9}  {what}" for what, number in statistics.counts.items() if number]
+    for report in reports:
+        for verb, counter in (
+            ("repaired", report.repaired),
+            ("left out", report.dropped),
+            ("kept, but look at", report.notes),
+        ):
+            for fault, number in counter.items():
+                examples = ", ".join(report.examples.get(fault, []))
+                lines.append(f"  {number:>9}  {verb}: {fault} ({examples})")
+    lines += [f"  cannot be read: {line}" for line in statistics.broken]
+    for key, histogram in statistics.histograms.items():
+        total = sum(histogram.values())
+        lines += ["", _TITLES[key]]
+        width = max(map(len, histogram))
+        for label, number in histogram.items():
+            bar = "#" * round(_BAR * number / max(histogram.values()))
+            share = 100 * number / total
+            lines.append(f"  {label:>{width}}  {number:>8}  {share:5.1f} %  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+def _decoded(record: dict[str, Any], result: DatasetStatistics) -> dict[str, Any]:
+    """The dict with the annotations as the mappers get them; a broken image is noted."""
+    record = dict(record)
+    try:
+        _, annotations = load_sample(record, "RGB")
+    except (OSError, ValueError, RuntimeError) as error:
+        result.counts["images that cannot be read"] += 1
+        if len(result.broken) < _EXAMPLES:
+            result.broken.append(f"{Path(record['file_name']).name}: {error}")
+        return record
+    return record | {"annotations": annotations} if "annotations" in record else record
+
+
+def _count_text(
+    annotation: dict[str, Any], bins: dict[str, np.ndarray], counts: Counter[str]
+) -> None:
+    long, short, angle = sides(annotation["segmentation"][0])
+    values = {"height": short, "aspect": long / max(short, 1e-9), "orientation": angle}
+    text = annotation.get("text", "")
+    if text:
+        values["length"] = len(text)
+    else:
+        counts["texts without transcription"] += 1
+    for name, value in values.items():
+        bins[name][bin_index(BINS[name], value)] += 1

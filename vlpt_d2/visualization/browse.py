@@ -1,0 +1,184 @@
+"""Images of a dataset as people want to see them, at any stage, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data.transforms import AugmentationList
+
+from ..data.lazy import spread
+from ..data.pretrain_mapper import PretrainMapper
+from ..data.sample import load_sample
+from ..data.transforms import (
+    TextAugInput,
+    build_detection_augmentation,
+    polygons_from_annotations,
+)
+from ..utils.rng import SAMPLES, seeded_rng
+from .detections import IGNORED, TRUTH
+from .polygons import draw_polygons
+
+__all__ = ["STAGES", "Picture", "browse_dataset"]
+
+_STYLE = """body{font:15px/1.4 sans-serif;margin:1.5em}figure{display:inline-block;margin:.5em;
+max-width:31%;vertical-align:top}img{max-width:100%}figcaption{word-wrap:break-word}
+small{color:#666}"""
+
+
+@dataclass
+class Picture:
+    """One picture of the page: (H, W, 3) uint8, RGB, and a line below it."""
+
+    image: np.ndarray
+    caption: str
+
+
+def browse_dataset(
+    dicts: Sequence[dict[str, Any]],
+    folder: str | Path,
+    stage: str = "original",
+    cfg: CfgNode | None = None,
+    count: int = 30,
+    seed: int = 0,
+    title: str = "dataset",
+    largest: int = 1600,
+) -> Path:
+    """Draw images, evenly spread over a dataset, into a folder with a page that shows them.
+
+    Args:
+        dicts: dataset dicts.
+        folder: gets ``0000.jpg`` and on, and ``index.html``.
+        stage: one of :data:`STAGES`: "original", as annotated; "augmented", as a detector is
+            trained on it; "labels", with every label map of the config's head; "captions", image
+            and caption of the pre-training, masked words in brackets.
+        cfg: the config of the stages after "original".
+        count: number of images.
+        seed: of augmentations and masks.
+        title: of the page.
+        largest: longer side of a written picture in pixels.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: no such stage, no image, or a stage that needs a config has none.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    if cfg is None and stage != "original":
+        raise ValueError(f"the stage {stage!r} needs a config: --config-file")
+    if not len(dicts) or count < 1:
+        raise ValueError(f"nothing to draw: {count} of {len(dicts)} images")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    draw, figures = STAGES[stage](cfg), []
+    for number, record in enumerate(map(dict, spread(dicts, count))):
+        name = str(record["file_name"])
+        with seeded_rng(SAMPLES, seed, number):
+            picture = draw(record)
+        file = f"{number:04d}.jpg"
+        _write(folder / file, picture.image, largest)
+        figures.append(
+            f'<figure><a href="{file}"><img src="{file}" loading="lazy"></a><figcaption>'
+            f"<small>{escape(name)}</small><br>{escape(picture.caption)}"
+            "</figcaption></figure>"
+        )
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    body = f"<h1>{escape(title)}: {escape(stage)}</h1>" + "\n".join(figures)
+    page = folder / "index.html"
+    page.write_text(f"<!DOCTYPE html><html><head>{head}</head><body>{body}</body></html>", "utf-8")
+    return page
+
+
+def _original(record: dict[str, Any]) -> Picture:
+    image, annotations = load_sample(record, "RGB")
+    rings = [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations]
+    ignore = [bool(a.get("iscrowd", 0)) for a in annotations]
+    image = _drawn(image, rings, ignore, [a.get("text", "") for a in annotations])
+    return Picture(image, _counted(ignore))
+
+
+def _augmented(record: dict[str, Any], cfg: CfgNode) -> Picture:
+    image, annotations = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
+    polygons, ignore, _ = polygons_from_annotations(annotations)
+    inputs = TextAugInput(image, polygons, ignore, cfg.INPUT.DETECTION.MIN_VISIBLE)
+    AugmentationList(build_detection_augmentation(cfg, True))(inputs)
+    image = np.ascontiguousarray(_rgb(inputs.image, cfg))
+    return Picture(_drawn(image, inputs.polygons, inputs.ignore), _counted(inputs.ignore))
+
+
+def _labels(record: dict[str, Any], cfg: CfgNode) -> Picture:
+    from .maps import draw_labels  # brings the detectors with it
+
+    annotations = record.get("annotations", [])
+    return Picture(
+        draw_labels(cfg, record, columns=2), _counted([a.get("iscrowd", 0) for a in annotations])
+    )
+
+
+def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], Picture]:
+    mapper = PretrainMapper(cfg, True)
+    tokenizer = mapper.tokenizer
+    around = {tokenizer.special[name] for name in ("cls", "sep", "pad")}
+
+    def draw(record: dict[str, Any]) -> Picture:
+        sample = mapper(record)
+        image = _rgb(sample["image"].numpy().transpose(1, 2, 0), cfg)
+        # The input has the mask, or another token, in the place of what is to be predicted.
+        hidden = (sample["mlm_labels"] != -100).tolist()
+        ids = sample["input_ids"].where(sample["mlm_labels"] == -100, sample["mlm_labels"])
+        pieces = zip(tokenizer.tokens(ids.numpy()), ids.tolist(), hidden)
+        words = [f"[{piece}]" if h else piece for piece, i, h in pieces if i not in around]
+        caption = f"{sample['caption']} \u2192 {' '.join(words)}"
+        return Picture(np.ascontiguousarray(image), caption)
+
+    return draw
+
+
+#: Stage -> from a config (None for "original") to what draws a dataset dict there.
+STAGES: dict[str, Callable[[Any], Callable[[dict[str, Any]], Picture]]] = {
+    "original": lambda cfg: _original,
+    "augmented": lambda cfg: partial(_augmented, cfg=cfg),
+    "labels": lambda cfg: partial(_labels, cfg=cfg),
+    "captions": _captions,
+}
+
+
+def _drawn(
+    image: np.ndarray,
+    rings: Sequence[np.ndarray],
+    ignore: Sequence[bool],
+    texts: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Texts that count in blue with their words, ignored ones in grey."""
+    for skipped, colour in ((True, IGNORED), (False, TRUTH)):
+        chosen = [i for i, flag in enumerate(ignore) if bool(flag) == skipped]
+        words = [texts[i] for i in chosen] if texts is not None and not skipped else None
+        image = draw_polygons(image, [rings[i] for i in chosen], colour, words)
+    return image
+
+
+def _counted(ignore: Sequence[Any]) -> str:
+    skipped = sum(map(bool, ignore))
+    return f"{len(ignore) - skipped} texts, {skipped} ignored"
+
+
+def _rgb(image: np.ndarray, cfg: CfgNode) -> np.ndarray:
+    return image if cfg.INPUT.FORMAT == "RGB" else image[:, :, ::-1]
+
+
+def _write(path: Path, image: np.ndarray, largest: int) -> None:
+    scale = largest / max(image.shape[:2])
+    if scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if not cv2.imwrite(str(path), image[:, :, ::-1]):
+        raise OSError(f"{path} cannot be written")
