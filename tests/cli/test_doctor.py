@@ -16,6 +16,7 @@ from vlpt_d2.cli import doctor
 from vlpt_d2.cli.checks import data, installation, machine
 from vlpt_d2.cli.checks.finding import Finding, Level
 from vlpt_d2.cli.main import main
+from vlpt_d2.data.datasets.builtin import BENCHMARKS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -121,7 +122,7 @@ def test_requirements_are_those_of_setup_py():
     (listed,) = (
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "INSTALL_REQUIRES"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INSTALL_REQUIRES"
     )
     names = {re.split("[<>=]", requirement)[0] for requirement in listed}
     own_checks = {"torch", "torchvision", "opencv-python"}
@@ -183,7 +184,22 @@ def test_datasets(monkeypatch, tmp_path):
 
 def test_real_datasets(monkeypatch, icdar2015_root):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
-    assert _one(data.check_datasets).level is Level.OK
+    findings = {finding.subject: finding for finding in data.check_datasets()}
+    assert findings["ICDAR2015"].level is Level.OK
+
+
+def test_other_datasets_are_told_of_where_they_are(monkeypatch, tmp_path):
+    assert set(data.OTHER_DATASETS.values()) | {"synthtext"} == {b[0] for b in BENCHMARKS.values()}
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    (tmp_path / "total_text").mkdir()
+    (tmp_path / "synthtext/index").mkdir(parents=True)
+    findings = {finding.subject: finding for finding in data.check_datasets()}
+    assert set(findings) == {"ICDAR2015", "Total-Text", "SynthText"}
+    assert findings["SynthText"].level is Level.NOTE
+    assert "prepare_synthtext.py" in findings["SynthText"].remedy
+    (tmp_path / "synthtext/index/meta.json").write_text("{}")
+    findings = {finding.subject: finding for finding in data.check_datasets()}
+    assert findings["SynthText"].level is Level.OK
 
 
 def test_missing_package_data(monkeypatch, tmp_path):

@@ -91,7 +91,7 @@ def test_image_without_detections_or_words():
 
 def test_missing_annotations_and_unknown_protocol():
     evaluator = TextEvaluator(dataset_name="toy")
-    with pytest.raises(KeyError, match="test mapper"):
+    with pytest.raises(KeyError, match="no annotations to measure against"):
         evaluator.process([{"file_name": "a.jpg", "image_id": 1}], OUTPUTS[:1])
     with pytest.raises(KeyError, match="there are ctw1500"):
         TextEvaluator(dataset_name="toy", protocol="coco")

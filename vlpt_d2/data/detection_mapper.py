@@ -76,7 +76,8 @@ class DetectionMapper:
         Returns:
             dict: "image" uint8 (3, H, W); "height", "width" of the image before augmentation;
             "file_name", "image_id"; in training "targets", the label function's maps as tensors;
-            at test time "annotations", in pixels of the (height, width) image.
+            at test time "annotations", in pixels of the (height, width) image, where there is
+            ground truth.
         """
         dataset_dict = copy.copy(dataset_dict)  # load_sample sets its size and edits no value
         image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
@@ -89,7 +90,9 @@ class DetectionMapper:
         if not self.is_train:
             inputs = TextAugInput(image)
             self.augmentations(inputs)
-            return {**sample, "image": _to_tensor(inputs.image), "annotations": annotations}
+            if "annotations" in dataset_dict:
+                sample["annotations"] = annotations
+            return {**sample, "image": _to_tensor(inputs.image)}
 
         polygons, ignore, faults = polygons_from_annotations(annotations)
         if faults:

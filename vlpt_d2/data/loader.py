@@ -113,9 +113,13 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
 
     Returns:
         An iterable of lists of samples, ``SOLVER.ACCUMULATE`` of them for each step.
+
+    Raises:
+        ValueError: an image has no ground truth.
     """
     seed = cfg.SEED if seed is None else seed
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    _refuse_unannotated(dicts)
     dataset = SeededDataset(
         _compact(dicts),
         build_mapper(cfg, True),
@@ -163,6 +167,19 @@ def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
         # A generator of its own: by default the loader draws a number from the process's.
         generator=torch.Generator().manual_seed(0),
     )
+
+
+def _refuse_unannotated(dicts: Sequence[dict]) -> None:
+    """Images of test sets would be learnt from as if they held no text."""
+    for part in dicts.parts if isinstance(dicts, JoinedDicts) else [dicts]:
+        if isinstance(part, LazyDicts):
+            continue
+        for dataset_dict in part:
+            if "annotations" not in dataset_dict and "render" not in dataset_dict:
+                raise ValueError(
+                    f"{dataset_dict.get('file_name')} has no ground truth: a set without cannot "
+                    "be trained on. Take it out of DATASETS.TRAIN"
+                )
 
 
 def _compact(dicts: Sequence[dict]) -> Sequence[dict]:

@@ -119,8 +119,8 @@ class TextEvaluator(DatasetEvaluator):
         for dataset_dict, output in zip(inputs, outputs):
             if "annotations" not in dataset_dict:
                 raise KeyError(
-                    f"{dataset_dict.get('file_name')}: no annotations to measure against; the "
-                    "test mapper has to keep them"
+                    f"{dataset_dict.get('file_name')}: no annotations to measure against; this "
+                    "set may have no public ground truth"
                 )
             annotations = dataset_dict["annotations"]
             instances = output["instances"].to("cpu")

@@ -11,8 +11,9 @@ from helpers.pretraining import tiny_vlpt_cfg
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
 from vlpt_d2.data.datasets.builtin import BENCHMARKS
-from vlpt_d2.data.loader import get_dataset_dicts
+from vlpt_d2.data.loader import build_train_loader, get_dataset_dicts
 from vlpt_d2.data.pretrain_mapper import PretrainMapper
+from vlpt_d2.evaluation.protocols import PROTOCOLS
 
 # Datasets of text lines without transcriptions.
 WITHOUT_WORDS = ("msra_td500", "hust_tr400")
@@ -39,7 +40,7 @@ def test_dataset_dicts(miniature):
     assert len({d["image_id"] for d in dicts}) == len(dicts)
     metadata = MetadataCatalog.get(miniature)
     assert metadata.thing_classes == ["text"]
-    assert isinstance(metadata.evaluator_type, str)
+    assert metadata.evaluator_type in PROTOCOLS
     for record in dicts:
         assert (record["height"], record["width"]) == (64, 96)
         if miniature in WITHOUT_GROUND_TRUTH:
@@ -66,7 +67,8 @@ def test_both_mappers(miniature, tmp_path):
         for is_train in (True, False):
             sample = build_mapper(cfg, is_train)(record)
             assert sample["image"].shape[0] == 3
-            assert "targets" in sample if is_train else "annotations" in sample
+            annotated = miniature not in WITHOUT_GROUND_TRUTH
+            assert "targets" in sample if is_train else ("annotations" in sample) == annotated
         pretrain = PretrainMapper(pretrain_cfg, True)(record)
         silent = miniature.startswith(WITHOUT_WORDS) or miniature in WITHOUT_GROUND_TRUTH
         assert pretrain["caption"] == ("" if silent else "Joy")
@@ -77,6 +79,16 @@ def test_missing_folders_show_the_expected_tree(tmp_path, monkeypatch):
     for name in sorted(MINIATURES):
         with pytest.raises(FileNotFoundError, match=r"(?s)expected, for .*datasets/README\.md"):
             DatasetCatalog.get(name)
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_GROUND_TRUTH))
+def test_sets_without_ground_truth_are_not_trained_on(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    MINIATURES[name](tmp_path)
+    cfg = get_cfg()
+    cfg.DATASETS.TRAIN = (name,)
+    with pytest.raises(ValueError, match="has no ground truth: a set without cannot be trained"):
+        build_train_loader(cfg, seed=0)
 
 
 def test_one_report_a_process(tmp_path, monkeypatch, caplog):

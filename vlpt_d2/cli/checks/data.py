@@ -19,6 +19,20 @@ DATASET_FOLDERS = {
         "icdar2015/Challenge4_Test_Task1_GT",
     ),
 }
+# Other datasets -> their folder; told of where it is there.
+OTHER_DATASETS = {
+    "ICDAR2013": "icdar2013",
+    "ICDAR2017-MLT": "icdar2017_mlt",
+    "ICDAR2019-MLT": "icdar2019_mlt",
+    "ICDAR2019-ArT": "icdar2019_art",
+    "LSVT": "lsvt",
+    "MSRA-TD500": "msra_td500",
+    "HUST-TR400": "hust_tr400",
+    "Total-Text": "total_text",
+    "SCUT-CTW1500": "ctw1500",
+    "TextOCR": "textocr",
+    "COCO-Text": "coco_text",
+}
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -69,6 +83,18 @@ def check_datasets() -> Iterator[Finding]:
                 f"incomplete in {root}",
                 "missing or empty: " + ", ".join(missing),
             )
+    for name, folder in OTHER_DATASETS.items():
+        if (root / folder).is_dir():
+            yield Finding.ok(name, f"in {root / folder}; vlpt-d2 data check looks into it")
+    if (root / "synthtext").is_dir():
+        yield _check_synthtext(root / "synthtext")
+
+
+def _check_synthtext(root: Path) -> Finding:
+    if (root / "index" / "meta.json").is_file():
+        return Finding.ok("SynthText", f"indexed in {root}")
+    remedy = f"python datasets/prepare_synthtext.py {root}"
+    return Finding.note("SynthText", f"in {root}, not indexed yet", remedy)
 
 
 def _has_files(folder: Path) -> bool:
