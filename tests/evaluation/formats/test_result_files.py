@@ -315,6 +315,14 @@ def test_a_comma_at_the_end_is_put_right_and_counted(tmp_path):
     assert loaded.notes["comma at the end of a line"] == 1
 
 
+def test_the_servers_direction_is_minded(tmp_path):
+    gt, dt = _icdar2015(tmp_path)
+    (dt / "res_img_1.txt").write_text("10,20,10,30,30,30,30,20\n")
+    evaluation = evaluate_files(gt, dt, "icdar2015")
+    assert evaluation.totals.num_matches == 1
+    assert sum(n for note, n in evaluation.notes.items() if "not clockwise" in note) == 1
+
+
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_damaged_files_never_crash(tmp_path, name):
     """Bytes changed, cut out and doubled at random: an error of ours, or a score with its notes."""

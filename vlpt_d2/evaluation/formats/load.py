@@ -21,6 +21,8 @@ __all__ = ["ImageTexts", "LoadedSet", "load_set"]
 
 # So much more of the detections' boxes has to lie on ground truths before x and y change places.
 _CLEARLY = 2.0
+# Formats in which a server insists on corners that run clockwise.
+_CLOCKWISE = {"icdar2015", "icdar2017"}
 # Where an image has ground truth in several formats, the first of these is read.
 _PREFERRED = (".mat", ".xml", ".gt", ".txt")
 
@@ -102,6 +104,8 @@ def load_set(
             points = [d.points if chosen == "xy" else d.points[:, ::-1] for d in found]
             if rules.whole_dt if rules.whole_dt is not None else whole:
                 points = _whole(points, "detections", notes)
+            if layout.name in _CLOCKWISE:
+                _note_direction(points, notes)
             image.det_polygons, image.has_result = points, True
             scores = [d.score for d in found if d.score is not None]
             image.scores = scores if len(scores) == len(found) else None
@@ -247,6 +251,14 @@ def _whole(polygons: Sequence[np.ndarray], what: str, notes: Counter[str]) -> li
     if cut:
         notes[f"{what} with fractions of pixels, which the protocol cuts off"] += cut
     return whole
+
+
+def _note_direction(polygons: Sequence[np.ndarray], notes: Counter[str]) -> None:
+    """Count rings that run counter-clockwise on the image, where y points down."""
+    for points in polygons:
+        x, y = points.T
+        if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) < 0:
+            notes["detections not clockwise, which the competition's server refuses"] += 1
 
 
 def _sorted(detections: list[Detection]) -> list[Detection]:
