@@ -28,7 +28,10 @@ def add_db(cfg: CN) -> None:
     node.BINARY_THRESH = 0.3
     # Detections with a mean probability below this value are dropped.
     node.BOX_THRESH = 0.6
-    # Detections grow back by area * ratio / perimeter, in "box" and in "polygon" mode.
+    # How detections grow back: "published", by area * ratio / perimeter, which leaves long texts
+    # too small; or "exact", the inverse of the labels' shrinking.
+    node.UNCLIP = "published"
+    # The ratios of "published", in "box" and in "polygon" mode.
     node.UNCLIP_RATIO_BOX = 1.5
     node.UNCLIP_RATIO_POLYGON = 2.0
     # Regions whose minimum-area rectangle has a side below this (network) pixels are dropped, and

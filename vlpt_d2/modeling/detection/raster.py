@@ -1,6 +1,7 @@
 """Polygons on the pixel grid: what label maps and decoding share."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -120,11 +121,31 @@ def _to_segments(
     return np.sqrt(squared, out=squared)
 
 
-def mean_inside(probability: np.ndarray, polygon: np.ndarray) -> float:
-    """Mean of the map over the pixels of a polygon, given by pixel centres; 0 if there are none."""
-    height, width = probability.shape
-    x0, y0 = np.clip(np.floor(polygon.min(axis=0)).astype(int), 0, (width - 1, height - 1))
-    x1, y1 = np.clip(np.ceil(polygon.max(axis=0)).astype(int), 0, (width - 1, height - 1))
-    mask = np.zeros((y1 - y0 + 1, x1 - x0 + 1), np.uint8)
-    cv2.fillPoly(mask, [np.round(polygon - (x0, y0)).astype(np.int32)], 1)
-    return cv2.mean(probability[y0 : y1 + 1, x0 : x1 + 1], mask)[0]
+def mean_inside(probability: np.ndarray, polygons: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of a map over the pixels of each polygon, its border's among them.
+
+    Args:
+        probability: (H, W) float32.
+        polygons: (N_i, 2) each, given by pixel centres and rounded to them.
+
+    Returns:
+        (len(polygons),) float64; 0 for a polygon without a pixel on the map.
+    """
+    means = np.zeros(len(polygons))
+    if not len(polygons):
+        return means
+    counts = [len(polygon) for polygon in polygons]
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    points = np.rint(np.concatenate(polygons)).astype(np.int32)
+    limits = np.array((probability.shape[1], probability.shape[0]), np.int32)
+    low = np.clip(np.minimum.reduceat(points, starts), 0, limits)
+    high = np.clip(np.maximum.reduceat(points, starts) + 1, 0, limits)
+    points -= np.repeat(low, counts, axis=0)
+    windows = zip(starts.tolist(), ends.tolist(), low.tolist(), high.tolist())
+    for i, (start, end, (x0, y0), (x1, y1)) in enumerate(windows):
+        if x0 < x1 and y0 < y1:
+            mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+            cv2.fillPoly(mask, [points[start:end]], 1)
+            means[i] = cv2.mean(probability[y0:y1, x0:x1], mask)[0]
+    return means

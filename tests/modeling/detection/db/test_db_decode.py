@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from scipy import ndimage
 
 from vlpt_d2.modeling.detection.db import decode, decode_probability_map, draw_db_labels
 
@@ -34,6 +35,81 @@ def regrown(polygon, unclip_ratio, **buffer):
     return np.asarray(grown.exterior.coords)
 
 
+def plain_boxes(probability, binary_thresh=0.3, box_thresh=0.6, ratio=1.5, min_size=3.0):
+    """One region after the other, from all of its pixels, with masks as large as the map."""
+    regions, count = ndimage.label(probability > binary_thresh, np.ones((3, 3)))
+    found = []
+    for i in range(1, count + 1):
+        rows, columns = np.nonzero(regions == i)
+        centre, (width, height), angle = cv2.minAreaRect(np.stack([columns, rows], 1).astype("f4"))
+        mask = np.zeros(probability.shape, np.uint8)
+        box = cv2.boxPoints((centre, (width, height), angle))
+        cv2.fillPoly(mask, [np.rint(box).astype(np.int32)], 1)
+        score = probability[mask > 0].mean()
+        width, height = width + 1, height + 1
+        distance = ratio * width * height / (2 * (width + height))
+        if min(width, height) < min_size or score < box_thresh:
+            continue
+        width, height = width + 2 * distance, height + 2 * distance
+        if min(width, height) >= min_size + 2:
+            found.append((score, cv2.boxPoints((centre, (width, height), angle)) + 0.5))
+    return found
+
+
+def plain_polygons(probability, binary_thresh=0.3, box_thresh=0.6, ratio=2.0, min_size=3.0):
+    """The same with outlines in place of rectangles."""
+    regions, count = ndimage.label(probability > binary_thresh, np.ones((3, 3)))
+    found = []
+    for i in range(1, count + 1):
+        region = (regions == i).astype(np.uint8)
+        contour = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0][0]
+        outline = cv2.approxPolyDP(contour, max(0.002 * cv2.arcLength(contour, True), 1), True)
+        if len(outline) < 4 or min(cv2.minAreaRect(contour)[1]) + 1 < min_size:
+            continue
+        mask = np.zeros(probability.shape, np.uint8)
+        cv2.fillPoly(mask, [outline], 1)
+        score = probability[mask > 0].mean()
+        if score < box_thresh:
+            continue
+        shape = shapely.Polygon(outline[:, 0])
+        area, length = shape.area + shape.length / 2 + np.pi / 4, shape.length + np.pi
+        grown = shape.buffer(0.5 + area * ratio / length, quad_segs=4)
+        if grown.geom_type == "Polygon":
+            ring = np.asarray(grown.exterior.coords, np.float32)[:-1]
+            if min(cv2.minAreaRect(ring)[1]) >= min_size + 2:
+                found.append((score, ring + 0.5))
+    return found
+
+
+def busy_map(seed):
+    """Blurred noise and texts: regions with holes, regions in holes, specks, cut off by the map."""
+    rng = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(rng.normal(size=(140, 200)).astype(np.float32), (0, 0), 3)
+    polygons = [rotated(rng.uniform((0, 0), (200, 140)), (60, 25), rng.uniform(-40, 40))]
+    texts = draw_db_labels(polygons, np.zeros(1, bool), (140, 200))["text"]
+    return np.clip(0.25 + 2.2 * noise + 0.5 * texts, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["box", "polygon"])
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_to_a_plain_decoder(mode, seed):
+    probability = busy_map(seed)
+    plain = plain_boxes if mode == "box" else plain_polygons
+    expected = plain(probability, box_thresh=0.3)
+    polygons, scores = decode_probability_map(
+        probability,
+        polygon_mode=mode == "polygon",
+        box_thresh=0.3,
+        unclip_ratio=1.5 if mode == "box" else 2.0,
+    )
+    assert len(polygons) == len(expected) >= 5
+    for score, polygon in expected:
+        best = max(range(len(polygons)), key=lambda i: iou(polygons[i], polygon))
+        assert iou(polygons[best], polygon) > 0.999
+        # Corners half-way between pixels may be rounded to either.
+        assert scores[best] == pytest.approx(score, abs=0.01)
+
+
 @pytest.mark.parametrize("degrees", [0, 7, 30, 45, 90, -20])
 @pytest.mark.parametrize("size", [(120, 40), (60, 20), (30, 14)])
 def test_box_round_trip(size, degrees):
@@ -42,7 +118,7 @@ def test_box_round_trip(size, degrees):
     assert len(polygons) == 1 and polygons[0].shape == (4, 2) and polygons[0].dtype == np.float32
     expected = regrown(polygon, 1.5, join_style="mitre")
     # The region is known to half a pixel on each side, more when it is turned.
-    assert iou(polygons[0], expected) > {40: 0.9, 20: 0.87, 14: 0.75}[size[1]]
+    assert iou(polygons[0], expected) > {40: 0.9, 20: 0.84, 14: 0.75}[size[1]]
     assert iou(polygons[0], polygon) > 0.75
     np.testing.assert_allclose(polygons[0].mean(axis=0), (120, 80), atol=0.5)
     assert scores.dtype == np.float32 and 0.5 < scores[0] < 0.9001
@@ -105,7 +181,7 @@ def test_text_within_the_hole_of_another_is_found(polygon_mode):
     assert sorted(int(shapely.Polygon(p).area > 2000) for p in polygons) == [0, 1]
 
 
-def test_a_map_of_specks_is_dropped_before_contours(monkeypatch):
+def test_a_map_of_specks_is_dropped_before_rectangles(monkeypatch):
     probability = np.zeros((736, 1280), np.float32)
     probability[::4, ::4] = 1
     probability[1::4, ::4] = 1  # 58,880 specks of two pixels

@@ -84,6 +84,8 @@ class DBHead(TextHead):
                 "polygon_mode": polygon_mode,
                 "binary_thresh": node.BINARY_THRESH,
                 "box_thresh": node.BOX_THRESH,
+                "unclip": node.UNCLIP,
+                "shrink_ratio": node.SHRINK_RATIO,
                 "unclip_ratio": (
                     node.UNCLIP_RATIO_POLYGON if polygon_mode else node.UNCLIP_RATIO_BOX
                 ),
