@@ -118,6 +118,25 @@ def exceptions(outcomes: Iterable[Outcome], min_short_side: float = 12.0) -> lis
     return sorted(failed, key=lambda o: o.iou)
 
 
+def is_tie(outcome: Outcome, required_iou: float = 0.9) -> bool:
+    """Whether another rectangle around the text, not 5 % larger than the smallest, came back.
+
+    Which rectangle is the smallest around a text that is none turns on half a pixel.
+    """
+    ring = cv2.convexHull(outcome.polygon)[:, 0].astype(float)
+    candidates = []
+    for a, b in zip(ring, np.roll(ring, -1, axis=0)):
+        along = (b - a) / np.linalg.norm(b - a)
+        frame = np.array([along, (-along[1], along[0])])
+        low, high = (ring @ frame.T).min(axis=0), (ring @ frame.T).max(axis=0)
+        corners = np.array([low, (high[0], low[1]), high, (low[0], high[1])]) @ frame
+        candidates.append(shapely.Polygon(corners))
+    found = shapely.Polygon(outcome.found)
+    limit = 1.05 * min(box.area for box in candidates)
+    ious = [box.intersection(found).area / box.union(found).area for box in candidates]
+    return any(v >= required_iou for v, box in zip(ious, candidates) if box.area <= limit)
+
+
 def summary(outcomes: Sequence[Outcome], min_short_side: float = 12.0) -> str:
     """One line: how many texts of at least this short side, how many came back, why others not."""
     asked = [o for o in outcomes if o.short_side >= min_short_side]
