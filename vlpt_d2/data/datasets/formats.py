@@ -11,7 +11,7 @@ from ...utils.nearest import did_you_mean
 from .coco_json import read_coco_json
 from .ctw1500 import read_ctw1500_file
 from .icdar2013 import read_icdar2013_file
-from .icdar2015 import read_icdar2015, read_quad_file
+from .icdar2015 import read_quad_file
 from .labelme import read_labelme
 from .msra_td500 import read_msra_file
 from .records import TextReader, read_folders
@@ -44,15 +44,11 @@ def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
     return read_folder_of_files
 
 
-def _icdar(image_dir: str | Path, labels: str | Path, name: str) -> Any:
-    return read_icdar2015(image_dir, labels, name=name)
-
-
 #: Format -> reader of (folder of images, labels, name): labels are a folder, of COCO a file.
 FORMATS: dict[str, Callable[..., tuple[list[dict[str, Any]], ReadReport]]] = {
     "coco": read_coco_json,
     "ctw1500": _per_image(read_ctw1500_file, ".xml", ".txt"),
-    "icdar": _icdar,
+    "icdar": _per_image(read_quad_file, ".txt"),
     "icdar2013": _per_image(read_icdar2013_file, ".txt"),
     "icdar-mlt": _per_image(partial(read_quad_file, script=True), ".txt"),
     "labelme": read_labelme,
