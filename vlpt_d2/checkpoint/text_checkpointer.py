@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Counts the batches of a batch norm; in no released weights, and of no use.
 _COUNTER = "num_batches_tracked"
+# In the names of what deformable convolutions have beside plain ones.
+_OFFSET = ".conv2.offset."
 
 
 class TextCheckpointer(DetectionCheckpointer):
@@ -231,6 +233,15 @@ class TextCheckpointer(DetectionCheckpointer):
         # Norms may differ in what they store; convolutions must be the same ones.
         theirs = {k for k, s in shapes.items() if k.startswith(TRUNK_PREFIX) and len(s) == 4}
         ours = {k for k, v in target.items() if k.startswith(TRUNK_PREFIX) and v.dim() == 4}
+        moved = {k for k in theirs - ours if _OFFSET in k}
+        if theirs and ours and moved:
+            raise CheckpointError(
+                f"the trunk's convolutions are deformable in the file (such as {min(moved)}) and "
+                "plain in the model; set MODEL.RESNETS.DEFORM_ON_PER_STAGE, DEFORM_MODULATED and "
+                "DEFORM_NUM_GROUPS to the file's"
+            )
+        # Plain weights may go into deformable convolutions, which then start as plain ones.
+        ours = {k for k in ours if _OFFSET not in k or k in theirs}
         if theirs and ours and theirs != ours:
             raise CheckpointError(
                 f"the trunk has another depth: {len(theirs)} convolutions in the file, "
@@ -246,6 +257,15 @@ class TextCheckpointer(DetectionCheckpointer):
         misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
     ) -> None:
         logger.info("loaded %d tensors: %s", len(fitting), _by_part(fitting))
+        offsets = [k for k in missing if _OFFSET in k]
+        missing = [k for k in missing if _OFFSET not in k]
+        if offsets:
+            logger.info(
+                "%d tensors of deformable convolutions' offsets are new and zero: the trunk starts "
+                "with the outputs of the file's: %s",
+                len(offsets),
+                _by_part(offsets),
+            )
         if missing:
             logger.warning(
                 "%d tensors of the model are not in the file and stay at their initial values: %s",

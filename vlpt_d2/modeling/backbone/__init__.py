@@ -1,5 +1,6 @@
 """Registered backbones: the shared ResNet trunk, Swin, ViTDet and the VLPT image encoder."""
 
+from .deformable import DeformConv2d
 from .fusion import FUSION_REGISTRY
 from .image_encoder import VLPTImageEncoder, build_vlpt_image_encoder
 from .swin import SwinTrunk, build_swin_trunk
@@ -8,6 +9,7 @@ from .vitdet import ViTDetPyramid, build_vitdet_pyramid
 
 __all__ = [
     "FUSION_REGISTRY",
+    "DeformConv2d",
     "ResNetTrunk",
     "SwinTrunk",
     "VLPTImageEncoder",

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..statistics import recompute_contexts
+from .deformable import make_deformable
 
 RESNET_FEATURES = ("res2", "res3", "res4", "res5")
 
@@ -70,13 +71,21 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
 
     Args:
         cfg: reads ``MODEL.RESNETS``, ``MODEL.BACKBONE.FREEZE_AT`` and
-            ``MODEL.IMAGE_ENCODER.CHECKPOINTING``.
+            ``MODEL.IMAGE_ENCODER.CHECKPOINTING``. The keys ``MODEL.RESNETS.DEFORM_*`` mean what
+            they do in detectron2, for R-18 and R-34 too, and need nothing compiled.
         input_shape: gives the number of input channels.
     """
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.MODEL.RESNETS.OUT_FEATURES = list(RESNET_FEATURES)
-    return ResNetTrunk(
-        build_resnet_backbone(cfg, input_shape),
-        checkpointing=cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING,
+    node = cfg.MODEL.RESNETS
+    node.OUT_FEATURES = list(RESNET_FEATURES)
+    deformable = list(node.DEFORM_ON_PER_STAGE)
+    node.DEFORM_ON_PER_STAGE = [False] * len(RESNET_FEATURES)
+    resnet = build_resnet_backbone(cfg, input_shape)
+    make_deformable(
+        resnet,
+        deformable,
+        modulated=node.DEFORM_MODULATED,
+        offset_groups=node.DEFORM_NUM_GROUPS,
     )
+    return ResNetTrunk(resnet, checkpointing=cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING)
