@@ -71,7 +71,9 @@ class PSENetHead(TextHead):
             )
         self.hidden = conv_norm_relu(neck.out_channels, channels, 3, norm)
         self.kernels = nn.Conv2d(channels, kernels, 1)
-        nn.init.kaiming_normal_(self.kernels.weight, mode="fan_out")
+        # Maps start unsure: dice on saturated ones has next to no gradient, and the reference's
+        # wide start (deviation 0.5) may leave them at "text everywhere" for good.
+        nn.init.normal_(self.kernels.weight, std=0.01)
         nn.init.zeros_(self.kernels.bias)
         self.loss_weights = dict(loss_weights)
         self.negative_ratio = negative_ratio
