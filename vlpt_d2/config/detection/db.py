@@ -8,6 +8,9 @@ def add_db(cfg: CN) -> None:
     node = cfg.MODEL.DB = CN()
     # Channels of the laterals; each level is smoothed to a quarter of it before concatenation.
     node.NECK_CHANNELS = 256
+    # How the neck's levels are joined: "none": concatenated; "adaptive": each pixel of each level
+    # weighted first (DB++).
+    node.SCALE_FUSION = "none"
     # Steepness k of the approximate binary map 1 / (1 + exp(-k (P - T))).
     node.K = 50.0
     # Weights of the balanced BCE on P, of the L1 on T and of the dice on the binary map.

@@ -71,7 +71,9 @@ class DBHead(TextHead):
         polygon_mode = wants_polygons(cfg)
         return {
             "in_features": head.IN_FEATURES,
-            "neck": DBNeck([input_shape[f] for f in head.IN_FEATURES], node.NECK_CHANNELS),
+            "neck": DBNeck(
+                [input_shape[f] for f in head.IN_FEATURES], node.NECK_CHANNELS, node.SCALE_FUSION
+            ),
             "norm": head.NORM,
             "k": node.K,
             "loss_weights": {

@@ -3,5 +3,6 @@
 from .db import DBNeck
 from .east import EASTNeck
 from .psenet import PSENetNeck
+from .scale_fusion import AdaptiveScaleFusion
 
-__all__ = ["DBNeck", "EASTNeck", "PSENetNeck"]
+__all__ = ["AdaptiveScaleFusion", "DBNeck", "EASTNeck", "PSENetNeck"]

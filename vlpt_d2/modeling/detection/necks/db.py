@@ -6,6 +6,7 @@ import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from .scale_fusion import AdaptiveScaleFusion
 from .upsample import upsample_to
 
 
@@ -14,18 +15,23 @@ class DBNeck(nn.Module):
 
     1x1 laterals, top-down nearest upsampling and addition, a 3x3 convolution to a quarter of the
     channels per level, nearest upsampling, concatenation coarse to fine; no bias, no norm
-    (MhLiao/DB decoders/seg_detector.py).
+    (MhLiao/DB decoders/seg_detector.py). With adaptive scale fusion this is the neck of DB++.
     """
 
-    def __init__(self, input_shape: Sequence[ShapeSpec], channels: int = 256):
+    def __init__(
+        self, input_shape: Sequence[ShapeSpec], channels: int = 256, scale_fusion: str = "none"
+    ):
         """Build the neck.
 
         Args:
             input_shape: shapes of the levels, finest first.
             channels: of the laterals and of the output; a multiple of the number of levels.
+            scale_fusion: "none": levels are concatenated as they are; "adaptive": weighted, see
+                :class:`AdaptiveScaleFusion`.
 
         Raises:
-            ValueError: the channels cannot be shared out among the levels.
+            ValueError: the channels cannot be shared out among the levels, or there is no such
+                fusion.
         """
         super().__init__()
         if channels % len(input_shape):
@@ -33,6 +39,8 @@ class DBNeck(nn.Module):
                 f"MODEL.DB.NECK_CHANNELS = {channels} is not a multiple of the "
                 f"{len(input_shape)} levels of MODEL.TEXT_HEAD.IN_FEATURES"
             )
+        if scale_fusion not in ("none", "adaptive"):
+            raise ValueError(f'MODEL.DB.SCALE_FUSION is "none" or "adaptive", not {scale_fusion!r}')
         self.out_channels = channels
         self.stride = input_shape[0].stride
         self.laterals = nn.ModuleList(
@@ -44,6 +52,9 @@ class DBNeck(nn.Module):
         )
         for conv in (*self.laterals, *self.smooths):
             nn.init.kaiming_normal_(conv.weight)
+        self.scale_fusion = None
+        if scale_fusion == "adaptive":
+            self.scale_fusion = AdaptiveScaleFusion(channels, len(input_shape))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, channels, h_0, w_0)."""
@@ -51,4 +62,5 @@ class DBNeck(nn.Module):
         for i in range(len(levels) - 2, -1, -1):
             levels[i] = levels[i] + upsample_to(levels[i + 1], levels[i])
         levels = [smooth(x) for smooth, x in zip(self.smooths, levels, strict=True)]
-        return torch.cat([upsample_to(x, levels[0]) for x in reversed(levels)], dim=1)
+        levels = [upsample_to(x, levels[0]) for x in reversed(levels)]
+        return torch.cat(levels, dim=1) if self.scale_fusion is None else self.scale_fusion(levels)
