@@ -1,23 +1,20 @@
 """Timings of EAST's label maps, decoding and NMS, each beside the plain formulation.
 
-Run ``python benchmarks/bench_east.py``. Times are the processor's, so that other programs disturb
-them little; still, only the ratios of one run mean something. ``--round-trip FOLDER``, the folder
-of ICDAR2015, decodes perfect maps of its 1000 training images instead, and names the texts that do
-not come back.
+Run ``python benchmarks/bench_east.py``. Only the ratios of one run mean something.
+``--round-trip FOLDER``, the folder of ICDAR2015, decodes perfect maps of its 1000 training images
+instead, and names the texts that do not come back.
 """
 
 import argparse
 import math
-import time
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import shapely
+from bench_db import compare, random_quads
 
-from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
-from vlpt_d2.data.sample import resize_annotations
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import restore_boxes
 from vlpt_d2.modeling.detection.east.labels import shrink_quads
@@ -25,18 +22,6 @@ from vlpt_d2.modeling.detection.east.nms import locality_aware_nms
 
 SIZE = (640, 640)
 TEST_SIZE = (736, 1280)
-
-
-def random_quads(rng: np.random.Generator, count: int, size=SIZE, sides=(12, 60)) -> list:
-    """Word-like rectangles, turned a little, within the image."""
-    quads = []
-    for _ in range(count):
-        height = rng.uniform(*sides)
-        width = height * rng.uniform(1.5, 5)
-        centre = rng.uniform((60, 30), (size[1] - 60, size[0] - 30))
-        corners = cv2.boxPoints((centre.tolist(), (width, height), rng.uniform(-20, 20)))
-        quads.append(np.clip(corners, 0, size[::-1]).astype(np.float32))
-    return quads
 
 
 def labels_by_pixel(quads: list, size=SIZE) -> np.ndarray:
@@ -104,72 +89,22 @@ def early_maps(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndar
     return score.astype(np.float32), np.concatenate([512 * shares, angles]).astype(np.float32)
 
 
-def measure(function: Callable, seconds: float) -> float:
-    """Median processor milliseconds of a call, over as many calls as fit the time."""
-    function()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return 1e3 * float(np.median(times))
-
-
-def compare(name: str, ours: Callable, plain: Callable | None, seconds: float) -> None:
-    """Print one line of the table; the plain side is run once where it takes long."""
-    mine = measure(ours, seconds)
-    line = f"{name:<52} {mine:9.2f} ms"
-    if plain is not None:
-        start = time.process_time()
-        plain()
-        once = 1e3 * (time.process_time() - start)
-        other = once if once > 1e3 * seconds else measure(plain, seconds)
-        line += f" {other:9.2f} ms {other / mine:7.1f}x"
-    print(line, flush=True)
-
-
 def print_round_trip(root: Path) -> None:
     """Decode the perfect maps of all training images; print how the texts came back."""
-    size = (720, 1280)
-    records = load_icdar2015(
-        root / "ch4_training_images", root / "ch4_training_localization_transcription_gt"
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from helpers.round_trip import exceptions, icdar2015_texts, round_trip, summary
+
+    outcomes = round_trip(
+        icdar2015_texts(root),
+        labels=draw_east_labels,
+        perfect_maps=lambda maps: (maps["text"].astype(np.float32), maps["geometry"]),
+        decode=lambda maps, size: decode_east_maps(*maps),
+        labelled=lambda maps: bool(maps["text"].any()),
+        rectangles=True,
     )
-    asked = back = 0
-    labels, decoding = [], []
-    for record in records:
-        scales = size[1] / record["width"], size[0] / record["height"]
-        annotations = resize_annotations(record["annotations"], *scales)
-        quads = [
-            np.float32(a["segmentation"][0]).reshape(-1, 2) for a in annotations if not a["iscrowd"]
-        ]
-        start = time.process_time()
-        maps = draw_east_labels(quads, np.zeros(len(quads), bool), size)
-        drawn = time.process_time()
-        found, _ = decode_east_maps(maps["text"].astype(np.float32), maps["geometry"])
-        decoding.append(1e3 * (time.process_time() - drawn))
-        labels.append(1e3 * (drawn - start))
-        detections = shapely.polygons(np.reshape(found, (-1, 4, 2)))
-        for i, quad in enumerate(quads):
-            rectangle = cv2.minAreaRect(quad)
-            if min(rectangle[1]) < 12:
-                continue
-            text = shapely.Polygon(cv2.boxPoints(rectangle))
-            common = shapely.area(shapely.intersection(text, detections))
-            ious = common / (text.area + shapely.area(detections) - common)
-            best = float(ious.max(initial=0))
-            asked, back = asked + 1, back + (best >= 0.9)
-            if best < 0.9:
-                others = shapely.union_all(
-                    [shapely.Polygon(q) for j, q in enumerate(quads) if j != i]
-                )
-                share = text.intersection(others).area / text.area
-                sides = f"{max(rectangle[1]):.0f} x {min(rectangle[1]):.0f} px"
-                name = Path(record["file_name"]).stem
-                print(f"  {name}, {sides}: IoU {best:.2f}; other texts cover {share:.0%} of it")
-    print(f"{back} of {asked} texts of at least 12 px came back with IoU 0.9 or more")
-    for what, times in (("labels", labels), ("decoding", decoding)):
-        middle, most = np.median(times), np.max(times)
-        print(f"{what}: median {middle:.2f} ms, most {most:.2f} ms an image")
+    print(summary(outcomes))
+    for outcome in exceptions(outcomes):
+        print("  ", outcome)
 
 
 def main() -> None:
@@ -184,7 +119,7 @@ def main() -> None:
         print_round_trip(args.round_trip)
         return
     rng = np.random.default_rng(0)
-    print(f"{'':<52} {'ours':>12} {'plain':>12} {'ratio':>8}")
+    print(f"{'':<44} {'ours':>12} {'plain':>12} {'ratio':>8}")
     for count in (20, 100):
         for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
             quads = random_quads(rng, count, sides=sides)
@@ -213,7 +148,7 @@ def main() -> None:
         seconds,
     )
     compare(
-        "the same; plain: greedy by shapely, nothing merged",
+        "the same; plain: greedy NMS by shapely",
         lambda: locality_aware_nms(boxes, values),
         lambda: greedy_nms(boxes, values),
         seconds,
@@ -223,7 +158,7 @@ def main() -> None:
         maps = early_maps(rng, kind)
         for thresh in (0.8, 0.4):
             compare(
-                f"decode an early map, {(maps[0] > thresh).sum()} cells, {kind}",
+                f"early map, {(maps[0] > thresh).sum()} cells, {kind}",
                 lambda t=thresh, maps=maps: decode_east_maps(*maps, score_thresh=t),
                 None,
                 seconds,

@@ -7,7 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import shapely
-from helpers.round_trip import exceptions, icdar2015_texts, round_trip, summary
+from helpers.round_trip import (
+    exceptions,
+    icdar2015_texts,
+    rendered_curved_texts,
+    round_trip,
+    summary,
+)
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import restore_boxes
@@ -158,8 +164,21 @@ def test_both_methods_agree_on_perturbed_real_maps(icdar2015_root):
 def test_round_trip_of_real_texts(icdar2015_root, angle_range):
     """Perfect maps give every text of at least 12 px back, unless others cover it."""
     images = [image for image in icdar2015_texts(icdar2015_root) if not image.ignore.all()]
-    outcomes = round_trip(
-        images[::6],
+    outcomes = came_back(images[::6], angle_range)
+    assert sum(o.short_side >= 12 for o in outcomes) > 300, summary(outcomes)
+    failed = [o for o in exceptions(outcomes) if o.reason not in ("overlap", "outside")]
+    assert not failed, "\n".join(map(str, failed))
+
+
+def test_round_trip_of_rendered_curved_texts():
+    outcomes = came_back(rendered_curved_texts(20), 45)
+    assert sum(o.short_side >= 12 for o in outcomes) > 50, summary(outcomes)
+    assert not exceptions(outcomes), "\n".join(map(str, exceptions(outcomes)))
+
+
+def came_back(images, angle_range):
+    return round_trip(
+        images,
         labels=lambda *args: draw_east_labels(*args, angle_range=angle_range),
         perfect_maps=lambda maps: maps,
         decode=lambda maps, size: decode_east_maps(
@@ -168,9 +187,6 @@ def test_round_trip_of_real_texts(icdar2015_root, angle_range):
         labelled=lambda maps: bool(maps["text"].any()),
         rectangles=True,
     )
-    assert sum(o.short_side >= 12 for o in outcomes) > 300, summary(outcomes)
-    failed = [o for o in exceptions(outcomes) if o.reason not in ("overlap", "outside")]
-    assert not failed, "\n".join(map(str, failed))
 
 
 def test_unknown_method_is_told():

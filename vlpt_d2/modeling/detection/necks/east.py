@@ -6,7 +6,7 @@ import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from .psenet import conv_norm_relu
+from .blocks import conv_norm_relu
 from .upsample import upsample_to
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from detectron2.layers import ShapeSpec, get_norm
+from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from .blocks import conv_norm_relu
 from .upsample import upsample_to
 
 
@@ -43,13 +44,3 @@ class PSENetNeck(nn.Module):
                 levels[i] + upsample_to(levels[i + 1], levels[i], "bilinear")
             )
         return torch.cat([upsample_to(x, levels[0], "bilinear") for x in levels], dim=1)
-
-
-def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, norm: str) -> nn.Sequential:
-    """A convolution that keeps the size, norm and ReLU, as PSENet starts them."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    if not norm:
-        nn.init.zeros_(conv.bias)
-    layers = [conv, get_norm(norm, out_channels) or nn.Identity(), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)

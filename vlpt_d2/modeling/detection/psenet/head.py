@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..losses import hard_negative_mask, sample_dice_loss
 from ..necks import PSENetNeck
-from ..necks.psenet import conv_norm_relu
+from ..necks.blocks import conv_norm_relu
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_kernel_maps
 from .labels import draw_psenet_labels, kernel_scales
