@@ -42,12 +42,11 @@ def test_every_head_on_every_backbone(head, backbone):
     assert [o["instances"].image_size for o in outputs] == [(120, 180)] * 2
 
 
-@pytest.mark.parametrize("norm", ["SyncBN", "FrozenBN", "GN"])
+@pytest.mark.parametrize("norm", ["BN", "SyncBN", "FrozenBN", "GN"])
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_with_other_norms(head, norm):
     trunk_norm = "SyncBN" if norm == "GN" else norm
-    head_norm = "BN" if norm == "FrozenBN" else norm
-    opts = {"MODEL__RESNETS__NORM": trunk_norm, "MODEL__TEXT_HEAD__NORM": head_norm}
+    opts = {"MODEL__RESNETS__NORM": trunk_norm, "MODEL__TEXT_HEAD__NORM": norm}
     cfg = detector_cfg(head, "narrow R-50", MODEL__DB__NECK_CHANNELS=128, **opts)
     model = build_model(cfg)
     sum(model([text_sample(cfg, (64, 64))] * 2).values()).backward()
