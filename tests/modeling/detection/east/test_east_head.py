@@ -106,7 +106,7 @@ def test_an_untrained_head_predicts_little_text_and_upright_words():
     head = build_text_head(head_cfg(), SHAPES).eval()
     torch.nn.init.zeros_(head.output.weight)
     maps = head(features())
-    torch.testing.assert_close(maps["score"], torch.full_like(maps["score"], 0.02))
+    torch.testing.assert_close(maps["score"], torch.full_like(maps["score"], 0.005))
     geometry = maps["geometry"]
     torch.testing.assert_close(geometry[:, :4], torch.full_like(geometry[:, :4], 32.0))
     assert geometry[:, 4].abs().max() < 1e-6

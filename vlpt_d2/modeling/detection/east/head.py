@@ -23,7 +23,7 @@ GEOMETRY_MEANS = ("positive", "all")
 
 # What an untrained head predicts: the score, about the share of cells that are text, and the
 # distance to each side, in pixels.
-_START_SCORE = 0.02
+_START_SCORE = 0.005
 _START_DISTANCE = 32.0
 
 
