@@ -1,14 +1,19 @@
 """Timings of DB's label maps, decoding and augmentations, each beside the plain formulation.
 
-Run ``python benchmarks/bench_db.py``. Only the ratios of one run mean something.
+Run ``python benchmarks/bench_db.py``. Only the ratios of one run mean something. With
+``--round-trip <folder of ICDAR2015>`` it prints instead how many texts of the 1000 training images
+come back from their own perfect maps, by either way of growing them.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
+import shapely
 from detectron2.data.transforms import AugmentationList
 
 from vlpt_d2.config import get_cfg
@@ -30,6 +35,33 @@ def random_quads(rng: np.random.Generator, count: int, size=SIZE, sides=(12, 60)
     return quads
 
 
+def separate_quads(rng: np.random.Generator, count: int, size: tuple[int, int]) -> list:
+    """Word-like rectangles, turned a little, each in a cell of its own."""
+    rows = round(np.sqrt(3 * count * size[0] / size[1]))
+    columns = -(-count // rows)
+    height, width = size[0] / rows, size[1] / columns
+    quads = []
+    for i in range(count):
+        centre = ((i % columns + 0.5) * width, (i // columns + 0.5) * height)
+        sides = (rng.uniform(0.6, 0.8) * width, rng.uniform(0.35, 0.6) * height)
+        quads.append(cv2.boxPoints((centre, sides, rng.uniform(-8, 8))).astype(np.float32))
+    return quads
+
+
+def random_bands(rng: np.random.Generator, count: int, size=SIZE) -> list:
+    """Curved lines of text: bent bands of 14 points, as those of SCUT-CTW1500."""
+    bands = []
+    for _ in range(count):
+        height = rng.uniform(16, 60)
+        radius = rng.uniform(2, 5) * height
+        angles = np.linspace(-0.5, 0.5, 7) * rng.uniform(4, 8) * height / radius - np.pi / 2
+        arc = np.column_stack([np.cos(angles), np.sin(angles)])
+        band = np.concatenate([arc * (radius + height), arc[::-1] * radius])
+        band += rng.uniform((60, 60), (size[1] - 60, size[0] - 60)) - band.mean(axis=0)
+        bands.append(band.astype(np.float32))
+    return bands
+
+
 def labels_by_edge(polygons: list, size=SIZE) -> np.ndarray:
     """Threshold map from the distance of every pixel near a text to every edge, in numpy."""
     ramp = np.zeros(size, np.float32)
@@ -45,6 +77,39 @@ def labels_by_edge(polygons: list, size=SIZE) -> np.ndarray:
             distances.append(np.linalg.norm(to_start - along[..., None] * edge, axis=-1))
         value = np.clip(1 - np.min(distances, axis=0) / offset, 0, 1)
         ramp[y0:y1, x0:x1] = np.maximum(ramp[y0:y1, x0:x1], value)
+    return ramp
+
+
+def labels_of_the_reference(polygons: list, size=SIZE) -> np.ndarray:
+    """The same as MhLiao/DB data/processes/make_border_map.py computes it.
+
+    In float64, by the law of cosines: each pixel with the two ends of an edge is a triangle, whose
+    angle at the pixel says whether the edge's line or one of its ends is nearest.
+    """
+    ramp = np.zeros(size, np.float32)
+    for polygon in polygons:
+        shape = shapely.Polygon(polygon)
+        offset = shape.area * 0.84 / shape.length
+        outer = np.asarray(shape.buffer(offset).exterior.coords)
+        (x0, y0), (x1, y1) = np.floor(outer.min(0)).astype(int), np.ceil(outer.max(0)).astype(int)
+        x, y = np.meshgrid(np.arange(x0, x1 + 1.0), np.arange(y0, y1 + 1.0))
+        distances = np.zeros((len(polygon), *x.shape), np.float32)
+        for i, (a, b) in enumerate(zip(polygon, np.roll(polygon, -1, axis=0))):
+            to_a = np.square(x - a[0]) + np.square(y - a[1])
+            to_b = np.square(x - b[0]) + np.square(y - b[1])
+            edge = np.square(a - b).sum()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                cosine = (edge - to_a - to_b) / (2 * np.sqrt(to_a * to_b))
+                square_sine = np.nan_to_num(1 - np.square(cosine))
+                distance = np.sqrt(to_a * to_b * square_sine / edge)
+            ends = np.sqrt(np.fmin(to_a, to_b))
+            distance[cosine < 0] = ends[cosine < 0]
+            distances[i] = np.clip(distance / offset, 0, 1)
+        value = 1 - distances.min(axis=0)
+        left, top = max(x0, 0), max(y0, 0)
+        right, bottom = min(x1 + 1, size[1]), min(y1 + 1, size[0])
+        window = ramp[top:bottom, left:right]
+        np.fmax(window, value[top - y0 : bottom - y0, left - x0 : right - x0], out=window)
     return ramp
 
 
@@ -78,55 +143,127 @@ def measure(function: Callable, seconds: float) -> float:
     return 1e3 * float(np.median(times))
 
 
-def compare(name: str, ours: Callable, plain: Callable | None, seconds: float) -> None:
-    """Print one line of the table."""
-    mine = measure(ours, seconds)
+def compare(
+    name: str, ours: Callable, plain: Callable | None, seconds: float
+) -> tuple[float, float]:
+    """Print one line of the table; return our milliseconds and how many times faster that is."""
+    mine, ratio = measure(ours, seconds), float("nan")
     line = f"{name:<44} {mine:9.2f} ms"
     if plain is not None:
         other = measure(plain, seconds)
-        line += f" {other:9.2f} ms {other / mine:7.1f}x"
+        ratio = other / mine
+        line += f" {other:9.2f} ms {ratio:7.1f}x"
     print(line, flush=True)
+    return mine, ratio
+
+
+def judge(name: str, value: float, goal: float, unit: str) -> str:
+    """One line on a goal: milliseconds at most, or times faster at least."""
+    met = value <= goal if unit == "ms" else value >= goal
+    apart = value / goal if unit == "ms" else goal / value
+    verdict = "met" if met else f"not met, by a factor of {apart:.1f}"
+    return f"  {name}: {value:.1f} {unit}, goal {goal:g} {unit}: {verdict}"
+
+
+def print_round_trip(root: Path) -> None:
+    """Decode the perfect maps of all training images; print how the texts came back."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from helpers.round_trip import (
+        exceptions,
+        icdar2015_texts,
+        is_tie,
+        rendered_curved_texts,
+        round_trip,
+        summary,
+    )
+
+    curved = rendered_curved_texts(40)
+    for name, images, polygon_mode in (
+        ("ICDAR2015, rectangles", icdar2015_texts(root), False),
+        ("ICDAR2015, polygons", icdar2015_texts(root), True),
+        ("rendered curved text, polygons", curved, True),
+    ):
+        for unclip in ("published", "exact"):
+            outcomes = round_trip(
+                images,
+                labels=draw_db_labels,
+                perfect_maps=lambda maps: maps["text"].astype(np.float32),
+                decode=lambda maps, size: decode_probability_map(
+                    maps,
+                    polygon_mode=polygon_mode,  # noqa: B023
+                    unclip=unclip,  # noqa: B023
+                    unclip_ratio=2.0 if polygon_mode else 1.5,  # noqa: B023
+                ),
+                labelled=lambda maps: bool(maps["text"].any()),
+                rectangles=not polygon_mode,
+            )
+            median = np.median([o.iou for o in outcomes if o.short_side >= 12])
+            print(f"{name}, {unclip}: {summary(outcomes)}, median IoU {median:.3f}")
+            if unclip == "exact":
+                failed = exceptions(outcomes)
+                ties = 0 if polygon_mode else sum(map(is_tie, failed))
+                print(f"  {ties} of them are another rectangle not 5 % larger than the smallest")
+                for outcome in failed:
+                    print("   ", outcome)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--round-trip", type=Path, metavar="ICDAR2015", help="see above")
+    args = parser.parse_args()
+    seconds = args.seconds
     cv2.setNumThreads(1)
+    if args.round_trip:
+        print_round_trip(args.round_trip)
+        return
     rng = np.random.default_rng(0)
+    goals = []
     print(f"{'':<44} {'ours':>12} {'plain':>12} {'ratio':>8}")
 
-    for count in (20, 100):
-        for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
-            quads = random_quads(rng, count, sides=sides)
-            compare(
-                f"label maps, {count} {kind}, 640 x 640",
-                lambda q=quads: draw_db_labels(q, np.zeros(len(q), bool), SIZE),
-                lambda q=quads: labels_by_edge(q),
-                seconds,
-            )
+    for count, least in ((20, 10), (100, 50)):
+        for kind, quads in (
+            ("words", random_quads(rng, count)),
+            ("large words", random_quads(rng, count, sides=(60, 150))),
+            ("curved lines", random_bands(rng, count)),
+        ):
+            ours = lambda q=quads: draw_db_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
+            name = f"label maps, {count} {kind}"
+            mine, _ = compare(f"{name}: edge by edge", ours, lambda: labels_by_edge(quads), seconds)  # noqa: B023
+            reference = lambda q=quads: labels_of_the_reference(q)  # noqa: E731
+            _, ratio = compare(f"{name}: reference", ours, reference, seconds)
+            if count == 20:
+                goals.append(judge(name, mine, 10, "ms"))
+            goals.append(judge(f"{name}, against the reference", ratio, least, "times"))
 
     size = (736, 1280)
-    quads = random_quads(rng, 200, size)
+    quads = separate_quads(rng, 200, size)
     probability = draw_db_labels(quads, np.zeros(200, bool), size)["text"] * np.float32(0.9)
-    compare(
-        "decode 200 quads, box mode", lambda: decode_probability_map(probability), None, seconds
-    )
-    compare(
-        "decode 200 quads, polygon mode",
-        lambda: decode_probability_map(probability, polygon_mode=True, unclip_ratio=2.0),
-        None,
-        seconds,
-    )
-    noisy = probability + (cv2.GaussianBlur(rng.random(size, np.float32), (0, 0), 1) > 0.58) * 0.5
+    noise = cv2.GaussianBlur(rng.random(size, np.float32), (0, 0), 1) > 0.58
+    noisy = probability + noise * np.float32(0.5)
     specks = cv2.connectedComponents((noisy > 0.3).astype(np.uint8))[0] - 1
-    compare(
-        f"decode a noisy map, {specks} regions",
-        lambda: decode_probability_map(noisy),
-        lambda: decode_every_contour(noisy),
-        seconds,
-    )
+    dots = np.zeros(size, np.float32)
+    dots[::4, ::4] = dots[1::4, ::4] = 1
+    for mode, ratio in (("box", 1.5), ("polygon", 2.0)):
+        for unclip in ("published", "exact"):
+            decode = lambda p: decode_probability_map(  # noqa: E731
+                p,
+                polygon_mode=mode == "polygon",  # noqa: B023
+                unclip=unclip,  # noqa: B023
+                unclip_ratio=ratio,  # noqa: B023
+            )
+            assert len(decode(probability)[0]) == 200
+            name = f"decode 200 quads, {mode}, {unclip}"
+            published_box = (mode, unclip) == ("box", "published")
+            plain = (lambda: decode_every_contour(probability)) if published_box else None
+            mine, _ = compare(name, lambda: decode(probability), plain, seconds)  # noqa: B023
+            if published_box:
+                goals.append(judge(name, mine, 3, "ms"))
+            for number, what in ((specks, noisy), (58880, dots)):
+                name = f"decode {number} regions, {mode}, {unclip}"
+                mine, _ = compare(name, lambda: decode(what), None, seconds)  # noqa: B023
+                goals.append(judge(name, mine, 100, "ms"))
 
     image = rng.integers(0, 255, (720, 1280, 3), dtype=np.uint8)
     augmentations = AugmentationList(build_detection_augmentation(get_cfg(), True))
@@ -146,6 +283,7 @@ def main() -> None:
             assert inputs.image.size
 
     compare("augment 720 x 1280", at_once, step_by_step, seconds)
+    print("goals:", *goals, sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from vlpt_d2.modeling.detection.raster import distance_to_border
+from vlpt_d2.modeling.detection.raster import pixels_inside, signed_distance
 
 SIZE = (70, 90)
 
@@ -22,36 +22,58 @@ def test_equal_to_shapely(corners):
     rng = np.random.default_rng(corners)
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     centres = shapely.points(x, y)
-    for _ in range(5):
-        polygon = random_polygon(rng, corners)
+    kinds = set()
+    for turn in range(12):
+        polygon = random_polygon(rng, corners)[:: 1 if turn % 2 else -1]
         shape = shapely.Polygon(polygon)
-        expected = shapely.distance(shape.exterior, centres)
-        window, inside, distance = distance_to_border(polygon, 8.0, SIZE)
-        np.testing.assert_allclose(distance, expected[window], atol=1e-4)
-        np.testing.assert_array_equal(inside, shapely.contains(shape, centres)[window])
+        kinds.add(shape.convex_hull.equals(shape))
+        inside = shapely.contains(shape, centres)
+        expected = np.where(inside, 1, -1) * shapely.distance(shape.exterior, centres)
+
+        window, found = signed_distance(polygon, 8.0, SIZE)
+        asked = expected[window] >= -8.0
+        np.testing.assert_allclose(found[asked], expected[window][asked], atol=1e-4)
+        assert (found[~asked] < -8.0).all()
         rest = np.ones(SIZE, bool)
         rest[window] = False
-        assert not shapely.contains(shape, centres)[rest].any() and (expected[rest] > 8).all()
+        assert (expected[rest] < -8.0).all()
 
-        near = distance_to_border(polygon, 8.0, SIZE, reach=3.0)[2]
-        asked = expected[window] <= 3.0
+        near = signed_distance(polygon, 8.0, SIZE, reach=3.0)[1]
+        asked = np.abs(expected[window]) <= 3.0
         np.testing.assert_allclose(near[asked], expected[window][asked], atol=1e-4)
-        assert (near[~asked] > 3.0).all()
+        assert (np.abs(near[~asked]) > 3.0).all()
+        assert ((near > 0) == inside[window]).all()
+
+        window, within = signed_distance(polygon, 0.0, SIZE)
+        np.testing.assert_array_equal(within > 0, inside[window])
+        np.testing.assert_allclose(within[within > 0], expected[window][within > 0], atol=1e-4)
+        window, found = pixels_inside(polygon, SIZE)
+        np.testing.assert_array_equal(found, inside[window])
+    # Convex ones, which are computed in another way, and others.
+    assert corners != 4 or kinds == {True, False}
 
 
 def test_even_odd_rule_where_a_ring_crosses_itself():
     # The middle of a pentagram is encircled twice.
     angles = np.radians(90 + 144 * np.arange(5))
     star = 30 * np.column_stack([np.cos(angles), -np.sin(angles)]) + (45.0, 35.0)
-    window, inside, _ = distance_to_border(star, 0.0, SIZE)
-    full = np.zeros(SIZE, bool)
-    full[window] = inside
-    assert not full[35, 45]
-    assert full[10, 45] and full[28, 25] and full[28, 65]
+    bow = np.array([(10, 10), (80, 60), (80, 10), (10, 60)])
+    for ring, outside, inside in (
+        (star, (35, 45), [(10, 45), (28, 25), (28, 65)]),
+        (bow, (12, 45), [(35, 15), (35, 75)]),
+    ):
+        window, depth = signed_distance(ring, 2.0, SIZE)
+        full = np.full(SIZE, -1.0)
+        full[window] = depth
+        assert full[outside] < 0 and all(full[place] > 0 for place in inside)
 
 
 def test_a_polygon_elsewhere_has_an_empty_window():
-    window, inside, distance = distance_to_border(
-        np.array([(200, 9), (240, 9), (220, 30)]), 5, SIZE
-    )
-    assert inside.size == 0 and inside.shape == distance.shape == np.zeros(SIZE)[window].shape
+    window, depth = signed_distance(np.array([(200, 9), (240, 9), (220, 30)]), 5, SIZE)
+    assert depth.size == 0 and depth.shape == np.zeros(SIZE)[window].shape
+
+
+def test_degenerate_rings():
+    for ring in ([(10, 10), (40, 10), (70, 10)], [(20, 20)] * 4, [(10, 10), (60, 40), (60, 40)]):
+        depth = signed_distance(np.float32(ring), 4.0, SIZE)[1]
+        assert np.isfinite(depth[np.abs(depth) < 4]).all() and not (depth > 1e-4).any()

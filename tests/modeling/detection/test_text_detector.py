@@ -254,7 +254,7 @@ def test_the_published_settings_of_db(name, threshold, output, test_size):
     cfg = get_cfg()
     cfg.merge_from_file(str(CONFIGS / f"{name}.yaml"))
     db, detection, solver = cfg.MODEL.DB, cfg.INPUT.DETECTION, cfg.SOLVER
-    assert db.BOX_THRESH == threshold and output == cfg.MODEL.TEXT_HEAD.OUTPUT
+    assert threshold == db.BOX_THRESH and output == cfg.MODEL.TEXT_HEAD.OUTPUT
     assert (detection.TEST_RESIZE, detection.TEST_SIZE[0]) == test_size
     assert (solver.OPTIMIZER, solver.BASE_LR, solver.WEIGHT_DECAY) == ("SGD", 0.007, 1e-4)
     assert (solver.EPOCHS, solver.IMS_PER_BATCH, solver.POLY_LR_POWER) == (1200, 16, 0.9)

@@ -7,29 +7,38 @@ import cv2
 import numpy as np
 
 
-def distance_to_border(
+def signed_distance(
     polygon: np.ndarray, margin: float, image_size: tuple[int, int], *, reach: float = math.inf
-) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """Which pixels of a window lie inside a polygon, and how far from its border they are.
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Distance from the border of a polygon, positive for the pixels inside, negative outside.
 
-    Both are exact for the pixels' centres, up to float32. The cost is that of the pixels within
-    ``reach`` of each edge.
+    Exact for the pixels' centres, up to float32. The cost is that of the pixels within ``reach`` of
+    each edge.
 
     Args:
-        polygon: (N, 2), in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1].
+        polygon: (N, 2), in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Inside
+            is meant by the even-odd rule.
         margin: the window is the polygon's bounding box grown by this much and a pixel, within
-            the image.
+            the image; without a margin it is the bounding box, and the distance of the pixels
+            outside the polygon is only said to be negative or zero.
         image_size: (H, W).
         reach: distances up to this are asked for; a pixel farther from the border is given some
-            value above it, which may be infinite.
+            distance above it, which may be infinite.
 
     Returns:
-        The window's slices, bool (h, w) by the even-odd rule, and float32 (h, w) in pixels.
+        The window's slices, and float32 (h, w) in pixels.
     """
-    window, shape, start, end = _edges_in_window(polygon, math.ceil(margin) + 1, image_size)
+    grown = math.ceil(margin) + 1 if margin > 0 else 0
+    window, shape, start, end = _edges_in_window(polygon, grown, image_size)
     if 0 in shape:
-        return window, np.zeros(shape, bool), np.zeros(shape, np.float32)
-    return window, _inside(start, end, shape), _to_segments(start, end, shape, reach)
+        return window, np.zeros(shape, np.float32)
+    # Inside a convex polygon the nearest border is the nearest of its edges' lines. Of more than
+    # four corners, a ring that turns around twice looks convex too.
+    simple = margin <= 0 and len(polygon) <= 4 and (start != end).any(axis=1).all()
+    if simple and cv2.isContourConvex(np.asarray(polygon, np.float32)):
+        return window, _depth_of_convex(start, end, shape)
+    distance = _to_segments(start, end, shape, reach)
+    return window, np.negative(distance, out=distance, where=~_inside(start, end, shape))
 
 
 def pixels_inside(
@@ -64,6 +73,20 @@ def _edges_in_window(
     start = np.asarray(polygon, np.float64) - (x0 + 0.5, y0 + 0.5)
     end = np.concatenate([start[1:], start[:1]])
     return (slice(y0, y1), slice(x0, x1)), (y1 - y0, x1 - x0), start, end
+
+
+def _depth_of_convex(start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Signed distance of each grid point to the nearest edge's line, positive inside."""
+    height, width = shape
+    edge = end - start
+    normal = np.column_stack([-edge[:, 1], edge[:, 0]]) / np.hypot(*edge.T)[:, None]
+    if (start[:, 0] * end[:, 1] - start[:, 1] * end[:, 0]).sum() < 0:
+        normal = -normal
+    # The sum of a column's share and a row's share.
+    offset = (normal * start).sum(axis=1, keepdims=True)
+    columns = (normal[:, :1] * np.arange(width) - offset).astype(np.float32)
+    rows = (normal[:, 1:] * np.arange(height)).astype(np.float32)[..., None]
+    return (columns[:, None] + rows).min(axis=0)
 
 
 def _inside(start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..raster import distance_to_border
+from ..raster import pixels_inside, signed_distance
 
 
 def draw_db_labels(
@@ -49,9 +49,9 @@ def draw_db_labels(
         raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
     text = np.zeros(image_size, np.uint8)
     text_mask = np.ones(image_size, np.uint8)
-    # Distance to the nearest border, in units of the text's D; whether a text is there at all.
+    threshold_mask = np.zeros(image_size, np.uint8)
+    # Distance to the nearest border, in units of the text's D.
     nearness = np.full(image_size, np.inf, np.float32)
-    covered = np.zeros(image_size, bool)
 
     for polygon, skip in zip(polygons, ignore):
         polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
@@ -61,25 +61,26 @@ def draw_db_labels(
         distance = area * (1 - shrink_ratio**2) / max(cv2.arcLength(polygon, True), 1e-6)
         side = float(np.ptp(polygon, axis=0).min())
         skip = bool(skip) or side < min_text_size or area < 1.0
-        # Where only the inside counts, no distance does.
-        reach = 0.0 if skip else distance
-        window, inside, to_border = distance_to_border(polygon, reach, image_size, reach=reach)
-        shrunk = inside & (to_border > distance)
-        if skip or not shrunk.any():
+        if not skip:
+            window, depth = signed_distance(polygon, distance, image_size, reach=distance)
+            shrunk = depth > distance
+            skip = not shrunk.any()
+        if skip:
+            window, inside = pixels_inside(polygon, image_size)
             text_mask[window][inside] = 0
             continue
         text[window] |= shrunk.view(np.uint8)
-        covered[window] |= inside
-        to_border *= 1.0 / distance
-        np.minimum(nearness[window], to_border, out=nearness[window])
+        threshold_mask[window] |= (depth >= -distance).view(np.uint8)
+        depth *= 1.0 / distance
+        np.abs(depth, out=depth)
+        np.minimum(nearness[window], depth, out=nearness[window])
 
     low, high = threshold_range
-    covered |= nearness <= 1.0
     nearness *= low - high
     nearness += high
     return {
         "text": text,
         "text_mask": text_mask,
         "threshold": np.maximum(nearness, low, out=nearness),
-        "threshold_mask": covered.view(np.uint8),
+        "threshold_mask": threshold_mask,
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..raster import distance_to_border, pixels_inside
+from ..raster import pixels_inside, signed_distance
 
 
 def kernel_scales(count: int, min_scale: float) -> np.ndarray:
@@ -74,7 +74,7 @@ def draw_psenet_labels(
         offsets = np.minimum(area * shares / max(perimeter, 1e-6), max_shrink)
         if round_shrink:
             offsets = np.floor(offsets + 0.5)
-        window, depth = _depth_inside(polygon, image_size, float(offsets[-1]))
+        window, depth = signed_distance(polygon, 0.0, image_size, reach=float(offsets[-1]))
         inside = depth > 0
         deepest = float(depth.max(initial=0.0))
         text[window] |= inside.view(np.uint8)
@@ -82,36 +82,3 @@ def draw_psenet_labels(
             drawn = depth > offset if deepest > offset else inside
             kernel[window] |= drawn.view(np.uint8)
     return {"text": text, "kernels": smaller, "text_mask": text_mask}
-
-
-def _depth_inside(
-    polygon: np.ndarray, image_size: tuple[int, int], reach: float
-) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Distance from the border for the pixels inside a polygon, 0 or less for those outside.
-
-    Distances above ``reach`` are only said to be above it.
-
-    Returns:
-        The window's slices, and float32 (h, w).
-    """
-    edges = np.roll(polygon, -1, axis=0) - polygon
-    lengths = np.hypot(edges[:, 0], edges[:, 1])
-    if not (cv2.isContourConvex(polygon) and lengths.all()):
-        window, inside, depth = distance_to_border(polygon, 0.0, image_size, reach=reach)
-        np.copyto(depth, 0.0, where=~inside)
-        return window, depth
-    # Inside a convex polygon the nearest border is the nearest of its edges' lines.
-    low = np.clip(np.floor(polygon.min(axis=0)), 0, image_size[::-1]).astype(int)
-    high = np.clip(np.ceil(polygon.max(axis=0)), low, image_size[::-1]).astype(int)
-    normals = np.column_stack([-edges[:, 1], edges[:, 0]]) / lengths[:, None]
-    if cv2.contourArea(polygon, oriented=True) < 0:
-        normals = -normals
-    x, y = (np.arange(a, b) + 0.5 for a, b in zip(low.tolist(), high.tolist()))
-    offsets = (normals * polygon).sum(axis=1)
-    columns = (normals[:, :1] * x - offsets[:, None]).astype(np.float32)
-    rows = (normals[:, 1:] * y).astype(np.float32)[..., None]
-    depth = columns[0] + rows[0]
-    line = np.empty_like(depth)
-    for column, row in zip(columns[1:], rows[1:]):
-        np.minimum(depth, np.add(column, row, out=line), out=depth)
-    return (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))), depth
