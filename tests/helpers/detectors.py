@@ -107,7 +107,7 @@ def detector_cfg(head: str, backbone: str = "narrow R-50", **opts) -> CfgNode:
     return cfg
 
 
-def overfitted_detector(cfg: CfgNode, sample: dict, steps: int = 60) -> torch.nn.Module:
+def overfitted_detector(cfg: CfgNode, sample: dict, steps: int = 110) -> torch.nn.Module:
     """A detector in eval mode that finds the texts of one sample after a few steps on it."""
     torch.manual_seed(0)
     model = build_model(cfg)
