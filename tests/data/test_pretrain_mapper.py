@@ -7,7 +7,8 @@ import torch
 from detectron2.data import DatasetCatalog
 from helpers.pretraining import tiny_vlpt_cfg
 
-from vlpt_d2.data.pretrain_mapper import PretrainMapper, caption_of, rotate_image
+from vlpt_d2.data.pretrain_mapper import PretrainMapper, caption_of
+from vlpt_d2.data.squashed_image import rotate_image
 
 
 def annotation(text, iscrowd=0):

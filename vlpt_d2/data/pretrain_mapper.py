@@ -3,35 +3,32 @@
 import copy
 import zlib
 
-import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 
 from .mapper_registry import MAPPER_REGISTRY
 from .masking import mask_tokens
-from .sample import load_sample
+from .squashed_image import SquashedImages
 from .tokenizer import CaptionTokenizer, Encoding, build_tokenizer
 
 # Transcriptions that say "illegible" rather than being words: ICDAR's and TextOCR's.
 ILLEGIBLE = frozenset({"", "###", "."})
 
 
-def caption_of(annotations: list[dict]) -> str:
-    """Join the words of an image with spaces, in annotation order (release dataset.py).
+def words_of(annotations: list[dict]) -> list[str]:
+    """The words of an image, in annotation order.
 
     Don't-care regions (``iscrowd``) and illegible texts are left out; nothing is shuffled, sorted
     or removed as a duplicate.
     """
     texts = (a.get("text", "").strip() for a in annotations if not a.get("iscrowd", 0))
-    return " ".join(text for text in texts if text not in ILLEGIBLE)
+    return [text for text in texts if text not in ILLEGIBLE]
 
 
-def rotate_image(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Rotate about the centre, counter-clockwise, keeping the size; corners become black."""
-    height, width = image.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+def caption_of(annotations: list[dict]) -> str:
+    """Join :func:`words_of` an image with spaces (release dataset.py)."""
+    return " ".join(words_of(annotations))
 
 
 @MAPPER_REGISTRY.register()
@@ -51,31 +48,22 @@ class PretrainMapper:
         *,
         is_train: bool,
         tokenizer: CaptionTokenizer,
-        image_format: str,
-        size: tuple[int, int],
-        rotation: float,
+        images: SquashedImages,
         masking: dict,
-        restore_size: bool = True,
     ):
         """
         Args:
             is_train: whether to rotate, and to draw masks anew each time. At test time the masks
                 of an image depend on its id alone.
             tokenizer: makes ids of captions.
-            image_format: channel order, "RGB" or "BGR".
-            size: (height, width) of the output.
-            rotation: largest angle in degrees.
+            images: reads and squashes them.
             masking: ``probability, budget, mask_share, random_share`` of
                 :func:`~vlpt_d2.data.masking.mask_tokens`.
-            restore_size: see :func:`~vlpt_d2.data.sample.load_sample`.
         """
         self.is_train = is_train
         self.tokenizer = tokenizer
-        self.image_format = image_format
-        self.size = tuple(size)
-        self.rotation = rotation
+        self.images = images
         self.masking = masking
-        self.restore_size = restore_size
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
@@ -85,10 +73,7 @@ class PretrainMapper:
             "tokenizer": build_tokenizer(
                 cfg.MODEL.TEXT_ENCODER.TOKENIZER, cfg.MODEL.TEXT_ENCODER.MAX_TOKENS
             ),
-            "image_format": cfg.INPUT.FORMAT,
-            "size": cfg.INPUT.PRETRAIN.SIZE,
-            "rotation": cfg.INPUT.PRETRAIN.ROTATION,
-            "restore_size": cfg.DATASETS.RESTORE_SIZE,
+            "images": SquashedImages.from_config(cfg, is_train),
             # Without MLM nothing is hidden from the other tasks.
             "masking": {
                 "probability": mlm.PROBABILITY if "MLM" in cfg.MODEL.VLPT.TASKS else 0.0,
@@ -109,20 +94,12 @@ class PretrainMapper:
             predicted; ``file_name, image_id, height, width`` of the source.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
-        image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
-        height, width = self.size
-        shrinks = image.shape[0] > height or image.shape[1] > width
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        if image.shape[:2] != self.size:
-            image = cv2.resize(image, (width, height), interpolation=interpolation)
-        if self.is_train and self.rotation:
-            image = rotate_image(image, np.random.uniform(-self.rotation, self.rotation))
-
+        image, annotations = self.images(dataset_dict)
         caption = caption_of(annotations)
         encoding = self.tokenizer.encode(caption)
         ids, labels = self._mask(encoding, dataset_dict.get("image_id"))
         return {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "image": image,
             "caption": caption,
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(encoding.mask),

@@ -224,12 +224,13 @@ class TextTrainer(DefaultTrainer):
         Raises:
             NotImplementedError: the dataset has no protocol here.
         """
-        from ..evaluation.pretrain_evaluator import PretrainEvaluator
+        from ..evaluation.pretraining import PRETRAIN_EVALUATORS
         from ..evaluation.protocols import PROTOCOLS
         from ..evaluation.text_evaluator import TextEvaluator
 
-        if cfg.MODEL.META_ARCHITECTURE == "VLPT":
-            return PretrainEvaluator.from_config(cfg)
+        pretraining = PRETRAIN_EVALUATORS.get(cfg.MODEL.META_ARCHITECTURE)
+        if pretraining is not None:
+            return pretraining.from_config(cfg)
         kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
         if kind not in PROTOCOLS:
             raise NotImplementedError(

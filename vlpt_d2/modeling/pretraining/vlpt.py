@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
-from detectron2.structures import ImageList
 from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import nn
 
 from ...data.tokenizer import build_tokenizer
 from ..statistics import frozen_statistics
+from .base import ImagePretraining
 from .batch import EncodedBatch, TokenBatch
 from .itc import ITC
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
@@ -53,7 +52,7 @@ class CachedContrast:
 
 
 @META_ARCH_REGISTRY.register()
-class VLPT(nn.Module):
+class VLPT(ImagePretraining):
     """VLPT-STD pre-training (Song et al., CVPR 2022).
 
     Training: a list of samples to a dict of losses. Inference: a list of samples to a list of
@@ -85,7 +84,7 @@ class VLPT(nn.Module):
             normalization: "global" or "local"; see ``MODEL.VLPT.NORMALIZATION``.
             init_std: standard deviation of the modality embedding's initialisation.
         """
-        super().__init__()
+        super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
         if normalization not in ("global", "local"):
             raise ValueError(
                 f"MODEL.VLPT.NORMALIZATION must be 'global' or 'local', not {normalization!r}"
@@ -96,15 +95,12 @@ class VLPT(nn.Module):
                 f"image tokens have {width} channels and text tokens {text_width}; set MODEL."
                 "IMAGE_ENCODER.EMBED_DIM and MODEL.TEXT_ENCODER.EMBED_DIM alike"
             )
-        self.backbone = backbone
         self.text_encoder = text_encoder
         self.tasks = nn.ModuleDict(tasks)
         self.normalization = normalization
         self.modality = nn.Embedding(2, width) if modality_embedding else None
         if self.modality is not None:
             nn.init.normal_(self.modality.weight, std=init_std)
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -131,17 +127,6 @@ class VLPT(nn.Module):
             "normalization": node.NORMALIZATION,
             "init_std": node.INIT_STD,
         }
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.pixel_mean.device
-
-    def preprocess_images(self, samples: list[dict]) -> torch.Tensor:
-        """Normalise, pad to the backbone's divisibility and stack to (N, 3, H, W)."""
-        images = [s["image"].to(self.device) for s in samples]
-        images = [(x - self.pixel_mean) / self.pixel_std for x in images]
-        return ImageList.from_tensors(images, self.backbone.size_divisibility).tensor
 
     def encode(self, samples: list[dict]) -> EncodedBatch:
         """Run both encoders and add the modality embedding."""
@@ -183,11 +168,7 @@ class VLPT(nn.Module):
                 loss, measured = task(encoded, context.counts[name])
             losses[f"loss_{name.lower()}"] = task.weight * loss
             metrics.update(measured)
-        if has_event_storage():
-            storage = get_event_storage()
-            for name, value in metrics.items():
-                if torch.isfinite(value):
-                    storage.put_scalar(name, value.item())
+        self.log_metrics(metrics)
         return losses
 
     def counts(self, batches: list[TokenBatch]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,56 @@
+"""What the pre-training meta-architectures share."""
+
+from collections.abc import Mapping
+
+import torch
+from detectron2.modeling import Backbone
+from detectron2.structures import ImageList
+from detectron2.utils.events import get_event_storage, has_event_storage
+from torch import nn
+
+__all__ = ["ImagePretraining"]
+
+
+class ImagePretraining(nn.Module):
+    """A backbone that learns from images and their words; its trunk is what is transferred.
+
+    The backbone has its ResNet in ``backbone.bottom_up``, as all of this project do, so that
+    checkpoints give their trunk to any detector.
+    """
+
+    def __init__(self, *, backbone: Backbone, pixel_mean: list[float], pixel_std: list[float]):
+        """
+        Args:
+            backbone: follows detectron2's backbone interface.
+            pixel_mean: of each channel, in [0, 255], in the channel order of INPUT.FORMAT.
+            pixel_std: likewise.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.pixel_mean.device
+
+    def preprocess_images(self, samples: list[dict]) -> torch.Tensor:
+        """Normalise, pad to the backbone's divisibility and stack to (N, 3, H, W)."""
+        images = [s["image"].to(self.device) for s in samples]
+        images = [(x - self.pixel_mean) / self.pixel_std for x in images]
+        return ImageList.from_tensors(images, self.backbone.size_divisibility).tensor
+
+    @staticmethod
+    def log_metrics(metrics: Mapping[str, torch.Tensor]) -> None:
+        """Put 0-d tensors into the trainer's event storage, where there is one and they are finite.
+
+        Args:
+            metrics: by name.
+        """
+        if not has_event_storage():
+            return
+        storage = get_event_storage()
+        for name, value in metrics.items():
+            if torch.isfinite(value):
+                storage.put_scalar(name, value.item())
