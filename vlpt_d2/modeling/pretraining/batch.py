@@ -1,10 +1,19 @@
 """What the pretext tasks are given."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 
 from ...data.masking import IGNORE_INDEX
+
+
+class Tokens(Protocol):
+    """The texts of a batch, in whatever form a meta-architecture reads them."""
+
+    @property
+    def has_words(self) -> torch.Tensor:
+        """(N,) bool: texts with at least one word."""
 
 
 @dataclass
@@ -51,24 +60,33 @@ class TokenBatch:
 
 
 @dataclass
-class EncodedBatch:
+class Encoded:
     """What both encoders made of a batch.
 
     Attributes:
         image: (N, 1 + S, d) visual tokens, [CLS] first.
-        text: (N, K, d) text tokens, [CLS] first.
-        tokens: the captions.
-        word_table: (V, d) the text encoder's word embeddings, as they are at this step.
+        text: (N, K, d) vectors of the text.
+        tokens: the texts.
     """
 
     image: torch.Tensor
     text: torch.Tensor
-    tokens: TokenBatch
-    word_table: torch.Tensor
+    tokens: Tokens
 
-    def with_images_rolled(self) -> "EncodedBatch":
-        """Pair every caption with the next image of the batch: the shuffled-image control."""
+    def with_images_rolled(self) -> Self:
+        """Pair every text with the next image of the batch: the shuffled-image control."""
         return replace(self, image=self.image.roll(-1, dims=0))
+
+
+@dataclass
+class EncodedBatch(Encoded):
+    """What VLPT's encoders made of a batch: its text begins with [CLS], its tokens are captions.
+
+    Attributes:
+        word_table: (V, d) the text encoder's word embeddings, as they are at this step.
+    """
+
+    word_table: torch.Tensor
 
 
 def full_precision(x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from fvcore.nn.distributed import differentiable_all_gather
 from torch import nn
 
 from ..transformer import init_transformer_weights
-from .batch import EncodedBatch, TokenBatch, full_precision
+from .batch import Encoded, EncodedBatch, Tokens, full_precision
 from .task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, mean_over, share
 
 
@@ -53,61 +53,50 @@ def contrastive_sum(
     return F.cross_entropy(logits, targets, reduction="sum"), logits.argmax(dim=1) == targets
 
 
-@PRETEXT_TASK_REGISTRY.register()
-class ITC(PretextTask):
-    """In-batch contrast of the image's [CLS] and the caption's [CLS], over all processes.
+class Contrast(PretextTask):
+    """In-batch contrast of one vector of each image and one of its text, over all processes.
 
-    Loss: the mean of the image-to-text and the text-to-image cross-entropy. Captions without a
-    word take no part: every one of them would match every other.
+    Loss: the mean of the image-to-text and the text-to-image cross-entropy. Texts without a word
+    take no part: every one of them would match every other.
     """
 
-    @configurable
     def __init__(
         self,
         *,
-        embed_dim: int,
+        image_projection: nn.Module,
+        text_projection: nn.Module,
         weight: float = 1.0,
         gather_gradient: bool = True,
         temperature: float = 0.07,
         max_logit_scale: float = 100.0,
-        init_std: float = 0.02,
     ):
         """
         Args:
-            embed_dim: width of the tokens and of the contrasted vectors.
+            image_projection: from the image's vector to the one that is compared.
+            text_projection: likewise of the text's.
             weight: factor of the loss.
             gather_gradient: gradient through the vectors gathered from other processes.
             temperature: initial temperature.
             max_logit_scale: largest inverse temperature.
-            init_std: standard deviation of the initialisation.
         """
         super().__init__()
         self.weight = weight
         self.gather_gradient = gather_gradient
-        self.image_projection = nn.Linear(embed_dim, embed_dim)
-        self.text_projection = nn.Linear(embed_dim, embed_dim)
+        self.image_projection = image_projection
+        self.text_projection = text_projection
         self.scale = LogitScale(temperature, max_logit_scale)
-        init_transformer_weights(self, init_std)
 
-    @classmethod
-    def from_config(cls, cfg: CfgNode, special_ids: list[int], table_shape: tuple) -> dict:
-        node = cfg.MODEL.VLPT.ITC
-        return {
-            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
-            "weight": node.WEIGHT,
-            "gather_gradient": node.GATHER_GRADIENT,
-            "temperature": node.TEMPERATURE,
-            "max_logit_scale": node.MAX_LOGIT_SCALE,
-            "init_std": cfg.MODEL.VLPT.INIT_STD,
-        }
+    def text_vectors(self, encoded: Encoded) -> torch.Tensor:
+        """Return the vector of each text before projection, (N, d); that of images is token 0."""
+        raise NotImplementedError
 
-    def count(self, tokens: TokenBatch) -> torch.Tensor:
+    def count(self, tokens: Tokens) -> torch.Tensor:
         return tokens.has_words.sum()
 
-    def features(self, encoded: EncodedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the unit vectors of images and captions, (N, d) each."""
+    def features(self, encoded: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the unit vectors of images and texts, (N, d) each."""
         image = full_precision(self.image_projection(encoded.image[:, 0]))
-        text = full_precision(self.text_projection(encoded.text[:, 0]))
+        text = full_precision(self.text_projection(self.text_vectors(encoded)))
         return F.normalize(image, dim=-1), F.normalize(text, dim=-1)
 
     def contrast(
@@ -120,7 +109,7 @@ class ITC(PretextTask):
         """
         Args:
             image: (N, d) unit vectors of this process's images.
-            text: (N, d) unit vectors of their captions.
+            text: (N, d) unit vectors of their texts.
             valid: (N,) bool; other rows are neither queries nor keys.
             count: valid rows of all processes over the number of processes.
         """
@@ -142,15 +131,62 @@ class ITC(PretextTask):
         return loss, metrics
 
     def forward(
-        self, encoded: EncodedBatch, count: torch.Tensor
+        self, encoded: Encoded, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         image, text = self.features(encoded)
         return self.contrast(image, text, encoded.tokens.has_words, count)
 
-    def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+    def measure(self, encoded: Encoded) -> dict[str, torch.Tensor]:
         image, text = self.features(encoded)
         return {
             "image_vector": image,
             "text_vector": text,
             "has_words": encoded.tokens.has_words,
         }
+
+
+@PRETEXT_TASK_REGISTRY.register()
+class ITC(Contrast):
+    """The contrast of projections of the image's [CLS] and the caption's [CLS]."""
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        weight: float = 1.0,
+        gather_gradient: bool = True,
+        temperature: float = 0.07,
+        max_logit_scale: float = 100.0,
+        init_std: float = 0.02,
+    ):
+        """
+        Args:
+            embed_dim: width of the tokens and of the contrasted vectors.
+            weight, gather_gradient, temperature, max_logit_scale: see :class:`Contrast`.
+            init_std: standard deviation of the initialisation.
+        """
+        super().__init__(
+            image_projection=nn.Linear(embed_dim, embed_dim),
+            text_projection=nn.Linear(embed_dim, embed_dim),
+            weight=weight,
+            gather_gradient=gather_gradient,
+            temperature=temperature,
+            max_logit_scale=max_logit_scale,
+        )
+        init_transformer_weights(self, init_std)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, special_ids: list[int], table_shape: tuple) -> dict:
+        node = cfg.MODEL.VLPT.ITC
+        return {
+            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
+            "weight": node.WEIGHT,
+            "gather_gradient": node.GATHER_GRADIENT,
+            "temperature": node.TEMPERATURE,
+            "max_logit_scale": node.MAX_LOGIT_SCALE,
+            "init_std": cfg.MODEL.VLPT.INIT_STD,
+        }
+
+    def text_vectors(self, encoded: EncodedBatch) -> torch.Tensor:
+        return encoded.text[:, 0]

@@ -6,7 +6,7 @@ import torch
 from fvcore.common.registry import Registry
 from torch import nn
 
-from .batch import EncodedBatch, TokenBatch
+from .batch import Encoded, Tokens
 
 PRETEXT_TASK_REGISTRY = Registry("PRETEXT_TASK")
 PRETEXT_TASK_REGISTRY.__doc__ = """
@@ -25,17 +25,17 @@ class PretextTask(nn.Module):
 
     weight: float
 
-    def count(self, tokens: TokenBatch) -> torch.Tensor:
+    def count(self, tokens: Tokens) -> torch.Tensor:
         """Return how many items of a batch the loss is a mean of, as a 0-d tensor."""
         raise NotImplementedError
 
     def forward(
-        self, encoded: EncodedBatch, count: torch.Tensor
+        self, encoded: Encoded, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the loss and metrics to log, each a 0-d tensor."""
         raise NotImplementedError
 
-    def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+    def measure(self, encoded: Encoded) -> dict[str, torch.Tensor]:
         """Return what the evaluator needs of each image, tensors of N rows."""
         raise NotImplementedError
 
