@@ -4,17 +4,59 @@ import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.structures import BoxMode
 
 from .sample import load_sample
 
-__all__ = ["SquashedImages", "rotate_image"]
+__all__ = ["SquashedImages", "map_annotations", "rotate_image"]
 
 
 def rotate_image(image: np.ndarray, degrees: float) -> np.ndarray:
     """Rotate about the centre, counter-clockwise, keeping the size; corners become black."""
     height, width = image.shape[:2]
+    # OpenCV puts (0, 0) at the centre of the first pixel.
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+
+
+def _rotation(size: tuple[int, int], degrees: float) -> np.ndarray:
+    """The same for points, (2, 3); pixel i covers [i, i + 1] and the centre of (H, W) stays."""
+    return cv2.getRotationMatrix2D((size[1] / 2, size[0] / 2), degrees, 1.0)
+
+
+def map_annotations(annotations: list[dict], matrix: np.ndarray) -> list[dict]:
+    """Apply an affine map of the image plane to the polygons of annotations.
+
+    Args:
+        annotations: with "segmentation" as polygons, or else "bbox" in "bbox_mode". Those with
+            neither (a text that stands somewhere in the image) are passed on.
+        matrix: (2, 3), from (x, y, 1) to the new (x, y); (0, 0) is the corner of the first pixel.
+
+    Returns:
+        New annotations with "segmentation", and "bbox" as the box around it in
+        ``BoxMode.XYXY_ABS``. Nothing is cut at the image's border: parts may lie outside.
+    """
+    mapped = []
+    for annotation in annotations:
+        rings = annotation.get("segmentation")
+        if not rings and "bbox" not in annotation:
+            mapped.append(annotation)
+            continue
+        if not rings:
+            box = BoxMode.convert(annotation["bbox"], annotation["bbox_mode"], BoxMode.XYXY_ABS)
+            x0, y0, x1, y1 = np.ravel(box)
+            rings = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+        rings = [np.reshape(ring, (-1, 2)) @ matrix[:, :2].T + matrix[:, 2] for ring in rings]
+        points = np.concatenate(rings)
+        mapped.append(
+            annotation
+            | {
+                "segmentation": [ring.ravel().tolist() for ring in rings],
+                "bbox": [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()],
+                "bbox_mode": BoxMode.XYXY_ABS,
+            }
+        )
+    return mapped
 
 
 class SquashedImages:
@@ -59,15 +101,21 @@ class SquashedImages:
             dataset_dict: in detectron2's format; may be changed.
 
         Returns:
-            The image, uint8 (3, H, W), and the annotations of the image as it was read.
+            The image, uint8 (3, H, W), and its annotations, mapped to its pixels by
+            :func:`map_annotations`.
         """
         image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
         height, width = self.size
+        matrix = np.array([[width / image.shape[1], 0, 0], [0, height / image.shape[0], 0]])
         shrinks = image.shape[0] > height or image.shape[1] > width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         if image.shape[:2] != self.size:
             image = cv2.resize(image, (width, height), interpolation=interpolation)
         if self.rotation:
             # numpy's global generator, which the loader seeds for each training sample.
-            image = rotate_image(image, np.random.uniform(-self.rotation, self.rotation))
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), annotations
+            degrees = np.random.uniform(-self.rotation, self.rotation)
+            image = rotate_image(image, degrees)
+            turn = _rotation(self.size, degrees)
+            matrix = np.column_stack([turn[:, :2] @ matrix[:, :2], turn[:, 2]])
+        image = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return image, map_annotations(annotations, matrix)
