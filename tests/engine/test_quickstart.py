@@ -2,12 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from detectron2.data import DatasetCatalog
 
-from vlpt_d2.engine import quickstart
-from vlpt_d2.engine.quickstart import Stage, default_data, run_quickstart, run_stage, stages
+from vlpt_d2.engine import stage as stage_module
+from vlpt_d2.engine.quickstart import default_data, run_quickstart, stages
+from vlpt_d2.engine.stage import Stage, run_stage
 
 
 def test_data_is_icdar2015_where_it_lies(tmp_path, monkeypatch):
@@ -29,7 +31,7 @@ def fake_training(monkeypatch, calls, fails=()):
 
     def run(command, check):
         config = command[command.index("--config-file") + 1]
-        folder = quickstart.Path(command[command.index("OUTPUT_DIR") + 1])
+        folder = Path(command[command.index("OUTPUT_DIR") + 1])
         calls.append(folder.name)
         assert command[0] == sys.executable
         assert "--resume" in command
@@ -52,7 +54,7 @@ def fake_training(monkeypatch, calls, fails=()):
             (folder / "inference" / "text_results_x.json").write_text(json.dumps(report))
         return type("Result", (), {"returncode": int(failed)})
 
-    monkeypatch.setattr(quickstart.subprocess, "run", run)
+    monkeypatch.setattr(stage_module.subprocess, "run", run)
 
 
 def test_table_files_and_a_second_run(tmp_path, monkeypatch):
@@ -90,5 +92,5 @@ def test_fresh_removes_nothing_of_others(tmp_path):
 
 def test_finished_stage_is_not_run(tmp_path, monkeypatch):
     (tmp_path / "finished.json").write_text("{}")
-    monkeypatch.setattr(quickstart.subprocess, "run", None)
+    monkeypatch.setattr(stage_module.subprocess, "run", None)
     run_stage(Stage("pre-training", "config.yaml", tmp_path))

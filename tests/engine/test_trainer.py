@@ -144,3 +144,21 @@ def test_iterations_hold_where_epochs_are_zero(tiny_cfg):
     tiny_cfg.SOLVER.EPOCHS = 0
     tiny_cfg.SOLVER.EPOCH_STEPS = (1,)
     assert TinyTrainer(tiny_cfg).max_iter == 6
+
+
+def test_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg):
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    with pytest.raises(StopIteration):
+        best_trainer(tiny_cfg, [3.0, 2.0]).train()  # there is no third result, after the last step
+    assert (folder / "last_checkpoint").read_text() == "model_final.pth"
+    assert not (folder / "results.json").exists()
+    second = best_trainer(tiny_cfg, [1.0])
+    second.resume_or_load(resume=True)
+    second.train()
+    results = json.loads((folder / "results.json").read_text())
+    assert results == {"iteration": 5, "validation": {"tiny/error": 1.0}, "test": {}}
+    assert metrics(tiny_cfg)[-1]["iteration"] == 5 and metrics(tiny_cfg)[-1]["tiny/error"] == 1.0
+    assert json.loads((folder / "model_best.json").read_text())["value"] == 1.0
+    third = best_trainer(tiny_cfg, [])
+    third.resume_or_load(resume=True)
+    assert third.train() is None

@@ -12,7 +12,17 @@ import vlpt_d2
 __all__ = ["VERBS", "main"]
 
 # Modules of this package, in the order of the help.
-VERBS = ("data", "doctor", "evaluate", "export", "profile", "quickstart", "render", "train")
+VERBS = (
+    "compare",
+    "data",
+    "doctor",
+    "evaluate",
+    "export",
+    "profile",
+    "quickstart",
+    "render",
+    "train",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,11 +4,8 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
@@ -16,6 +13,7 @@ from tabulate import tabulate
 from ..model_zoo import get_config_file
 from ..visualization.curves import plot_pretraining, read_metrics
 from ..visualization.detections import draw_results
+from .stage import Stage, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -33,56 +31,10 @@ PRETRAIN_ROWS = (
 )
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One run of the trainer.
-
-    Attributes:
-        name: for messages and the folder.
-        config: path of its config.
-        folder: its OUTPUT_DIR.
-        options: config options beside it.
-    """
-
-    name: str
-    config: str
-    folder: Path
-    options: tuple[str, ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run came to its end, measurement included."""
-        return (self.folder / "finished.json").is_file()
-
-
 def default_data() -> str:
     """Return "icdar2015" where it lies under DETECTRON2_DATASETS, else "rendered"."""
     root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")) / "icdar2015"
     return "icdar2015" if (root / "ch4_test_images").is_dir() else "rendered"
-
-
-def run_stage(stage: Stage) -> None:
-    """Train and measure in a process of its own, resuming what was interrupted.
-
-    Raises:
-        RuntimeError: the run failed; its output says why.
-    """
-    if stage.finished:
-        print(f"{stage.name}: already finished in {stage.folder}", flush=True)
-        return
-    print(f"{stage.name}: {stage.config} -> {stage.folder}", flush=True)
-    command = [sys.executable, "-m", "vlpt_d2.cli.main", "train"]
-    command += ["--config-file", stage.config, "--resume"]
-    command += ["OUTPUT_DIR", str(stage.folder), *stage.options]
-    start = time.monotonic()
-    code = subprocess.run(command, check=False).returncode
-    if code != 0:
-        raise RuntimeError(
-            f"{stage.name} failed (exit {code}); see the messages above and "
-            f"{stage.folder}/log.txt. The same command goes on where it stopped"
-        )
-    seconds = time.monotonic() - start
-    (stage.folder / "finished.json").write_text(json.dumps({"seconds": round(seconds, 1)}))
 
 
 def stages(output: Path, data: str, options: list[str]) -> Iterator[Stage]:

@@ -15,6 +15,7 @@ from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
 from detectron2.modeling import build_model
 from detectron2.utils import comm
+from detectron2.utils.events import EventStorage
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -25,6 +26,7 @@ from ..utils.rng import INITIALISATION, seeded_rng
 from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
 from .hooks import BestCheckpointer, EvalHook, flatten_numbers
+from .results import read_results, write_results
 from .step import StepTrainer, autocast
 
 __all__ = ["TextTrainer"]
@@ -122,7 +124,7 @@ class TextTrainer(DefaultTrainer):
         """
         if self.start_iter >= self.max_iter:
             logger.info("all %d steps are done: nothing to train", self.max_iter)
-            return None
+            return self._evaluate_if_cut_off()
         self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
         try:
             TrainerBase.train(self, self.start_iter, self.max_iter)
@@ -131,6 +133,26 @@ class TextTrainer(DefaultTrainer):
             self._trainer._data_loader_iter_obj = None
         if len(self.cfg.TEST.EXPECTED_RESULTS) and comm.is_main_process():
             verify_results(self.cfg, self._last_eval_results or {})
+        return self._last_eval_results
+
+    def _evaluate_if_cut_off(self) -> dict[str, Any] | None:
+        """Make up for the evaluation after the last step, where the run was stopped in it."""
+        results = read_results(self.cfg.OUTPUT_DIR)
+        done = results is not None and results["iteration"] >= self.max_iter - 1
+        if done or self.cfg.TEST.EVAL_PERIOD <= 0:
+            return None
+        logger.info("the evaluation after the last step was cut off: evaluating")
+        self.iter = self.max_iter - 1
+        wanted = (EvalHook, BestCheckpointer, hooks.PeriodicWriter)
+        with EventStorage(self.iter) as self.storage:
+            made_up_for = [hook for hook in self._hooks if isinstance(hook, wanted)]
+            for hook in made_up_for:
+                hook.before_train()
+                hook.after_step()
+            # Past the last step writers only close.
+            self.storage.step()
+            for hook in made_up_for:
+                hook.after_train()
         return self._last_eval_results
 
     def evaluate(self, last: bool) -> dict[str, Any]:
@@ -149,6 +171,10 @@ class TextTrainer(DefaultTrainer):
             self.storage.put_scalars(
                 **{f"test/{name}": value for name, value in tested.items()}, smoothing_hint=False
             )
+        if last and comm.is_main_process() and cfg.OUTPUT_DIR:
+            validated = flatten_numbers(results) if validation else {}
+            tested = flatten_numbers(self._last_eval_results) if cfg.DATASETS.TEST else {}
+            write_results(cfg.OUTPUT_DIR, self.max_iter - 1, validated, tested)
         return results
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,6 +4,6 @@ detectron2's own zoo is not touched: importing it needs ``pkg_resources``, which
 setuptools lack.
 """
 
-from .configs import config_root, get_config_file, list_configs
+from .configs import config_root, find_grid, get_config_file, list_configs, list_grids
 
-__all__ = ["config_root", "get_config_file", "list_configs"]
+__all__ = ["config_root", "find_grid", "get_config_file", "list_configs", "list_grids"]

@@ -1,7 +1,7 @@
 """The course of a training as a picture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 matplotlib.use("Agg")
 
 
-def read_metrics(path: str | Path) -> dict[str, list[tuple[int, float]]]:
+def read_metrics(path: str | Path, lenient: bool = False) -> dict[str, list[tuple[int, float]]]:
     """Read detectron2's ``metrics.json``: name to (iteration, value), by iteration.
 
     A resumed run repeats the iterations after its last checkpoint; the later line counts.
 
     Args:
         path: a file of one JSON object a line.
+        lenient: leave out lines that are not JSON, such as the one a kill cut off.
 
     Raises:
         ValueError: a line is not JSON; the file and line are named.
@@ -28,6 +29,8 @@ def read_metrics(path: str | Path) -> dict[str, list[tuple[int, float]]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
+            if lenient:
+                continue
             raise ValueError(
                 f"{path}, line {number}: not JSON ({error}); remove the line"
             ) from error
@@ -98,4 +101,38 @@ def plot_runs(
     axes.set(title=title, xlabel="iteration", ylabel=result, ylim=(0, None))
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
+    figure.savefig(output, dpi=100)
+
+
+def plot_bands(
+    panels: Mapping[str, Mapping[str, Sequence[Sequence[tuple[int, float]]]]],
+    output: str | Path,
+    result: str,
+) -> None:
+    """Draw the mean of repeated runs over their iterations, with the band from lowest to highest.
+
+    Args:
+        panels: title of a panel to name of a line to the points (iteration, value) of each run;
+            iterations that some of a line's runs lack are left out.
+        output: picture to write.
+        result: name of the value.
+    """
+    figure = Figure(figsize=(1 + 5 * len(panels), 4.2), layout="constrained")
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axes, (title, lines) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
+    ):
+        for name, runs in lines.items():
+            values = [dict(run) for run in runs]
+            common = sorted(set.intersection(*(set(v) for v in values)))
+            columns = [[v[i] for v in values] for i in common]
+            colour = f"C{names.index(name) % 10}"
+            means = [sum(column) / len(column) for column in columns]
+            label = f"{name} ({len(runs)} seeds)" if len(runs) > 1 else f"{name} (1 seed)"
+            axes.plot(common, means, marker=".", color=colour, label=label)
+            low, high = [min(c) for c in columns], [max(c) for c in columns]
+            axes.fill_between(common, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.set(title=title, xlabel="fine-tuning step", ylabel=result, ylim=(0, None))
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
     figure.savefig(output, dpi=100)

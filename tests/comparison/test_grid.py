@@ -1,0 +1,106 @@
+"""Grid files: the runs they ask for, and what is wrong with them."""
+
+import pytest
+import yaml
+
+from vlpt_d2.comparison.grid import GridError, read_grid
+from vlpt_d2.engine import load_config
+from vlpt_d2.model_zoo import get_config_file, list_configs, list_grids
+
+
+def edited(path, **changes):
+    content = yaml.safe_load(path.read_text()) | changes
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return str(path)
+
+
+def test_runs_come_seed_by_seed_each_after_its_pretraining(grid_file):
+    grid = read_grid(str(grid_file))
+    assert [run.name for run in grid.runs] == [
+        "DB on ICDAR2015 from random, seed 1",
+        "pre-training VLPT, seed 1",
+        "DB on ICDAR2015 from VLPT, seed 1",
+        "DB on ICDAR2015 from random, seed 2",
+        "pre-training VLPT, seed 2",
+        "DB on ICDAR2015 from VLPT, seed 2",
+    ]
+    random, pretraining, finetuning = grid.runs[:3]
+    assert random.start is None and "MODEL.WEIGHTS" not in random.stage.options
+    assert finetuning.start is pretraining
+    options = dict(zip(finetuning.stage.options[::2], finetuning.stage.options[1::2]))
+    assert options == {"SEED": "1", "MODEL.WEIGHTS": f"{pretraining.folder}/model_final.pth"}
+
+
+def test_a_detector_of_its_own_pretraining_and_options(grid_file):
+    arms = {
+        "ST": {
+            "config": {"DB": "st_db.yaml"},
+            "options": {"SOLVER.MAX_ITER": 7, "MODEL.VLPT.TASKS": ["ITC"]},
+            "finetune_options": {"SOLVER.BASE_LR": 0.1},
+        },
+        "file": {"weights": "trunk.pth"},
+    }
+    path = edited(
+        grid_file,
+        seeds=[3],
+        baseline="file",
+        pretrainings=arms,
+        options={"NUM_THREADS": 1},
+        detectors={"DB": {"a": "a.yaml", "b": "b.yaml"}, "EAST": {"a": "c.yaml"}},
+    )
+    runs = read_grid(path, ["TEST.EVAL_PERIOD", "5"]).runs
+    common = ("NUM_THREADS", "1", "TEST.EVAL_PERIOD", "5", "SEED", "3")
+    # ST has no pre-training of EAST, so it has no part there.
+    assert [(r.arm, r.detector, r.dataset) for r in runs] == [
+        ("ST", "DB", ""), ("ST", "DB", "a"), ("ST", "DB", "b"),
+        ("file", "DB", "a"), ("file", "DB", "b"), ("file", "EAST", "a"),
+    ]  # fmt: skip
+    assert runs[0].options == (*common, "SOLVER.MAX_ITER", "7", "MODEL.VLPT.TASKS", "['ITC']")
+    assert runs[1].options == (*common, "SOLVER.BASE_LR", "0.1")
+    assert runs[2].start is runs[1].start is runs[0]
+    assert runs[3].stage.options[-2:] == ("MODEL.WEIGHTS", "trunk.pth")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"seed": [1]}, "no key seed; did you mean 'seeds'"),
+        ({"seeds": [1, -1]}, "seeds must be a list of numbers"),
+        ({"seeds": []}, "seeds is missing or empty"),
+        ({"baseline": "VLTP"}, "baseline 'VLTP' is none of pretrainings; did you mean 'VLPT'"),
+        ({"pretrainings": {"A": {"weight": "x"}}, "baseline": "A"}, r"pretrainings\.A\.weight"),
+        ({"pretrainings": {"A": {"config": {"BD": "x"}}}, "baseline": "A"}, "known are DB"),
+        ({"pretrainings": {"A": {"options": ["x"]}}, "baseline": "A"}, "'name: …' entries"),
+        ({"pretrainings": {"A": None, "a": None}, "baseline": "A"}, "share the folder"),
+        ({"detectors": {"DB": "db.yaml"}}, r"detectors\.DB must hold"),
+    ],
+)
+def test_faults_are_named(grid_file, changes, message):
+    with pytest.raises(GridError, match=message):
+        read_grid(edited(grid_file, **changes))
+
+
+def test_unknown_file_and_odd_options(grid_file):
+    with pytest.raises(GridError, match=r"no grid 'smal'.*small\.yaml"):
+        read_grid("smal")
+    with pytest.raises(GridError, match="pairs"):
+        read_grid(str(grid_file), ["SEED"])
+
+
+@pytest.mark.parametrize("name", list_grids())
+def test_shipped_grids_name_configs_that_can_be_read(name):
+    assert not any(config.startswith("grids/") for config in list_configs())
+    runs = read_grid(name).runs
+    seeds = {run.seed for run in runs}
+    assert len(seeds) >= 2
+    seen = set()
+    for run in runs:
+        get_config_file(run.config)
+        options = run.options[run.options.index("SEED") + 2 :]
+        if (run.config, options) in seen:
+            continue
+        seen.add((run.config, options))
+        if run.dataset or options:
+            cfg = load_config(run.config, run.options)
+            assert len(cfg.DATASETS.TEST) == (1 if run.dataset else 0)
+            assert min(seeds) == cfg.SEED

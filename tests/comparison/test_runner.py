@@ -1,0 +1,164 @@
+"""Running what is missing: order, kills, failures, changed configs, locks. The trainer pretends."""
+
+import json
+import subprocess
+
+import pytest
+
+from vlpt_d2.comparison.grid import read_grid
+from vlpt_d2.comparison.run import RECORD, state_of
+from vlpt_d2.comparison.runner import lock_folder
+
+PRETRAINING = "pretrain/vlpt/seed_1"
+FINETUNING = "finetune/db-icdar2015/vlpt/seed_1"
+
+
+def test_what_is_missing_is_run_once(compare_grid, starts, tmp_path):
+    problems, lines = compare_grid(threads=3)
+    assert problems == {}
+    assert lines[0] == "0 of 6 runs are finished"
+    assert starts(PRETRAINING) == ["step 0 seed 1 threads 3"]
+    assert starts("finetune/db-icdar2015/random/seed_2") == ["step 0 seed 2 threads 3"]
+    record = json.loads((tmp_path / "out" / FINETUNING / RECORD).read_text())
+    assert record["status"] == "finished" and record["starts"] == 1
+    assert record["peak_memory_mib"] > 3 and record["seconds"] > 0
+    problems, lines = compare_grid()
+    assert problems == {} and lines == ["6 of 6 runs are finished"]
+    assert len(starts(PRETRAINING)) == len(starts(FINETUNING)) == 1
+
+
+def test_killed_run_goes_on_at_its_checkpoint(compare_grid, starts, tmp_path):
+    problems, lines = compare_grid(plan={PRETRAINING: ["kill", "kill"]})
+    assert problems == {}
+    assert [line.split(" seed")[0] for line in starts(PRETRAINING)] == [
+        "step 0",
+        "step 5",
+        "step 5",
+    ]
+    assert sum("killed by SIGKILL" in line for line in lines) == 2
+    folder = tmp_path / "out" / PRETRAINING
+    assert json.loads((folder / RECORD).read_text())["starts"] == 3
+    # The final weights alone are kept.
+    assert [path.name for path in folder.glob("*.pth")] == ["model_final.pth"]
+
+
+def test_failed_run_is_told_and_the_rest_goes_on(compare_grid, starts):
+    problems, _ = compare_grid(plan={PRETRAINING: ["fail"]})
+    assert sorted(problems) == ["DB on ICDAR2015 from VLPT, seed 1", "pre-training VLPT, seed 1"]
+    assert "exit 3" in problems["pre-training VLPT, seed 1"]
+    assert "    the disk is full" in problems["pre-training VLPT, seed 1"]
+    assert "pre-training is not finished" in problems["DB on ICDAR2015 from VLPT, seed 1"]
+    assert starts(FINETUNING) == []
+    assert len(starts("finetune/db-icdar2015/vlpt/seed_2")) == 1
+    assert compare_grid()[0] == {}
+    assert len(starts(PRETRAINING)) == 2
+    assert len(starts(FINETUNING)) == len(starts("pretrain/vlpt/seed_2")) == 1
+
+
+def test_a_run_killed_again_and_again_fails(compare_grid, starts):
+    problems, _ = compare_grid(plan={PRETRAINING: ["kill"] * 9})
+    assert "failed (SIGKILL)" in problems["pre-training VLPT, seed 1"]
+    assert len(starts(PRETRAINING)) == 4
+
+
+def hashes_of(grid_file):
+    return {run.name: state_of(run).record.get("config_sha256") for run in grid_runs(grid_file)}
+
+
+def grid_runs(grid_file):
+    return read_grid(str(grid_file)).runs
+
+
+def test_changed_config_is_refused_with_what_started_from_it(
+    compare_grid, grid_file, tmp_path, starts
+):
+    compare_grid()
+    before = hashes_of(grid_file)
+    assert before["pre-training VLPT, seed 1"] == before["pre-training VLPT, seed 2"]
+    config = tmp_path / "pretrain.yaml"
+    config.write_text(config.read_text().replace("IMS_PER_BATCH: 8", "IMS_PER_BATCH: 9"))
+    problems, _ = compare_grid()
+    arms = {f"{part}, seed {s}" for s in (1, 2) for part in ("pre-training VLPT", "DB on ICDAR2015 "
+            "from VLPT")}  # fmt: skip
+    assert set(problems) == arms
+    message = problems["pre-training VLPT, seed 1"]
+    assert before["pre-training VLPT, seed 1"][:12] in message
+    assert message.count("SOLVER.IMS_PER_BATCH was 8, is 9") == 1
+    assert str(tmp_path / "out" / PRETRAINING) in message
+    assert len(starts(PRETRAINING)) == 1
+    states = {run.name: state_of(run).status for run in grid_runs(grid_file)}
+    assert states["DB on ICDAR2015 from VLPT, seed 2"] == "stale"
+    assert states["DB on ICDAR2015 from random, seed 2"] == "finished"
+
+
+def test_what_does_not_change_results_may_change(compare_grid, tmp_path):
+    compare_grid()
+    options = ["NUM_THREADS", "2", "SOLVER.CHECKPOINTS_KEPT", "5", "DATALOADER.NUM_WORKERS", "1"]
+    assert compare_grid(options=options)[0] == {}
+    # A key that the package has got since, at its default.
+    path = tmp_path / "out" / PRETRAINING / RECORD
+    record = json.loads(path.read_text())
+    assert record["settings"].pop("MODEL.DB.SCALE_FUSION") == "none"
+    path.write_text(json.dumps(record))
+    assert compare_grid()[0] == {}
+    assert set(compare_grid(options=["MODEL.DB.SCALE_FUSION", "adaptive"])[0]) != set()
+
+
+def test_folder_of_another_program_is_left_alone(compare_grid, tmp_path, starts):
+    folder = tmp_path / "out" / PRETRAINING
+    folder.mkdir(parents=True)
+    (folder / "last_checkpoint").write_text("model_final.pth")
+    problems, _ = compare_grid()
+    assert f"without {RECORD}" in problems["pre-training VLPT, seed 1"]
+    assert starts(PRETRAINING) == starts(FINETUNING) == []
+
+
+def test_unreadable_config_leaves_the_rest(compare_grid, tmp_path, starts):
+    (tmp_path / "pretrain.yaml").write_text("SOLVR: {}\n")
+    problems, _ = compare_grid()
+    assert "SOLVR; did you mean" in problems["pre-training VLPT, seed 1"]
+    assert len(starts("finetune/db-icdar2015/random/seed_1")) == 1
+
+
+def test_locked_run_is_left_to_its_process(compare_grid, tmp_path, starts):
+    lock = lock_folder(tmp_path / "out" / PRETRAINING)
+    problems, _ = compare_grid()
+    assert "left to another process" in problems["pre-training VLPT, seed 1"]
+    assert starts(PRETRAINING) == [] and len(starts("pretrain/vlpt/seed_2")) == 1
+    lock.close()
+    assert compare_grid()[0] == {}
+
+
+def test_trainer_that_outlives_its_parent_keeps_the_lock(tmp_path):
+    lock = lock_folder(tmp_path)
+    child = subprocess.Popen(["sleep", "30"], pass_fds=(lock.fileno(),))
+    lock.close()  # as a kill of the parent does
+    try:
+        assert lock_folder(tmp_path) is None
+    finally:
+        child.kill()
+        child.wait()
+    lock_folder(tmp_path).close()
+
+
+def test_jobs_run_at_once(compare_grid, tmp_path):
+    one = "finetune/db-icdar2015/random/seed_1"
+    # Each waits for the other to be there.
+    plan = {
+        one: [f"meet {tmp_path / 'out' / PRETRAINING / 'starts.txt'}"],
+        PRETRAINING: [f"meet {tmp_path / 'out' / one / 'starts.txt'}"],
+    }
+    assert compare_grid(plan=plan, jobs=2)[0] == {}
+
+
+def test_interrupt_stops_the_trainers(compare_grid, tmp_path, starts):
+    def say(line):
+        if "running" in line or "minutes" in line or "step" in line or "starting" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_grid(plan={"random/seed_1": ["sleep"]}, say=say, interval=0.5)
+    record = tmp_path / "out" / "finetune/db-icdar2015/random/seed_1" / RECORD
+    assert json.loads(record.read_text())["status"] == "killed"
+    assert compare_grid()[0] == {}
+    assert len(starts("finetune/db-icdar2015/random/seed_1")) == 2

@@ -1,0 +1,84 @@
+"""``vlpt-d2 compare``: run what is missing of a comparison, and write its tables and plot.
+
+Everything of a run is kept: the same command goes on where it was stopped, killed or failed."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+
+__all__ = ["add_parser", "run"]
+
+EXAMPLES = """examples:
+  vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
+  vlpt-d2 compare small --report-only             # tables of what is finished
+  vlpt-d2 compare my_grid.yaml SOLVER.MAX_ITER 100 --jobs 2 --output output/try
+exit status: 0 where the whole grid is finished, 1 where a run is not (the messages say why), 2 for
+a grid file that cannot be used, 130 when interrupted"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="pre-trainings x detectors x datasets x seeds: run what is missing, tables, plot",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("grid", help="a grid file, or the name of one that comes with the package")
+    add("--jobs", type=int, default=1, help="runs at once (default 1)")
+    add("--threads", type=int, default=0, help="of each run; 0: the cores, shared by the jobs")
+    add("--output", help="folder of runs and tables, in place of the grid's")
+    add("--report-only", action="store_true", help="run nothing; write the tables")
+    add("--report-to", metavar="FOLDER", help="write tables and plot here too, whole or partial")
+    add("--every", type=float, default=60.0, metavar="S", help="seconds between progress lines")
+    add("opts", nargs="*", metavar="KEY VALUE", help="config options of every run")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; the exit status is described in the help."""
+    from ..comparison.grid import GridError, read_grid
+    from ..comparison.report import write_report
+    from ..comparison.runner import Runner
+    from ..engine.threads import usable_cores
+
+    try:
+        grid = read_grid(args.grid, args.opts, args.output)
+    except GridError as error:
+        print(f"vlpt-d2 compare: {error}", file=sys.stderr)
+        return 2
+    interrupted = False
+    if not args.report_only:
+        jobs = max(1, args.jobs)
+        runner = Runner(
+            jobs=jobs,
+            threads=args.threads or max(1, usable_cores() // jobs),
+            say=lambda line: print(line, flush=True),
+            after_run=lambda: write_report(grid),
+            interval=args.every,
+        )
+        former = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            runner(grid.runs)
+        except KeyboardInterrupt:
+            interrupted = True
+            print("interrupted; the same command goes on at the last checkpoints", flush=True)
+        finally:
+            signal.signal(signal.SIGTERM, former)
+    report = write_report(grid)
+    if args.report_to:
+        report = write_report(grid, args.report_to)
+    print(f"\n{report.text}\nwritten: {', '.join(map(str, report.files))}")
+    for problem in report.problems:
+        print(f"vlpt-d2 compare: {problem}", file=sys.stderr)
+    if interrupted:
+        return 130
+    return 0 if report.complete else 1
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,232 @@
+"""A grid file: which pre-trainings, detectors, datasets and seeds are compared."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..model_zoo import find_grid
+from ..utils.nearest import did_you_mean
+from .run import Run
+
+__all__ = ["Grid", "GridError", "Pretraining", "read_grid"]
+
+_KEYS = ("output", "seeds", "baseline", "options", "pretrainings", "detectors")
+_ARM_KEYS = ("config", "weights", "options", "finetune_options")
+
+
+class GridError(ValueError):
+    """A grid file cannot be used; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One arm of the comparison: what the detectors start from.
+
+    Attributes:
+        name: as the tables show it.
+        config: of its training; by detector where each has its own; "" where nothing is trained.
+        weights: a file that the training starts from, or the detectors where nothing is trained.
+        options: config options of its training.
+        finetune_options: config options of the fine-tunings that start from it.
+    """
+
+    name: str
+    config: str | Mapping[str, str] = ""
+    weights: str = ""
+    options: tuple[str, ...] = ()
+    finetune_options: tuple[str, ...] = ()
+
+    def serves(self, detector: str) -> bool:
+        """Whether the arm has a part for this detector."""
+        return isinstance(self.config, str) or detector in self.config
+
+    def config_for(self, detector: str) -> str:
+        """The config of the training this detector starts from; "" for none."""
+        return self.config if isinstance(self.config, str) else self.config[detector]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid file says.
+
+    Attributes:
+        name: of the file.
+        output: folder of all runs and tables.
+        pretrainings: the arms, in the order of the tables.
+        detectors: detector to dataset to the config of the fine-tuning.
+        seeds: each is the SEED of pre-training and fine-tuning.
+        baseline: name of the arm that the others are compared with.
+        options: config options of every run.
+    """
+
+    name: str
+    output: Path
+    pretrainings: tuple[Pretraining, ...]
+    detectors: Mapping[str, Mapping[str, str]]
+    seeds: tuple[int, ...]
+    baseline: str
+    options: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", tuple(self._runs()))
+
+    def _runs(self) -> Iterator[Run]:
+        """All runs; the first seed of everything comes first, so that there is a table early."""
+        for seed in self.seeds:
+            for arm in self.pretrainings:
+                yield from self._runs_of(arm, seed)
+
+    def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[Run]:
+        common = (*self.options, "SEED", str(seed))
+        shared = isinstance(arm.config, str)
+        trained: dict[str, Run] = {}
+        for detector, datasets in self.detectors.items():
+            if not arm.serves(detector):
+                continue
+            config = arm.config_for(detector)
+            if config and config not in trained:
+                part = "" if shared else detector
+                trained[config] = Run(
+                    arm=arm.name,
+                    seed=seed,
+                    detector=part,
+                    config=config,
+                    folder=self.output / "pretrain" / _slug(arm.name, part) / f"seed_{seed}",
+                    options=(*common, *arm.options),
+                    weights=arm.weights,
+                )
+                yield trained[config]
+            for dataset, finetuning in datasets.items():
+                place = self.output / "finetune" / _slug(detector, dataset) / _slug(arm.name)
+                yield Run(
+                    arm=arm.name,
+                    seed=seed,
+                    detector=detector,
+                    dataset=dataset,
+                    config=finetuning,
+                    folder=place / f"seed_{seed}",
+                    options=(*common, *arm.finetune_options),
+                    weights="" if config else arm.weights,
+                    start=trained.get(config),
+                )
+
+
+def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None = None) -> Grid:
+    """Read a grid file.
+
+    Args:
+        path: a YAML file, or the name of one that comes with the package, such as "small".
+        options: "KEY value" pairs for every run, on top of the file's.
+        output: folder in place of the file's.
+
+    Raises:
+        GridError: no such file, bad YAML, an unknown key, or a value that cannot be used.
+    """
+    try:
+        file = Path(find_grid(path))
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except (FileNotFoundError, yaml.YAMLError) as error:
+        raise GridError(f"{path}: {error}") from error
+    _check_keys(file, "", content, _KEYS)
+    for key in ("pretrainings", "detectors", "seeds"):
+        if not content.get(key):
+            raise GridError(f"{file}: {key} is missing or empty")
+    arms = content["pretrainings"]
+    _check_mapping(file, "pretrainings", arms)
+    detectors = _detectors(file, content["detectors"])
+    baseline = content.get("baseline", next(iter(arms)))
+    if baseline not in arms:
+        hint = did_you_mean(str(baseline), arms)
+        raise GridError(f"{file}: baseline {baseline!r} is none of pretrainings{hint}")
+    if len(options) % 2:
+        raise GridError(f"options come in pairs, KEY value; there are {len(options)}")
+    grid = Grid(
+        name=file.stem,
+        output=Path(output or content.get("output", f"output/comparison/{file.stem}")),
+        pretrainings=tuple(_pretraining(file, name, arms[name], detectors) for name in arms),
+        detectors=detectors,
+        seeds=_seeds(file, content["seeds"]),
+        baseline=baseline,
+        options=(*_options(file, "options", content.get("options")), *options),
+    )
+    _check_folders(file, grid)
+    return grid
+
+
+def _pretraining(
+    file: Path, name: str, content: Any, detectors: Mapping[str, Mapping[str, str]]
+) -> Pretraining:
+    place = f"pretrainings.{name}"
+    content = content or {}
+    _check_keys(file, place, content, _ARM_KEYS)
+    config = content.get("config", "")
+    if isinstance(config, dict):
+        _check_keys(file, f"{place}.config", config, tuple(detectors))
+    return Pretraining(
+        name=str(name),
+        config=config,
+        weights=content.get("weights", ""),
+        options=_options(file, f"{place}.options", content.get("options")),
+        finetune_options=_options(
+            file, f"{place}.finetune_options", content.get("finetune_options")
+        ),
+    )
+
+
+def _detectors(file: Path, content: Any) -> dict[str, dict[str, str]]:
+    _check_mapping(file, "detectors", content)
+    for detector, datasets in content.items():
+        _check_mapping(file, f"detectors.{detector}", datasets)
+    return content
+
+
+def _seeds(file: Path, content: Any) -> tuple[int, ...]:
+    if not isinstance(content, list) or not all(isinstance(s, int) and s >= 0 for s in content):
+        raise GridError(f"{file}: seeds must be a list of numbers from 0, not {content!r}")
+    return tuple(dict.fromkeys(content))
+
+
+def _options(file: Path, place: str, content: Any) -> tuple[str, ...]:
+    """``{KEY: value}`` as the words of a command line."""
+    if content is None:
+        return ()
+    _check_mapping(file, place, content)
+    return tuple(str(word) for pair in content.items() for word in pair)
+
+
+def _check_mapping(file: Path, place: str, content: Any) -> None:
+    if not isinstance(content, dict):
+        raise GridError(f"{file}: {place} must hold 'name: …' entries, not {content!r}")
+
+
+def _check_keys(file: Path, place: str, content: Any, known: Sequence[str]) -> None:
+    _check_mapping(file, place or "the file", content)
+    for key in content:
+        if key not in known:
+            where = f"{place}.{key}" if place else str(key)
+            raise GridError(
+                f"{file}: there is no key {where}{did_you_mean(str(key), known)}; "
+                f"known are {', '.join(known)}"
+            )
+
+
+def _check_folders(file: Path, grid: Grid) -> None:
+    """Names may differ in characters that folders leave out."""
+    owners: dict[Path, Run] = {}
+    for run in grid.runs:
+        other = owners.setdefault(run.folder, run)
+        if other is not run:
+            raise GridError(
+                f"{file}: {other.name} and {run.name} would share the folder {run.folder}; "
+                "give them names that differ in letters or digits"
+            )
+
+
+def _slug(*names: str) -> str:
+    words = (re.sub(r"[^a-z0-9.+]+", "_", name.lower()).strip("_") for name in names)
+    return "-".join(word for word in words if word)

@@ -1,0 +1,216 @@
+"""One run of a comparison: what it is, whether its config is still the same, how it went."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from ..config import get_cfg
+from ..engine.defaults import load_config
+from ..engine.results import read_results
+from ..engine.stage import Stage
+from ..utils.provenance import file_hash
+
+__all__ = ["RECORD", "Run", "RunConfig", "State", "differences", "run_config", "state_of"]
+
+#: The file in a run's folder that says what was started there and how long it took so far.
+RECORD = "run.json"
+
+# Keys that change nothing about a run's results, or that the grid sets: seeds have their folders,
+# and what a run starts from is named by its content.
+_NEUTRAL = frozenset(
+    (
+        "OUTPUT_DIR",
+        "NUM_THREADS",
+        "SEED",
+        "MODEL.DEVICE",
+        "MODEL.WEIGHTS",
+        "DATALOADER.NUM_WORKERS",
+        "DATALOADER.PREFETCH_FACTOR",
+        "SOLVER.CHECKPOINT_PERIOD",
+        "SOLVER.CHECKPOINTS_KEPT",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, of an arm or of a detector that starts from it.
+
+    Attributes:
+        arm: name of the pre-training.
+        seed: SEED.
+        config: a path, or the name of a config that comes with the package.
+        folder: its OUTPUT_DIR.
+        options: "KEY value" pairs on top of the config.
+        detector: name; "" for a pre-training that serves all.
+        dataset: name of what the detector is fine-tuned on; "" for a pre-training.
+        weights: file it starts from; "": what the config says.
+        start: the pre-training whose final weights it starts from.
+    """
+
+    arm: str
+    seed: int
+    config: str
+    folder: Path
+    options: tuple[str, ...] = ()
+    detector: str = ""
+    dataset: str = ""
+    weights: str = ""
+    start: "Run | None" = None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        if self.dataset:
+            return f"{self.detector} on {self.dataset} from {self.arm}, seed {self.seed}"
+        part = f" of {self.detector}" if self.detector else ""
+        return f"pre-training {self.arm}{part}, seed {self.seed}"
+
+    @property
+    def stage(self) -> Stage:
+        """What the trainer is told."""
+        weights = str(self.start.folder / "model_final.pth") if self.start else self.weights
+        options = (*self.options, "MODEL.WEIGHTS", weights) if weights else self.options
+        return Stage(self.name, self.config, self.folder, options)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The config of a run as far as it decides its results.
+
+    Attributes:
+        cfg: all of it.
+        settings: every key that counts, dotted, to its value as text.
+        sha256: of the settings that are not the defaults, so keys that are new in the package do
+            not change it.
+    """
+
+    cfg: CfgNode
+    settings: Mapping[str, str]
+    sha256: str
+
+    @property
+    def images(self) -> int | None:
+        """Images shown in training; None where that follows from epochs of the dataset."""
+        solver = self.cfg.SOLVER
+        return None if solver.EPOCHS > 0 else solver.MAX_ITER * solver.IMS_PER_BATCH
+
+
+@dataclass
+class State:
+    """How a run stands.
+
+    Attributes:
+        status: "finished", "not finished", "failed", "stale" (its config was changed after it was
+            started), "unusable" (its config cannot be read) or "not run".
+        message: why it is stale or unusable, and the remedy.
+        record: what :data:`RECORD` holds.
+        results: of :func:`vlpt_d2.engine.results.read_results`, once finished.
+    """
+
+    status: str
+    message: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def run_config(run: Run) -> RunConfig:
+    """Read a run's config.
+
+    Raises:
+        ValueError: the config or an option cannot be used.
+        FileNotFoundError: the weights it starts from are not there.
+    """
+    cfg = load_config(run.config, run.options)
+    if run.dataset and len(cfg.DATASETS.TEST) != 1:
+        raise ValueError(
+            f"{run.config}: a detector is compared on one dataset, DATASETS.TEST names "
+            f"{len(cfg.DATASETS.TEST)}"
+        )
+    settings = {k: v for k, v in _flatten(cfg).items() if k not in _NEUTRAL}
+    settings["MODEL.WEIGHTS"] = _start(run, cfg)
+    defaults = _defaults()
+    own = [f"{k}: {v}\n" for k, v in sorted(settings.items()) if v != defaults.get(k)]
+    return RunConfig(cfg, settings, hashlib.sha256("".join(own).encode()).hexdigest())
+
+
+def state_of(run: Run) -> State:
+    """Look at a run's config and folder."""
+    try:
+        config = run_config(run)
+    except (ValueError, OSError) as error:
+        return State("unusable", f"{run.name}: {error}")
+    try:
+        record = json.loads((run.folder / RECORD).read_text("utf-8"))
+    except FileNotFoundError:
+        if run.stage.finished or (run.folder / "last_checkpoint").is_file():
+            return State(
+                "stale",
+                f"{run.name}: {run.folder} holds a run without {RECORD}, so it cannot be told what "
+                "it was; remove it, or choose another --output",
+            )
+        return State("not run")
+    changed = differences(record["settings"], config.settings)
+    if changed:
+        return State(
+            "stale",
+            f"{run.name}: its config was changed after it was started, from "
+            f"{record['config_sha256'][:12]} to {config.sha256[:12]} ({'; '.join(changed[:4])}). "
+            "Results of the two must not be mixed: undo the change, remove "
+            f"{run.folder} to run it anew, or choose another --output",
+            record,
+        )
+    if run.stage.finished:
+        return State("finished", record=record, results=read_results(run.folder) or {})
+    return State("failed" if record["status"] == "failed" else "not finished", record=record)
+
+
+def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Name the settings that differ; a key that is new counts where it is not at its default.
+
+    Args:
+        then: settings of the run when it was started.
+        now: settings of its config.
+    """
+    defaults = _defaults()
+    listed = []
+    for key, value in now.items():
+        before = then.get(key, defaults.get(key, ""))
+        if before != value:
+            listed.append(f"{key} was {before or repr('')}, is {value or repr('')}")
+    return listed
+
+
+def _start(run: Run, cfg: CfgNode) -> str:
+    """What a run starts from, named by its content."""
+    if run.start is not None:
+        return f"pre-training {run_config(run.start).sha256}"
+    weights = run.weights or cfg.MODEL.WEIGHTS
+    if not weights or "://" in weights:
+        return weights
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(f"there are no weights {weights}")
+    return f"file {file_hash(weights)}"
+
+
+@cache
+def _defaults() -> dict[str, str]:
+    return _flatten(get_cfg())
+
+
+def _flatten(node: CfgNode, prefix: str = "") -> dict[str, str]:
+    flat = {}
+    for key, value in node.items():
+        if isinstance(value, CfgNode):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = str(value)
+    return flat

@@ -1,0 +1,290 @@
+"""Running what is missing of a grid: in processes, several at once, resumed after kills."""
+
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from ..engine.stage import TRAINER
+from ..utils.atomic import write_json
+from ..utils.provenance import git_commit
+from ..visualization.curves import read_metrics
+from .run import RECORD, Run, State, run_config, state_of
+
+__all__ = ["Runner", "lock_folder"]
+
+# A run that a signal ends is started again this often before it counts as failed.
+_RESTARTS = 3
+# Of a failed run's output, in the message.
+_TAIL_LINES = 5
+
+
+def lock_folder(folder: Path) -> IO[str] | None:
+    """Lock a run's folder for one process; None where another one holds it.
+
+    The trainer inherits the lock, so that one which outlives its parent is not started twice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = open(folder / "lock", "a+")  # noqa: SIM115, it is held until the run ends
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+class _Job:
+    """A run's process, and the record of it that survives a kill of this one."""
+
+    def __init__(self, run: Run, record: dict, lock: IO[str], command: list[str], threads: int):
+        self.run = run
+        self.code = 0
+        self._stopped = False
+        self._record = record
+        self._lock = lock
+        self._before = record["seconds"]
+        self._start = self._saved = time.monotonic()
+        self._save()
+        env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        with open(run.folder / "console.txt", "ab") as console:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=env,
+                pass_fds=(lock.fileno(),),
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Time of the run so far, its earlier parts included."""
+        return self._before + time.monotonic() - self._start
+
+    def ended(self) -> bool:
+        """Whether the process has ended; then its record is complete."""
+        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+        if pid == 0:
+            if time.monotonic() - self._saved > 10:
+                self._save()
+            return False
+        self._close(status, usage)
+        return True
+
+    def stop(self) -> None:
+        """End the process; what it did since its last checkpoint is lost."""
+        self._stopped = True
+        self._process.terminate()
+        for _ in range(100):
+            if self.ended():
+                return
+            time.sleep(0.1)
+        self._process.kill()
+        self._close(*os.wait4(self._process.pid, 0)[1:])
+
+    def _close(self, wait_status: int, usage: resource.struct_rusage) -> None:
+        self.code = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
+        # In KiB on Linux.
+        peak = round(usage.ru_maxrss / 1024)
+        self._record["peak_memory_mib"] = max(peak, self._record["peak_memory_mib"])
+        if self.code == 0:
+            status = "finished"
+        else:
+            status = "killed" if self.code < 0 or self._stopped else "failed"
+        self._save(status)
+        if self.code == 0:
+            self.run.stage.finish(self.seconds)
+            for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
+                checkpoint.unlink()
+        self._lock.close()
+
+    def _save(self, status: str = "running") -> None:
+        self._saved = time.monotonic()
+        self._record.update(status=status, seconds=round(self.seconds, 1))
+        write_json(self.run.folder / RECORD, self._record, indent=1)
+
+
+@dataclass
+class Runner:
+    """Runs what is missing of some runs.
+
+    Attributes:
+        jobs: processes at once.
+        threads: of each.
+        trainer: command of ``vlpt-d2 train``.
+        say: called with each line of progress.
+        after_run: called whenever a run has ended.
+        interval: seconds between lines of progress.
+        poll: seconds between looks at the processes.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    trainer: Sequence[str] = TRAINER
+    say: Callable[[str], None] = print
+    after_run: Callable[[], None] = lambda: None
+    interval: float = 60.0
+    poll: float = 0.5
+    _active: list[_Job] = field(default_factory=list)
+    _kills: dict[Run, int] = field(default_factory=dict)
+
+    def __call__(self, runs: Sequence[Run]) -> dict[Run, str]:
+        """Run what is missing, one's pre-training before it.
+
+        A run that a signal ended goes on at its last checkpoint. Of one that failed, stale or
+        unusable, the message is kept, and the rest goes on.
+
+        Returns:
+            Each run that is not finished, to why.
+        """
+        pending: list[Run] = []
+        problems: dict[Run, str] = {}
+        for run in runs:
+            state = state_of(run)
+            if state.status in ("stale", "unusable"):
+                problems[run] = state.message
+                self.say(state.message)
+            elif state.status != "finished":
+                pending.append(run)
+        self.say(f"{len(runs) - len(pending) - len(problems)} of {len(runs)} runs are finished")
+        last_line = time.monotonic()
+        try:
+            while pending or self._active:
+                self._collect(pending, problems)
+                self._fill(pending, problems)
+                if not self._active:
+                    break
+                if time.monotonic() - last_line >= self.interval:
+                    last_line = time.monotonic()
+                    self.say(self._progress(runs, pending))
+                time.sleep(self.poll)
+        finally:
+            for job in self._active:
+                job.stop()
+            self._active.clear()
+        for run in pending:
+            problems[run] = self._why_pending(run, problems)
+            self.say(problems[run])
+        return problems
+
+    def _fill(self, pending: list[Run], problems: dict[Run, str]) -> None:
+        """Start what can be started."""
+        for run in list(pending):
+            if len(self._active) >= self.jobs:
+                return
+            start = run.start
+            if start is not None and (start in problems or not start.stage.finished):
+                continue
+            lock = lock_folder(run.folder)
+            if lock is None:
+                continue
+            state = state_of(run)
+            pending.remove(run)
+            if state.status in ("finished", "stale"):  # by another process, meanwhile
+                lock.close()
+                if state.message:
+                    problems[run] = state.message
+                continue
+            self.say(f"{run.name}: {'resumed' if state.record else 'started'} in {run.folder}")
+            command = [*run.stage.command(self.trainer), "NUM_THREADS", str(self.threads)]
+            record = _record(run, state, command)
+            self._active.append(_Job(run, record, lock, command, self.threads))
+
+    def _collect(self, pending: list[Run], problems: dict[Run, str]) -> None:
+        """See which processes have ended."""
+        for job in [job for job in self._active if job.ended()]:
+            self._active.remove(job)
+            run = job.run
+            if job.code == 0:
+                self.say(f"{run.name}: finished after {job.seconds / 60:.1f} minutes")
+            elif job.code < 0 and self._kills.get(run, 0) < _RESTARTS:
+                self._kills[run] = self._kills.get(run, 0) + 1
+                self.say(f"{run.name}: killed by {_signal(job.code)}; it goes on where it was")
+                pending.insert(0, run)
+                continue
+            else:
+                how = f"exit {job.code}" if job.code > 0 else _signal(job.code)
+                console = run.folder / "console.txt"
+                problems[run] = f"{run.name}: failed ({how}); {console} ends with\n{_tail(console)}"
+                self.say(problems[run])
+            self.after_run()
+
+    def _why_pending(self, run: Run, problems: dict[Run, str]) -> str:
+        if run.start is not None and run.start in problems:
+            return f"{run.name}: not run, because its pre-training is not finished"
+        return f"{run.name}: left to another process, which holds {run.folder / 'lock'}"
+
+    def _progress(self, runs: Sequence[Run], pending: Sequence[Run]) -> str:
+        done = sum(run.stage.finished for run in runs)
+        now = ", ".join(f"{job.run.name} ({_step(job.run)})" for job in self._active)
+        left = self._seconds_left(runs, pending)
+        eta = "" if left is None else f"; about {left / 60:.0f} minutes left"
+        return f"{time.strftime('%H:%M')} {done} of {len(runs)} runs finished; {now}{eta}"
+
+    def _seconds_left(self, runs: Sequence[Run], pending: Sequence[Run]) -> float | None:
+        """From the time that finished runs of the same config took; None before there are any."""
+        times: dict[str, list[float]] = {}
+        for run in runs:
+            if run.stage.finished:
+                times.setdefault(run.config, []).append(state_of(run).record.get("seconds", 0.0))
+        everything = [s for each in times.values() for s in each]
+        if not everything:
+            return None
+        expected = {config: sum(each) / len(each) for config, each in times.items()}
+        usual = sum(everything) / len(everything)
+        left = sum(expected.get(run.config, usual) for run in pending)
+        for job in self._active:
+            left += max(0.0, expected.get(job.run.config, usual) - job.seconds)
+        return left / self.jobs
+
+
+def _record(run: Run, state: State, command: Iterable[str]) -> dict:
+    """What is written of a run when it is started, what it took before included."""
+    config = run_config(run)
+    return {
+        "name": run.name,
+        "command": list(command),
+        "config": run.config,
+        "config_sha256": config.sha256,
+        "settings": dict(config.settings),
+        "commit": git_commit(),
+        "device": _device(config.cfg.MODEL.DEVICE),
+        "starts": state.record.get("starts", 0) + 1,
+        "seconds": state.record.get("seconds", 0.0),
+        "peak_memory_mib": state.record.get("peak_memory_mib", 0),
+    }
+
+
+def _device(name: str) -> str:
+    return torch.cuda.get_device_name() if torch.device(name).type == "cuda" else "CPU"
+
+
+def _step(run: Run) -> str:
+    try:
+        curves = read_metrics(run.folder / "metrics.json", lenient=True)
+        done = max(points[-1][0] for points in curves.values()) + 1
+    except (FileNotFoundError, ValueError):
+        return "starting"
+    total = run_config(run).cfg.SOLVER
+    return f"step {done}" if total.EPOCHS > 0 else f"step {done} of {total.MAX_ITER}"
+
+
+def _signal(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _tail(path: Path) -> str:
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
