@@ -65,6 +65,7 @@ EXTRAS_REQUIRE["test"] = [
     "pytest>=8",
     "ruff>=0.6",
     "setuptools>=70.1",
+    "webdataset>=1.0",
     *EXTRAS_REQUIRE["vit"],
     *EXTRAS_REQUIRE["export"],
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from detectron2.data import DatasetCatalog
 
 from vlpt_d2.checkpoint import TextCheckpointer
-from vlpt_d2.data.datasets.rendered import register_rendered_from_config
+from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.engine.trainer import TextTrainer
@@ -34,7 +34,7 @@ def main() -> None:
     add("opts", nargs="*", help="KEY value pairs on top of the config")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
-    register_rendered_from_config(cfg)
+    register_from_config(cfg)
     set_threads(cfg)
     dataset_dict = DatasetCatalog.get(args.dataset or cfg.DATASETS.TRAIN[0])[args.index]
     sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns)]

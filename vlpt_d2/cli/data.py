@@ -1,4 +1,4 @@
-"""``vlpt-d2 data``: look into a dataset, draw it, write it in another format."""
+"""``vlpt-d2 data``: look into a dataset, draw it, write it in another format or as shards."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ _EPILOG = """examples:
   vlpt-d2 data browse icdar2015_train pages/labels --stage labels \\
       --config-file detection/icdar2015/db_R_50.yaml
   vlpt-d2 data convert msra_td500_train out --to coco
+  vlpt-d2 data shard synthtext_train shards/synthtext
+  vlpt-d2 data check synthtext --shards shards/synthtext
 A registered name is looked for under DETECTRON2_DATASETS; datasets/README.md has the trees. With
---format, --images and --labels the name may be any: the folder is a dataset of your own."""
+--format, --images and --labels the name may be any: the folder is a dataset of your own. So it
+may with --shards."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "data",
-        help="check, browse or convert a dataset",
+        help="check, browse, convert or shard a dataset",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,6 +58,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     convert.add_argument("--to", required=True, help="coco, icdar, labelme or yolo-obb")
     convert.add_argument("--link", action="store_true", help="link images instead of copying them")
 
+    shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
+    shard.add_argument("folder", type=Path, help="where to; goes on with what is there")
+    shard.add_argument("--per-shard", type=int, default=1000, help="images of a tar file")
+    shard.add_argument("--seed", type=int, default=0, help="of the order the images are written in")
+    shard.add_argument("--in-order", action="store_true", help="keep the order of the dataset")
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one action; return 0, 1 for images that cannot be read, or 2 for a wrong request."""
@@ -80,6 +89,7 @@ def _action(
     parser.add_argument("--format", help="its format, for a folder of your own")
     parser.add_argument("--images", type=Path, help="its folder of images")
     parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
+    parser.add_argument("--shards", metavar="SOURCE", help="its shards: their folder or URL")
     parser.add_argument("--limit", type=int, default=0, help="so many images alone, evenly spread")
     return parser
 
@@ -90,8 +100,13 @@ def _read(args: argparse.Namespace) -> tuple[Any, list[Any]]:
     from ..data.datasets.report import collect_reports
     from ..data.lazy import spread
     from ..data.loader import get_dataset_dicts
+    from ..data.shards import open_shards
 
-    if args.format is not None:
+    if args.shards is not None:
+        if args.format is not None:
+            raise ValueError("--shards and --format exclude each other")
+        dicts, reports = open_shards(args.shards), []
+    elif args.format is not None:
         if args.images is None or args.labels is None:
             raise ValueError("--format needs --images and --labels")
         dicts, report = read_folder(args.format, args.images, args.labels, args.name)
@@ -123,9 +138,9 @@ def _browse(args: argparse.Namespace) -> int:
 
     cfg = load_config(args.config_file, args.opts) if args.config_file else None
     if cfg is not None:
-        from ..data.datasets.rendered import register_rendered_from_config
+        from ..data.datasets.from_config import register_from_config
 
-        register_rendered_from_config(cfg)
+        register_from_config(cfg)
     dicts, _ = _read(args)
     page = browse_dataset(
         dicts, args.folder, args.stage, cfg, args.count, args.seed, title=args.name
@@ -142,4 +157,23 @@ def _convert(args: argparse.Namespace) -> int:
     print(f"{args.folder}: {result.images} images, {result.texts} texts as {args.to}")
     for loss, number in result.losses.items():
         print(f"  not kept: {number} {loss}")
+    return 0
+
+
+def _shard(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..data.shards import write_shards
+
+    dicts, _ = _read(args)
+    with tqdm(total=len(dicts), unit="image") as bar:
+        index = write_shards(
+            dicts,
+            args.folder,
+            args.name,
+            per_shard=args.per_shard,
+            seed=None if args.in_order else args.seed,
+            progress=lambda done, _: bar.update(done - bar.n),
+        )
+    print(f"{args.folder}: {len(dicts)} images in {len(index['shards'])} shards")
     return 0

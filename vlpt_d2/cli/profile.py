@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; return 0, or 2 for a wrong request."""
-    from ..data.datasets.rendered import register_rendered_from_config
+    from ..data.datasets.from_config import register_from_config
     from ..engine import ConfigError, load_config
     from ..engine.profile import profile_inference, profile_training
     from ..engine.threads import set_threads
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         cfg = load_config(args.config_file, args.opts)
         if args.steps < 1 or args.warmup < 0:
             raise ConfigError("--steps must be positive and --warmup not negative")
-        register_rendered_from_config(cfg)
+        register_from_config(cfg)
         threads = set_threads(cfg)
         print(
             f"{cfg.MODEL.TEXT_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}, {cfg.MODEL.DEVICE}, "

@@ -5,7 +5,8 @@ from detectron2.config import CfgNode as CN
 
 def add_data_config(cfg: CN) -> None:
     """Add the keys of mappers and loaders."""
-    # The mapper of the training and test loaders: "pretrain" or "detection".
+    # The mapper of the training and test loaders: "detection", or that of the pre-training:
+    # "pretrain" (VLPT), "regions" (VLPTWithRegions), "oclip", "stkm".
     cfg.INPUT.DATASET_MAPPER_NAME = "detection"
 
     # Resize images that are stored squeezed (those of ICDAR2015 not 1280x720), and their words, to
@@ -175,3 +176,8 @@ def _add_loader(cfg: CN) -> None:
     cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
     # Batches every worker of the loader prepares ahead.
     cfg.DATALOADER.PREFETCH_FACTOR = 2
+    # Datasets written by `vlpt-d2 data shard`, as "NAME=SOURCE": the source is their folder or URL,
+    # or "pipe:" and a command with {} for the name of a file, which it writes to standard output.
+    cfg.DATASETS.SHARDS = []
+    # Images that each worker holds in memory, as files, to shuffle what it reads from shards.
+    cfg.DATALOADER.SHARD_BUFFER = 1000

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from .datasets.records import DONT_CARE
-from .sample import load_sample
+from .sample import image_file, load_sample
 
 __all__ = ["WRITERS", "convert_dataset"]
 
@@ -48,9 +48,9 @@ def convert_dataset(
         dicts: dataset dicts.
         folder: is created; it must be empty or not exist.
         form: one of :data:`WRITERS`.
-        images: "copy" or "link" the image files. An image that EXIF turns, one that is stored
-            squeezed, and a rendered one are written anew, as PNG, so that the labels fit whatever
-            reads them.
+        images: "copy" or "link" the image files; those in shards are copied. An image that EXIF
+            turns, one that is stored squeezed, and a rendered one are written anew, as PNG, so that
+            the labels fit whatever reads them.
 
     Returns:
         What was written and what was lost.
@@ -89,21 +89,22 @@ def _place_image(
     # Folders may hold files of the same name.
     stem = source.stem if source.stem not in names else f"{source.stem}_{number}"
     names.add(stem)
-    if "render" in record or "restore_size" in record or _is_turned(source):
+    if "render" in record or "restore_size" in record or _is_turned(record):
         pixels, annotations = load_sample(record, "RGB")
         path = folder / f"{stem}.png"
         Image.fromarray(pixels).save(path)
         return path, annotations, pixels.shape[:2]
     path = folder / f"{stem}{source.suffix}"
-    if images == "link":
+    if images == "link" and "image_bytes" not in record:
         os.symlink(source.resolve(), path)
     else:
-        shutil.copyfile(source, path)
+        with image_file(record) as file, open(path, "wb") as copy:
+            shutil.copyfileobj(file, copy)
     return path, record.get("annotations", []), (record["height"], record["width"])
 
 
-def _is_turned(path: Path) -> bool:
-    with Image.open(path) as image:
+def _is_turned(record: dict[str, Any]) -> bool:
+    with image_file(record) as file, Image.open(file) as image:
         return image.getexif().get(0x0112, 1) != 1
 
 

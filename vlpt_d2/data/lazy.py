@@ -28,6 +28,10 @@ class LazyDicts(Sequence):
     def usable(self) -> np.ndarray:
         """(len,) bool: the images with an annotation to learn from, without making the dicts."""
 
+    def select(self, indices: np.ndarray) -> LazyDicts:
+        """The images at ascending indices."""
+        return SelectedDicts(self, indices)
+
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self.item(i) for i in range(*index.indices(len(self)))]

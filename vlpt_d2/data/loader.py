@@ -18,6 +18,7 @@ from ..utils.rng import SAMPLES, seeded_rng
 from .lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
 from .mapper_registry import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
+from .shards import ShardedDicts, ShardStreams, StreamSplit
 
 __all__ = ["SeededDataset", "build_test_loader", "build_train_loader", "get_dataset_dicts"]
 
@@ -83,14 +84,16 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
             known = DatasetCatalog.keys()
             raise KeyError(f"no dataset {name!r} is registered{did_you_mean(name, known)}")
     parts = [DatasetCatalog.get(name) for name in names]
-    if any(isinstance(part, LazyDicts) for part in parts):
+    if all(isinstance(part, ShardedDicts) for part in parts):
+        dicts = ShardedDicts.joined(parts)
+    elif any(isinstance(part, LazyDicts) for part in parts):
         dicts = JoinedDicts(parts)
     else:
         dicts = [dataset_dict for part in parts for dataset_dict in part]
     if filter_empty:
         before, kept = len(dicts), np.flatnonzero(usable(dicts))
         lazy = isinstance(dicts, LazyDicts)
-        dicts = SelectedDicts(dicts, kept) if lazy else [dicts[i] for i in kept]
+        dicts = dicts.select(kept) if lazy else [dicts[i] for i in kept]
         logger.info("%d of %d images have no usable annotation", before - len(dicts), before)
     if not len(dicts):
         raise ValueError(f"the datasets {', '.join(names)} have no image to use")
@@ -102,8 +105,9 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
 def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = None) -> DataLoader:
     """Build the endless loader of this process's micro-batches.
 
-    Sampling is by :class:`TrainingBatches` and :class:`EpochPermutation`; detectron2's keys
-    ``SAMPLER_TRAIN`` and ``ASPECT_RATIO_GROUPING`` have no part in it.
+    Sampling is by :class:`TrainingBatches` and :class:`EpochPermutation`, of shards by
+    :class:`~vlpt_d2.data.shards.ShardStreams`; detectron2's keys ``SAMPLER_TRAIN`` and
+    ``ASPECT_RATIO_GROUPING`` have no part in it.
 
     Args:
         cfg: reads DATASETS.TRAIN, DATALOADER, SOLVER.IMS_PER_BATCH, SOLVER.ACCUMULATE, and what
@@ -115,17 +119,23 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
         An iterable of lists of samples, ``SOLVER.ACCUMULATE`` of them for each step.
 
     Raises:
-        ValueError: an image has no ground truth.
+        ValueError: an image has no ground truth, or shards are mixed with other datasets.
     """
     seed = cfg.SEED if seed is None else seed
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     _refuse_unannotated(dicts)
-    dataset = SeededDataset(
-        _compact(dicts),
-        build_mapper(cfg, True),
-        seed,
-        EpochPermutation(len(dicts), seed),
-    )
+    order = None
+    if isinstance(dicts, ShardedDicts):
+        split = StreamSplit(
+            cfg.SOLVER.IMS_PER_BATCH,
+            cfg.SOLVER.ACCUMULATE,
+            comm.get_world_size(),
+            cfg.DATALOADER.NUM_WORKERS,
+        )
+        dicts = ShardStreams(dicts, split, seed, cfg.DATALOADER.SHARD_BUFFER)
+    else:
+        dicts, order = _compact(dicts), EpochPermutation(len(dicts), seed)
+    dataset = SeededDataset(dicts, build_mapper(cfg, True), seed, order)
     batches = TrainingBatches(
         cfg.SOLVER.IMS_PER_BATCH,
         start_iter=start_iter,
@@ -171,7 +181,19 @@ def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
 
 def _refuse_unannotated(dicts: Sequence[dict]) -> None:
     """Images of test sets would be learnt from as if they held no text."""
+    if isinstance(dicts, ShardedDicts):
+        if not dicts.annotated:
+            raise ValueError(
+                f"{dicts.shards[0].url}: has images without ground truth, which cannot be "
+                "trained on. Take these shards out of DATASETS.TRAIN"
+            )
+        return
     for part in dicts.parts if isinstance(dicts, JoinedDicts) else [dicts]:
+        if isinstance(part, ShardedDicts):
+            raise ValueError(
+                "DATASETS.TRAIN has shards beside other datasets; shards are read in their own "
+                "order, so write the others as shards too: vlpt-d2 data shard NAME FOLDER"
+            )
         if isinstance(part, LazyDicts):
             continue
         for dataset_dict in part:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from detectron2.structures import BoxMode
 
+from ..utils.files import write_json
 from .lazy import LazyDicts
 
 __all__ = ["PackedDicts", "PackedWriter"]
@@ -65,6 +66,11 @@ class PackedDicts(LazyDicts):
     def __reduce__(self) -> tuple:
         """Pickle the paths alone; whoever unpickles maps the same files."""
         return type(self), (self.folder, self.root)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(len,) int64: the images' ``image_id``."""
+        return self._arrays["ids"]
 
     def usable(self) -> np.ndarray:
         """See :meth:`LazyDicts.usable`."""
@@ -208,7 +214,7 @@ class PackedWriter:
             file.flush()
             os.fsync(file.fileno())
         self._state["notes"] = notes
-        _write_json(self._progress, self._state)
+        write_json(self._progress, self._state)
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Declare the dataset complete.
@@ -218,7 +224,7 @@ class PackedWriter:
         """
         self.commit(self._state["notes"])
         counts = self._state["counts"]
-        _write_json(self.folder / "meta.json", {**meta, "version": _VERSION, "counts": counts})
+        write_json(self.folder / "meta.json", {**meta, "version": _VERSION, "counts": counts})
         self._progress.unlink()
 
     def _write(self, name: str, values: np.ndarray) -> None:
@@ -238,10 +244,3 @@ class PackedWriter:
             return 0
         file.seek(-8, os.SEEK_END)
         return int(np.frombuffer(file.read(8), "<i8")[0])
-
-
-def _write_json(path: Path, value: Any) -> None:
-    """Write in one step: a reader sees the old file or the new one."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value), "utf-8")
-    os.replace(temporary, path)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+import io
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from detectron2.data.detection_utils import SizeMismatchError, read_image
+from detectron2.data import detection_utils
+from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
+from detectron2.utils.file_io import PathManager
+from PIL import Image
 
-__all__ = ["CorruptImageError", "load_sample", "resize_annotations"]
+__all__ = ["CorruptImageError", "image_file", "load_sample", "resize_annotations"]
 
 
 class CorruptImageError(RuntimeError):
@@ -23,8 +27,9 @@ def load_sample(
     """Read, or render, the image of a dataset dict, and return its annotations beside it.
 
     Args:
-        dataset_dict: detectron2's standard dict. Two optional keys matter here: ``"render"``, the
-            recipe of an image that is drawn on the fly instead of read from ``file_name``; and
+        dataset_dict: detectron2's standard dict. Optional keys matter here: ``"render"``, the
+            recipe of an image that is drawn on the fly instead of read from ``file_name``;
+            ``"image_bytes"``, the image's file where it is in memory already; and
             ``"restore_size"``, the (height, width) of which the stored image is a squeezed copy.
             **Edited in place** (pass a copy): ``height`` and ``width`` are set to the size of the
             image that is returned.
@@ -90,10 +95,20 @@ def resize_annotations(
     return resized
 
 
+def image_file(dataset_dict: dict[str, Any]) -> BinaryIO:
+    """Open the image's file, which may be in memory."""
+    if "image_bytes" in dataset_dict:
+        return io.BytesIO(dataset_dict["image_bytes"])
+    return PathManager.open(dataset_dict["file_name"], "rb")
+
+
 def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
     name = dataset_dict["file_name"]
     try:
-        image = read_image(name, image_format)
+        # As detectron2's read_image, which takes file names alone.
+        with image_file(dataset_dict) as file:
+            image = detection_utils._apply_exif_orientation(Image.open(file))
+            image = detection_utils.convert_PIL_to_numpy(image, image_format)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: no such image. Check DETECTRON2_DATASETS, or make the dataset whole again "

@@ -16,7 +16,7 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from ..config import get_cfg
-from ..data.datasets.rendered import register_rendered_from_config
+from ..data.datasets.from_config import register_from_config
 from ..utils.nearest import did_you_mean
 from .threads import set_threads
 
@@ -85,7 +85,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
         The frozen config; a negative SEED has become the one that was drawn.
     """
     cfg = load_config(args.config_file, args.opts)
-    register_rendered_from_config(cfg)
+    register_from_config(cfg)
     if cfg.SEED < 0:
         cfg.defrost()
         cfg.SEED = comm.all_gather(int.from_bytes(os.urandom(4), "little") >> 1)[0]

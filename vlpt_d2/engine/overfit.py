@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from detectron2.config import CfgNode
 
-from ..data.datasets.rendered import register_rendered_from_config
+from ..data.datasets.from_config import register_from_config
 from ..data.datasets.subset import register_first_with_text
 from .defaults import load_config
 from .threads import set_threads
@@ -30,7 +30,7 @@ def overfit_config(config_file: str, images: int, steps: int, opts: Sequence[str
         The frozen config; its dataset is registered.
     """
     cfg = load_config(config_file, opts).clone()
-    register_rendered_from_config(cfg)
+    register_from_config(cfg)
     cfg.defrost()
     name = register_first_with_text(cfg.DATASETS.TRAIN[0], images)
     cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = (name,)

@@ -1,0 +1,151 @@
+"""Samples in a tar file: the files of a sample follow each other and share a name.
+
+WebDataset's convention (github.com/webdataset/webdataset): the name up to the first dot of a
+file's base name is the sample's key, what follows is the kind. A sample here is an image and
+``.json``, its dataset dict.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+from detectron2.utils.file_io import PathManager
+
+__all__ = ["PIPE", "ShardError", "add_sample", "open_stream", "read_samples"]
+
+#: What a source starts with whose bytes a command writes to its standard output.
+PIPE = "pipe:"
+
+
+class ShardError(RuntimeError):
+    """A shard that cannot be read; the message names it and the remedy."""
+
+
+@contextmanager
+def open_stream(url: str) -> Iterator[BinaryIO]:
+    """Open a file for reading, wherever it is.
+
+    Args:
+        url: a path, a URL that iopath opens, or ``pipe:`` and a command that writes the file to
+            its standard output. The command is run without a shell.
+
+    Raises:
+        ShardError: the command cannot be started, or ends with another status than 0.
+        OSError: the file cannot be opened.
+    """
+    if not url.startswith(PIPE):
+        with PathManager.open(url, "rb") as file:
+            yield file
+        return
+    try:
+        process = subprocess.Popen(shlex.split(url[len(PIPE) :]), stdout=subprocess.PIPE)
+    except (OSError, ValueError) as error:
+        raise ShardError(f"{url}: the command cannot be started ({error}).") from error
+    try:
+        try:
+            yield process.stdout
+        except (tarfile.TarError, EOFError, ValueError) as error:
+            # A command that failed wrote nothing, or half: that is the reason to name.
+            if status := process.wait():
+                raise ShardError(f"{url}: the command ended with status {status}.") from error
+            raise
+        while process.stdout.read(1 << 20):  # else the command fails to write the rest
+            pass
+        if status := process.wait():
+            raise ShardError(f"{url}: the command ended with status {status}.")
+    finally:
+        process.stdout.close()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def read_samples(url: str, skip: int = 0) -> Iterator[dict[str, Any]]:
+    """Read the samples of a shard in their order.
+
+    Args:
+        url: see :func:`open_stream`. The tar file may be compressed.
+        skip: samples to leave out at the start.
+
+    Yields:
+        Dataset dicts whose ``"image_bytes"`` are the image's file; ``file_name`` only names it.
+
+    Raises:
+        ShardError: the shard is damaged, or a sample is no image with a ``.json``.
+        OSError: the shard cannot be opened.
+    """
+    try:
+        with open_stream(url) as stream:
+            # Files that can be searched are not read where samples are skipped.
+            mode = "r:*" if stream.seekable() else "r|*"
+            with tarfile.open(fileobj=stream, mode=mode) as archive:
+                for key, files in _groups(archive, skip):
+                    yield _dataset_dict(url, key, files)
+    except (tarfile.TarError, EOFError) as error:
+        raise ShardError(
+            f"{url}: is no whole tar file ({error}). Write or copy it again."
+        ) from error
+
+
+def add_sample(
+    archive: tarfile.TarFile, key: str, record: dict[str, Any], image: bytes, suffix: str
+) -> None:
+    """Append a sample; equal samples make equal bytes.
+
+    Args:
+        archive: open for writing.
+        key: the sample's name, without a dot.
+        record: its dataset dict.
+        image: the image's file.
+        suffix: the image's kind, such as ".jpg".
+    """
+    content = json.dumps(record, ensure_ascii=False, default=_plain).encode("utf-8")
+    for name, data in ((key + suffix, image), (f"{key}.json", content)):
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+
+def _groups(archive: tarfile.TarFile, skip: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+    number, key, files = -1, None, {}
+    for member in archive:
+        folder, slash, base = member.name.rpartition("/")
+        if not member.isfile() or base.startswith((".", "__")):
+            continue
+        stem, _, kind = base.partition(".")
+        name = folder + slash + stem
+        if name != key:
+            if files:
+                yield key, files
+            number, key, files = number + 1, name, {}
+        if number >= skip:
+            files[kind.lower()] = archive.extractfile(member).read()
+    if files:
+        yield key, files
+
+
+def _dataset_dict(url: str, key: str, files: dict[str, bytes]) -> dict[str, Any]:
+    try:
+        record = json.loads(files.pop("json"))
+        (image,) = files.values()
+        record["file_name"] = f"{url.rpartition('/')[2]}/{record['file_name']}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShardError(
+            f"{url}, sample {key}: is no image with the .json of its dataset dict ({error!r}). "
+            "Write the shards again with 'vlpt-d2 data shard'."
+        ) from error
+    return {**record, "image_bytes": image}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

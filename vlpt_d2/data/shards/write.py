@@ -1,0 +1,127 @@
+"""A dataset written as shards."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...utils.files import write_json
+from ..lazy import can_be_learnt_from
+from ..sample import image_file, load_sample
+from .archive import add_sample
+from .dataset import INDEX, VERSION, read_json
+
+__all__ = ["write_shards"]
+
+_PROGRESS = "progress.json"
+
+
+def write_shards(
+    dicts: Sequence[dict[str, Any]],
+    folder: str | Path,
+    name: str,
+    *,
+    per_shard: int = 1000,
+    seed: int | None = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write ``<name>-000000.tar`` ... and ``shards.json``, the index that readers ask for.
+
+    A run that was interrupted goes on after its last whole shard. Image files are taken as they
+    are; rendered images become PNG files.
+
+    Args:
+        dicts: dataset dicts.
+        folder: is created.
+        name: of the shards, usually the dataset's.
+        per_shard: images of a shard.
+        seed: of the order the images are written in; None keeps the dataset's. Neighbours in a
+            shard are read at about the same time, so they should not be alike.
+        progress: called with the images done and their total.
+
+    Returns:
+        The index.
+
+    Raises:
+        ValueError: ``per_shard`` is not positive, there is no image, or the folder holds other
+            shards.
+        FileNotFoundError: an image is missing.
+    """
+    if per_shard < 1 or not len(dicts):
+        raise ValueError(f"{len(dicts)} images cannot be written in shards of {per_shard}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    key = {"name": name, "images": len(dicts), "per_shard": per_shard, "seed": seed}
+    index = _begun(folder, key)
+    order = np.arange(len(dicts))
+    if seed is not None:
+        order = np.random.RandomState(seed).permutation(len(dicts))
+    for number in range(len(index["shards"]), -(-len(dicts) // per_shard)):
+        places = order[number * per_shard : (number + 1) * per_shard]
+        path = folder / f"{name}-{number:06d}.tar"
+        records = (dicts[int(place)] for place in places)
+        unusable, annotated = _write_shard(path, records, number * per_shard)
+        index["annotated"] &= annotated
+        index["shards"].append({"file": path.name, "images": len(places), "unusable": unusable})
+        write_json(folder / _PROGRESS, index)
+        if progress is not None:
+            progress(number * per_shard + len(places), len(dicts))
+    if (folder / _PROGRESS).is_file():
+        os.replace(folder / _PROGRESS, folder / INDEX)
+    return index
+
+
+def _begun(folder: Path, key: dict[str, Any]) -> dict[str, Any]:
+    """The index as far as it is written."""
+    for path in (folder / INDEX, folder / _PROGRESS):
+        if path.is_file():
+            index = read_json(str(path))
+            if index.get("key") != key:
+                raise ValueError(
+                    f"{folder} holds shards of {index.get('key')}, not of {key}: name another "
+                    "folder, or empty this one"
+                )
+            return index
+    return {"version": VERSION, "key": key, "annotated": True, "shards": []}
+
+
+def _write_shard(path: Path, records: Any, first: int) -> tuple[list[int], bool]:
+    """Write a shard; return the places without anything to learn, and whether all are annotated."""
+    part = path.with_name(f"{path.name}.part")
+    unusable, annotated = [], True
+    with open(part, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            for place, record in enumerate(records):
+                record, image, suffix = _content(record)
+                annotated &= "annotations" in record
+                if not can_be_learnt_from(record):
+                    unusable.append(place)
+                add_sample(archive, f"{first + place:09d}", record, image, suffix)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    return unusable, annotated
+
+
+def _content(record: dict[str, Any]) -> tuple[dict[str, Any], bytes, str]:
+    """The dict without its image, the image's file, and its suffix."""
+    record, name = dict(record), Path(record["file_name"]).name
+    if "render" in record:
+        pixels, record["annotations"] = load_sample(record, "RGB")
+        del record["render"]
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        image, name = buffer.getvalue(), f"{Path(name).stem}.png"
+    else:
+        with image_file(record) as file:
+            image = file.read()
+        record.pop("image_bytes", None)
+    record["file_name"] = name
+    return record, image, Path(name).suffix.lower() or ".jpg"
