@@ -89,10 +89,60 @@ def test_image_without_detections_or_words():
     assert evaluator.evaluate()["text"] == {"precision": 0, "recall": 0, "hmean": 0}
 
 
-def test_missing_annotations_and_unknown_protocol():
+def _without_ground_truth(inputs):
+    return [{k: v for k, v in record.items() if k != "annotations"} for record in inputs]
+
+
+def test_without_ground_truth_the_submission_is_written(tmp_path, caplog):
+    name = "toy_without_ground_truth"
+    MetadataCatalog.get(name).evaluator_type = "icdar2017"
+    cfg = get_cfg()
+    cfg.SEED = 0
+    cfg.TEST.SCORE_THRESH = 0.5
+    evaluator = TextEvaluator(cfg, name, str(tmp_path / "out"))
+    inputs = _without_ground_truth(INPUTS)
+    inputs[0]["file_name"] = "folder/ts_img_00001.jpg"
+    evaluator.process(inputs, OUTPUTS)
+    assert evaluator.evaluate() == {}
+    assert f"{name} has no public ground truth, so no score was computed" in caplog.text
+    path = tmp_path / f"out/submission_{name}.zip"
+    assert str(path) in caplog.text
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [path.name]
+    with zipfile.ZipFile(path) as archive:
+        files = {n: archive.read(n).decode() for n in archive.namelist()}
+    assert files == {
+        "res_img_00001.txt": "1,0,11,0,11,10,1,10,0.900000\r\n",
+        "res_img_2.txt": "0,1,10,1,10,11,0,11,0.800000\r\n22,22,27,22,27,27,22,27,0.700000\r\n",
+    }
+    bare = TextEvaluator(dataset_name="toy")
+    bare.process(inputs, OUTPUTS)
+    assert bare.evaluate() == {}
+    assert "nothing is written without an output folder" in caplog.text
+
+
+def test_some_images_without_ground_truth_are_refused():
     evaluator = TextEvaluator(dataset_name="toy")
-    with pytest.raises(KeyError, match="no annotations to measure against"):
-        evaluator.process([{"file_name": "a.jpg", "image_id": 1}], OUTPUTS[:1])
+    evaluator.process([INPUTS[0], *_without_ground_truth(INPUTS[1:])], OUTPUTS)
+    with pytest.raises(ValueError, match=r"1 of 2 images have no ground truth.*img_2\.jpg"):
+        evaluator.evaluate()
+
+
+def test_art_is_submitted_as_json(tmp_path):
+    cfg = get_cfg()
+    cfg.SEED = 0
+    evaluator = TextEvaluator(cfg, "icdar2019_art_test", str(tmp_path))
+    octagon = [3, 0, 7, 0, 10, 3, 10, 7, 7, 10, 3, 10, 0, 7, 0, 3]
+    inputs = _without_ground_truth(INPUTS)
+    inputs[0]["file_name"], inputs[1]["file_name"] = "a/test_0.jpg", "a/test_12.jpg"
+    evaluator.process(inputs, [_output([octagon], [0.75]), _output([], [])])
+    assert evaluator.evaluate() == {}
+    assert json.loads((tmp_path / "submission_icdar2019_art_test.json").read_text()) == {
+        "res_0": [{"points": np.reshape(octagon, (-1, 2)).tolist(), "confidence": 0.75}],
+        "res_12": [],
+    }
+
+
+def test_unknown_protocol():
     with pytest.raises(KeyError, match="there are ctw1500"):
         TextEvaluator(dataset_name="toy", protocol="coco")
 

@@ -119,6 +119,14 @@ def hust_tr400(root: Path, split: str) -> None:
         text(root / f"hust_tr400/{i}.gt", "0 0 10 20 40 20 0.000000\n")
 
 
+def ustb_sv1k(root: Path, split: str) -> None:
+    for i in (1, 2):
+        stem = root / f"ustb_sv1k/{split}ing/000{i}"
+        image(stem.with_suffix(".jpg"))
+        lines = '0 0 10 20 40 20 0.000000 "Joy" 1\r\n1 1 60 10 20 10 -1.570796 "a b" 2\r\n'
+        text(stem.with_suffix(".gt"), lines)
+
+
 def total_text_mat(path: Path, rows: list[tuple], key: str = "polygt") -> None:
     """Write rows (xs, ys, text, orientation) as MATLAB cells, the way the originals hold them."""
     cells = np.empty((len(rows), 6), dtype=object)
@@ -271,11 +279,13 @@ MINIATURES: dict[str, Callable[[Path], None]] = {
     **_splits(lsvt, "train"),
     **_splits(msra_td500, "train", "test"),
     **_splits(hust_tr400, "train"),
+    **_splits(ustb_sv1k, "train", "test"),
     **_splits(total_text, "train", "test"),
     **_splits(ctw1500, "train", "test"),
     **_splits(textocr, "train", "val", "test"),
     **_splits(coco_text, "train", "val", "test"),
     **_splits(synthtext, "train"),
+    "synthtext_trainval_train": lambda root: synthtext(root, "train"),
 }
 #: Whose ground truth is not public.
 WITHOUT_GROUND_TRUTH = {

@@ -1,7 +1,8 @@
-"""Detections -> a zip archive of result files, as the benchmarks' servers and scripts take them."""
+"""Detections -> one file of results, as the benchmarks' servers and scripts take them."""
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,23 +21,28 @@ def write_submission(
     """Write an archive of one file per image and one line per detection, in whole pixels.
 
     ``vlpt-d2 evaluate`` reads it, and so does the Robust Reading Competition's server
-    (rrc.cvc.uab.es, tasks of the challenges 2, 4 and 8) in the formats of its benchmarks:
+    (rrc.cvc.uab.es, tasks of the challenges 2, 4, 8, 14 and 15) in the formats of its benchmarks:
 
     - icdar2015: ``res_<stem>.txt``, ``x1,y1,...,x4,y4``, clockwise; icdar2017 the same with the
-      confidence; icdar2013 ``left,top,right,bottom``;
+      confidence, and ``res_img_7.txt`` for ``ts_img_7``; icdar2013 ``left,top,right,bottom``;
+    - art: no archive but one JSON file, ``{"res_0": [{"points": [[x, y], ...], "confidence": c},
+      ...], ...}``, with any number of points;
     - ctw1500: ``<stem>.txt`` with seven digits, any number of pairs ``x,y``;
     - totaltext: ``<stem>.txt``, any number of pairs ``y,x``;
     - td500: ``<stem>.txt``, ``x1,y1,...,x4,y4``.
 
     Args:
-        path: the archive to write.
+        path: the file to write.
         detections: stem of the image's file name, such as ``img_7`` -> its polygons (N_i, 2) and
             their confidences.
-        file_format: a name of :data:`vlpt_d2.evaluation.formats.FORMATS`.
+        file_format: a name of :data:`vlpt_d2.evaluation.formats.FORMATS`, or "art".
 
     Raises:
         KeyError: there is no such format.
     """
+    if file_format == "art":
+        _write_art(Path(path), detections)
+        return
     name, line = _WRITERS[file_format]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for stem, (polygons, scores) in detections.items():
@@ -61,6 +67,19 @@ def to_quad(polygon: np.ndarray) -> np.ndarray:
     if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) < 0:
         points = points[::-1]
     return np.rint(points).astype(np.int64)
+
+
+def _write_art(
+    path: Path, detections: Mapping[str, tuple[Iterable[np.ndarray], Sequence[float]]]
+) -> None:
+    content = {
+        f"res_{stem.rpartition('_')[2]}": [
+            {"points": np.rint(p).astype(np.int64).tolist(), "confidence": round(float(s), 6)}
+            for p, s in zip(polygons, scores, strict=True)
+        ]
+        for stem, (polygons, scores) in detections.items()
+    }
+    path.write_text(json.dumps(content), "utf-8")
 
 
 def _numbers(values: np.ndarray) -> str:
@@ -88,6 +107,10 @@ def _polygon_yx(polygon: np.ndarray, score: float) -> str:
     return _numbers(np.asarray(polygon)[:, ::-1])
 
 
+def _multilingual(stem: str) -> str:
+    return f"res_{stem.removeprefix('ts_')}.txt"
+
+
 def _seven_digits(stem: str) -> str:
     return f"{int(stem):07d}.txt" if stem.isdecimal() else f"{stem}.txt"
 
@@ -95,7 +118,7 @@ def _seven_digits(stem: str) -> str:
 #: Format -> name of an image's file, and line of a detection.
 _WRITERS: dict[str, tuple[Callable[[str], str], Callable[[np.ndarray, float], str]]] = {
     "icdar2015": ("res_{}.txt".format, _quad),
-    "icdar2017": ("res_{}.txt".format, _scored_quad),
+    "icdar2017": (_multilingual, _scored_quad),
     "icdar2013": ("res_{}.txt".format, _rectangle),
     "ctw1500": (_seven_digits, _polygon_xy),
     "totaltext": ("{}.txt".format, _polygon_yx),

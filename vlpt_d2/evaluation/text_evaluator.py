@@ -41,9 +41,11 @@ class TextEvaluator(DatasetEvaluator):
 
     - ``text_results_<dataset>.json``: totals, protocol, threshold, provenance, and per image the
       counts, matches and detections (polygons and scores);
-    - ``submission_<dataset>.zip``: the detections in the benchmark's format, for its server and for
-      ``vlpt-d2 evaluate``. They are rounded to whole pixels there, as the formats ask, so the score
-      of the archive may differ in the last digits.
+    - ``submission_<dataset>.zip`` (ArT: ``.json``): the detections in the benchmark's format, for
+      its server and for ``vlpt-d2 evaluate``. They are rounded to whole pixels there, as the
+      formats ask, so the score of the archive may differ in the last digits.
+
+    Where no image has ground truth, the submission alone is written, and there are no results.
     """
 
     @configurable
@@ -54,6 +56,7 @@ class TextEvaluator(DatasetEvaluator):
         protocol: str = "icdar2015",
         score_thresh: float = 0.0,
         output_dir: str | None = None,
+        submission_format: str | None = None,
         origin: Mapping[str, Any] | None = None,
     ):
         """
@@ -62,6 +65,8 @@ class TextEvaluator(DatasetEvaluator):
             protocol: a name of :data:`vlpt_d2.evaluation.protocols.PROTOCOLS`.
             score_thresh: lowest score, in [0, 1], of a detection that counts.
             output_dir: folder for the result files; nothing is written without.
+            submission_format: see :func:`~.submission.write_submission`; the protocol's if not
+                given.
             origin: what is recorded beside the numbers, see :mod:`vlpt_d2.utils.provenance`.
 
         Raises:
@@ -74,6 +79,7 @@ class TextEvaluator(DatasetEvaluator):
         self._protocol = PROTOCOLS[protocol]
         self._score_thresh = score_thresh
         self._output_dir = output_dir
+        self._submission_format = submission_format or RULES[protocol].file_format or "icdar2015"
         self._origin = dict(origin or {})
         self.reset()
 
@@ -85,7 +91,7 @@ class TextEvaluator(DatasetEvaluator):
         output_dir: str | None = None,
         weights: str | None = None,
     ) -> dict[str, Any]:
-        """Take protocol from the dataset's ``evaluator_type``, threshold from ``cfg.TEST``.
+        """Take protocol and format from the dataset's metadata, threshold from ``cfg.TEST``.
 
         Args:
             cfg: the run's config.
@@ -93,9 +99,11 @@ class TextEvaluator(DatasetEvaluator):
             output_dir: folder for the result files.
             weights: the checkpoint that is measured, where it is not ``cfg.MODEL.WEIGHTS``.
         """
+        metadata = MetadataCatalog.get(dataset_name)
         return {
             "dataset_name": dataset_name,
-            "protocol": MetadataCatalog.get(dataset_name).evaluator_type,
+            "protocol": metadata.evaluator_type,
+            "submission_format": metadata.get("submission_format"),
             "score_thresh": cfg.TEST.SCORE_THRESH,
             "output_dir": output_dir,
             # Hashing a large checkpoint once, in the process that writes it, is enough.
@@ -110,26 +118,21 @@ class TextEvaluator(DatasetEvaluator):
         """Match the detections of a batch.
 
         Args:
-            inputs: dicts with ``image_id``, ``annotations``, and ``file_name`` unless rendered.
+            inputs: dicts with ``image_id``, ``annotations`` where there is ground truth, and
+                ``file_name`` unless rendered.
             outputs: dicts with ``"instances"`` that hold ``scores`` and ``pred_polygons``.
-
-        Raises:
-            KeyError: an input has no ``annotations``.
         """
         for dataset_dict, output in zip(inputs, outputs):
-            if "annotations" not in dataset_dict:
-                raise KeyError(
-                    f"{dataset_dict.get('file_name')}: no annotations to measure against; this "
-                    "set may have no public ground truth"
-                )
-            annotations = dataset_dict["annotations"]
             instances = output["instances"].to("cpu")
             instances = instances[instances.scores >= self._score_thresh]
-            result = self._protocol.match_image(
-                [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations],
-                [a.get("iscrowd", 0) == 1 for a in annotations],
-                instances.pred_polygons,
-            )
+            result = None
+            if "annotations" in dataset_dict:
+                annotations = dataset_dict["annotations"]
+                result = self._protocol.match_image(
+                    [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations],
+                    [a.get("iscrowd", 0) == 1 for a in annotations],
+                    instances.pred_polygons,
+                )
             self._rows.append(
                 {
                     "file_name": dataset_dict.get("file_name"),
@@ -145,7 +148,10 @@ class TextEvaluator(DatasetEvaluator):
 
         Returns:
             On the main process ``{"text": {"precision", "recall", "hmean"}}`` in percent, None on
-            the others; empty if no image was processed.
+            the others; empty if no image was processed or none has ground truth.
+
+        Raises:
+            ValueError: some images have ground truth and others have none.
         """
         comm.synchronize()
         rows = list(itertools.chain(*comm.gather(self._rows)))
@@ -154,12 +160,43 @@ class TextEvaluator(DatasetEvaluator):
         if not rows:
             logger.warning("%s: no image was evaluated", self._dataset_name)
             return OrderedDict()
+        if any(row["result"] is None for row in rows):
+            self._submit_unmeasured(rows)
+            return OrderedDict()
         totals = self._protocol.total(row["result"] for row in rows)
         scores = {k: 100.0 * getattr(totals, k) for k in ("precision", "recall", "hmean")}
         self._log(totals, scores)
         if self._output_dir:
             self._write(Path(self._output_dir), rows, totals, scores)
         return OrderedDict(text=scores)
+
+    def _submit_unmeasured(self, rows: list[dict[str, Any]]) -> None:
+        bare = [row for row in rows if row["result"] is None]
+        if len(bare) < len(rows):
+            raise ValueError(
+                f"{self._dataset_name}: {len(bare)} of {len(rows)} images have no ground truth, "
+                f"such as {bare[0]['file_name']}; measure them as a dataset of their own"
+            )
+        where = "nothing is written without an output folder"
+        if self._output_dir:
+            where = f"the detections for the benchmark's server are in {self._submit(rows)}"
+        logger.warning(
+            "%s has no public ground truth, so no score was computed; %s",
+            self._dataset_name,
+            where,
+        )
+
+    def _submit(self, rows: list[dict[str, Any]]) -> Path:
+        """Write the submission; return its path."""
+        suffix = "json" if self._submission_format == "art" else "zip"
+        path = Path(self._output_dir) / f"submission_{self._dataset_name}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_submission(
+            path,
+            {_stem(row): (Polygons(row["polygons"]), row["scores"]) for row in rows},
+            self._submission_format,
+        )
+        return path
 
     def _log(self, totals: Any, scores: Mapping[str, float]) -> None:
         logger.info(
@@ -203,11 +240,7 @@ class TextEvaluator(DatasetEvaluator):
         }
         path = folder / f"text_results_{self._dataset_name}.json"
         path.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        write_submission(
-            folder / f"submission_{self._dataset_name}.zip",
-            {_stem(row): (Polygons(row["polygons"]), row["scores"]) for row in rows},
-            RULES[self._protocol_name].file_format or "icdar2015",
-        )
+        self._submit(rows)
         logger.info("results written to %s", path)
 
 

@@ -74,6 +74,13 @@ def test_both_mappers(miniature, tmp_path):
         assert pretrain["caption"] == ("" if silent else "Joy")
 
 
+def test_synthtext_is_split(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    MINIATURES["synthtext_train"](tmp_path)
+    parts = [DatasetCatalog.get(f"synthtext_trainval_{part}") for part in ("train", "val")]
+    assert [len(part) for part in parts] == [2, 0]  # 4 % of two
+
+
 def test_missing_folders_show_the_expected_tree(tmp_path, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     for name in sorted(MINIATURES):

@@ -10,8 +10,14 @@ import pytest
 from helpers.miniatures import image, synthtext_gt
 
 from vlpt_d2.data.datasets import synthtext
-from vlpt_d2.data.datasets.synthtext import index_synthtext, read_synthtext, split_words
+from vlpt_d2.data.datasets.synthtext import (
+    index_synthtext,
+    read_synthtext,
+    split_synthtext,
+    split_words,
+)
 from vlpt_d2.data.datasets.text_files import GroundTruthError
+from vlpt_d2.data.packed import PackedDicts, PackedWriter
 from vlpt_d2.data.pretrain_mapper import caption_of
 
 SQUARE = np.array([[10, 20], [50, 20], [50, 40], [10, 40]], float)
@@ -140,3 +146,32 @@ def test_damaged_gt(root):
             for path in (root / "index").iterdir():
                 path.unlink()
     assert errors > 15
+
+
+def splitmix64(value):
+    """The generator's output function on Python's unbounded integers."""
+    mask = 2**64 - 1
+    value = value * 0x9E3779B97F4A7C15 & mask
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & mask
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & mask
+    return value ^ value >> 31
+
+
+def test_split_is_fixed(tmp_path):
+    def index(folder, ids):
+        with PackedWriter(folder) as writer:
+            for i in ids:
+                writer.add(f"{i}.jpg", i, (9, 9), [SQUARE], ["Joy"], [False])
+            writer.finish({})
+        return PackedDicts(folder, tmp_path)
+
+    dicts = index(tmp_path / "whole", range(1, 201))
+    parts = [[d["image_id"] for d in part] for part in split_synthtext(dicts)]
+    assert [len(part) for part in parts] == [192, 8]
+    assert parts[1] == sorted(sorted(range(1, 201), key=splitmix64)[:8])
+    assert sorted(parts[0] + parts[1]) == list(range(1, 201))
+    assert parts[0] == sorted(parts[0])
+    assert all(part.usable().all() for part in split_synthtext(dicts))
+    # Where images are missing, the others stay where they were.
+    fewer = index(tmp_path / "fewer", [i for i in range(1, 201) if i not in parts[1][:4]])
+    assert set(parts[1][4:]) <= {d["image_id"] for d in split_synthtext(fewer)[1]}

@@ -28,6 +28,7 @@ OTHER_DATASETS = {
     "LSVT": "lsvt",
     "MSRA-TD500": "msra_td500",
     "HUST-TR400": "hust_tr400",
+    "USTB-SV1K": "ustb_sv1k",
     "Total-Text": "total_text",
     "SCUT-CTW1500": "ctw1500",
     "TextOCR": "textocr",

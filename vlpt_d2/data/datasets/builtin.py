@@ -21,9 +21,10 @@ from .icdar_mlt import read_icdar2017_mlt, read_icdar2019_mlt
 from .msra_td500 import read_hust_tr400, read_msra_td500
 from .report import ReadReport, load_logged
 from .rrc_json import read_art, read_lsvt
-from .synthtext import read_synthtext
+from .synthtext import read_synthtext, split_synthtext
 from .textocr import read_coco_text, read_textocr
 from .total_text import read_total_text
+from .ustb_sv1k import read_ustb_sv1k
 
 __all__ = [
     "BENCHMARKS",
@@ -31,6 +32,7 @@ __all__ = [
     "read_benchmark",
     "register_all_icdar2015",
     "register_benchmarks",
+    "register_synthtext_split",
     "register_text_dataset",
 ]
 
@@ -47,6 +49,7 @@ BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
     "lsvt": ("lsvt", ("train",), "icdar2015", read_lsvt),
     "msra_td500": ("msra_td500", ("train", "test"), "td500", read_msra_td500),
     "hust_tr400": ("hust_tr400", ("train",), "td500", read_hust_tr400),
+    "ustb_sv1k": ("ustb_sv1k", ("train", "test"), "td500", read_ustb_sv1k),
     "total_text": ("total_text", ("train", "test"), "totaltext-deteval", read_total_text),
     "ctw1500": ("ctw1500", ("train", "test"), "ctw1500", read_ctw1500),
     "textocr": ("textocr", ("train", "val", "test"), "icdar2015", read_textocr),
@@ -120,6 +123,20 @@ def register_benchmarks() -> None:
         for split in splits:
             name = f"{dataset}_{split}"
             register_text_dataset(name, partial(load_logged, read_benchmark, name), evaluator_type)
+    # Its server takes polygons in a format that no other benchmark has.
+    MetadataCatalog.get("icdar2019_art_test").submission_format = "art"
+
+
+def register_synthtext_split() -> None:
+    """Register the fixed 96/4 split of SynthText, the shares of VLPT-STD's pre-training."""
+    for part, position in (("train", 0), ("val", 1)):
+        register_text_dataset(
+            f"synthtext_trainval_{part}", partial(_load_synthtext_part, position), "icdar2015"
+        )
+
+
+def _load_synthtext_part(position: int) -> Sequence[dict[str, Any]]:
+    return split_synthtext(load_logged(read_benchmark, "synthtext_train"))[position]
 
 
 def read_benchmark(
@@ -141,3 +158,4 @@ def read_benchmark(
 
 register_all_icdar2015()
 register_benchmarks()
+register_synthtext_split()

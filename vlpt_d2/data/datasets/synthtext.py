@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 
 from ...structures.repair import MIN_AREA
+from ..lazy import LazyDicts
 from ..packed import PackedDicts, PackedWriter
 from ..sample import CorruptImageError
 from .image_files import ImageHeader, read_header
@@ -26,7 +27,7 @@ from .records import finish, sound_ring
 from .report import ReadReport
 from .text_files import GroundTruthError
 
-__all__ = ["index_synthtext", "read_synthtext", "split_words"]
+__all__ = ["index_synthtext", "read_synthtext", "split_synthtext", "split_words"]
 
 _INDEX = "index"
 # Images between two commits: a second or two of work.
@@ -113,6 +114,34 @@ def index_synthtext(
             raise FileNotFoundError(f"{root}: none of the {total} images is there;\n{_TREE}")
         writer.finish({"report": finish(report, str(gt)).as_dict()})
     return report
+
+
+def split_synthtext(dicts: PackedDicts, share: float = 0.04) -> tuple[LazyDicts, LazyDicts]:
+    """Split into a part to train on and a held-out part.
+
+    Images are ranked by a hash of their place in ``gt.mat``, so the split depends on neither the
+    images that were left out of the index nor the version of a random number generator. As with
+    VLPT-STD's random split, a background photograph may be on both sides.
+
+    Args:
+        dicts: the index.
+        share: share of images that is held out, rounded to whole images; VLPT-STD's is 0.04.
+
+    Returns:
+        (training, held-out), each in the order of ``gt.mat``.
+    """
+    rank = np.argsort(_hash(dicts.ids), kind="stable")
+    held_out = np.zeros(len(dicts), bool)
+    held_out[rank[: round(share * len(dicts))]] = True
+    return dicts.select(np.flatnonzero(~held_out)), dicts.select(np.flatnonzero(held_out))
+
+
+def _hash(values: np.ndarray) -> np.ndarray:
+    """(N,) uint64: integers mixed by splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    mixed = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def split_words(lines: Iterable[str]) -> list[str]:

@@ -1,0 +1,78 @@
+"""Reader of USTB-SV1K: 1,000 street view images with words in any direction.
+
+Format, as public code reads it: ``0001.gt`` beside ``0001.jpg``, one line per word, ``index
+difficult x y w h theta "word" direction``. The rectangle is MSRA-TD500's; ``direction``, 1 for near
+horizontal and 2 for near vertical, follows from it and is not kept. The dataset's own description
+(prir.ustb.edu.cn/TexStar/MOMV-text-detection, mirrored at github.com/onionych/USTB-SV1K) comes as a
+picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .msra_td500 import parse_rotated_line
+from .records import Text, read_folders
+from .report import ReadReport
+from .text_files import GroundTruthError, numbered_lines, read_text
+
+__all__ = ["read_ustb_file", "read_ustb_sv1k"]
+
+_TREE = """expected, for USTB-SV1K, under DETECTRON2_DATASETS:
+  ustb_sv1k/
+    training/    0001.jpg, 0001.gt ... (500 of each)
+    testing/     500 of each
+datasets/README.md says where to get them."""
+_FOLDERS = {"train": "training", "test": "testing"}
+
+
+def read_ustb_sv1k(
+    root: str | Path, split: str, name: str = "ustb_sv1k"
+) -> tuple[list[dict[str, Any]], ReadReport]:
+    """Read a split.
+
+    Args:
+        root: the folder that holds ``training`` and ``testing``.
+        split: "train" or "test".
+        name: the dataset's name in the report.
+
+    Returns:
+        Dataset dicts with quadrilaterals, and the report. ``difficult`` (0 or 1) is kept in each
+        annotation; difficult words are ``iscrowd`` too.
+
+    Raises:
+        FileNotFoundError: the folder, or the ground truth of an image, is missing.
+        GroundTruthError: a line cannot be read.
+    """
+    return read_folders(
+        [Path(root) / _FOLDERS[split]],
+        lambda image: [image.with_suffix(".gt"), image.with_suffix(".GT")],
+        read_ustb_file,
+        tree=_TREE,
+        name=name,
+    )
+
+
+def read_ustb_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+    """Read one ``.gt`` file.
+
+    Raises:
+        GroundTruthError: a line is malformed.
+    """
+    texts = []
+    for number, line in numbered_lines(read_text(path, report)):
+        try:
+            numbers, quote, rest = line.partition('"')
+            word, closing, direction = rest.rpartition('"')
+            if not (quote and closing and direction.strip().isdecimal()):
+                raise ValueError(
+                    f'{line!r}: expected index difficult x y w h theta "word" direction. Correct '
+                    "or remove the line."
+                )
+            points, difficult = parse_rotated_line(numbers)
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        extra = {"difficult": int(difficult)}
+        texts.append(Text(points, word, difficult, str(number), extra))
+    return texts
