@@ -1,0 +1,60 @@
+"""Unpack the downloaded archives of a dataset into the tree that is expected of it.
+
+    python datasets/prepare.py icdar2015 --archives ~/Downloads
+
+Checks checksums where they are published. It may be interrupted: started again, it goes on where it
+stopped; archives that come later are added.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vlpt_d2.data.datasets.archives import ARCHIVES, prepare_dataset
+from vlpt_d2.data.datasets.builtin import data_root
+
+
+def main() -> int:
+    """Run the script; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("dataset", choices=sorted(ARCHIVES), metavar="DATASET")
+    parser.add_argument("--archives", type=Path, default=".", help="folder of the downloads")
+    parser.add_argument("--root", type=Path, help="folder of all datasets; $DETECTRON2_DATASETS")
+    parser.add_argument("--no-checksum", action="store_true", help="do not compare checksums")
+    args = parser.parse_args()
+    root = args.root or data_root()
+    with tqdm(unit="B", unit_scale=True) as bar:
+
+        def progress(name: str, done: int, total: int) -> None:
+            if bar.desc != f"{name}: ":
+                bar.reset(total)
+                bar.set_description(name)
+            bar.update(done - bar.n)
+
+        try:
+            unpacked, missing = prepare_dataset(
+                args.dataset,
+                args.archives,
+                root,
+                check=not args.no_checksum,
+                progress=progress,
+            )
+        except (OSError, RuntimeError) as error:
+            bar.close()
+            print(f"prepare: {error}", file=sys.stderr)
+            return 2
+    for name, files in unpacked.items():
+        print(f"{name}: {files} files in {root / args.dataset}")
+    if missing:
+        print(f"not there: {', '.join(missing)}")
+    if args.dataset == "synthtext":
+        print(f"next: python datasets/prepare_synthtext.py {root / args.dataset}")
+    else:
+        print(f"next: vlpt-d2 data check {args.dataset}_train")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
