@@ -52,6 +52,24 @@ def test_empty_sides_and_missing_confidences():
         _measure([word], [False], [word], None)
 
 
+def test_split_merge_duplicates_and_an_iou_of_exactly_a_half():
+    word, half = box(0, 0, 20, 10), box(0, 0, 10, 10)
+    thirds = [box(0, 0, 7, 10), box(7, 0, 14, 10), box(14, 0, 20, 10)]
+
+    def score(gts, dets):
+        result, averages = _measure(
+            gts, [False] * len(gts), dets, [0.9 - d for d in range(len(dets))]
+        )
+        return averages["AP50"], result.num_matches, result.num_gt, result.num_det
+
+    assert score([word], thirds) == (0, 0, 1, 3)
+    assert score(thirds, [word]) == (0, 0, 3, 1)
+    # All words are found before the second detection of one costs precision.
+    assert score([word], [word, word]) == (pytest.approx(1), 1, 1, 2)
+    assert score([word], [half]) == (pytest.approx(1), 1, 1, 1)
+    assert score([word], [box(0, 0, 9, 10)]) == (0, 0, 1, 1)
+
+
 def test_faulty_polygons_are_counted():
     word, line = box(0, 0, 20, 10), np.array([[0.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
     result, _ = _measure([word, line], [False] * 2, [word[[0, 2, 1, 3]], line], [0.9, 0.8])

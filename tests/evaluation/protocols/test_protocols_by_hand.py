@@ -139,7 +139,27 @@ def test_pascal_looks_at_the_best_ground_truth_alone():
     assert _score("icdar2015", words, dets) == (2, 2, 2, 2)
 
 
-@pytest.mark.parametrize("name", ["totaltext-deteval", "totaltext-deteval-official"])
+@pytest.mark.parametrize("name", ["icdar2013", "icdar2013-competition"])
+def test_icdar2013_thresholds_are_not_strict(name):
+    word = box(0, 0, 19, 9)  # 20 x 10 pixels
+    assert _score(name, [word], [box(0, 0, 19, 7)]) == (1, 1, 1, 1)  # recall 0.8
+    assert _score(name, [word], [box(0, 0, 19, 6)]) == (0, 0, 1, 1)
+    assert _score(name, [word], [box(0, 0, 49, 9)]) == (1, 1, 1, 1)  # precision 0.4
+    assert _score(name, [word], [box(0, 0, 50, 9)]) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["totaltext-deteval-old", "totaltext-deteval-official-old"])
+def test_deteval_old_thresholds_of_one_to_one_are_strict(name):
+    gt = box(0, 0, 10, 10)
+    assert _score(name, [gt], [box(0, 0, 10, 8)]) == (0, 0, 1, 1)  # sigma is 0.8
+    assert _score(name, [gt], [box(0, 0, 10, 9)]) == (1, 1, 1, 1)
+    assert _score(name, [box(0, 0, 4, 10)], [gt]) == (0, 0, 1, 1)  # tau is 0.4
+    assert _score(name, [box(0, 0, 5, 10)], [gt]) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["totaltext-deteval", "totaltext-deteval-official", "totaltext-deteval-latest"]
+)
 def test_deteval_thresholds_of_one_to_one_are_strict(name):
     gt = box(0, 0, 10, 10)
     assert _score(name, [gt], [box(0, 0, 10, 7)]) == (0, 0, 1, 1)  # sigma is 0.7
