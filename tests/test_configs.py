@@ -4,6 +4,7 @@ import pytest
 from detectron2.modeling import build_model
 
 from vlpt_d2.engine import load_config
+from vlpt_d2.evaluation.pretraining import PRETRAIN_EVALUATORS
 from vlpt_d2.model_zoo import get_config_file, list_configs
 from vlpt_d2.modeling.backbone.trunk import RESNET_FEATURES
 
@@ -14,7 +15,8 @@ OURS = [name for name in LEAVES if not name.startswith("detectron2/")]
 @pytest.mark.parametrize("name", LEAVES)
 def test_config_is_read(name):
     cfg = load_config(get_config_file(name))
-    assert cfg.MODEL.META_ARCHITECTURE in ("VLPT", "TextDetector", "RetinaNet", "GeneralizedRCNN")
+    known = {*PRETRAIN_EVALUATORS, "TextDetector", "RetinaNet", "GeneralizedRCNN"}
+    assert cfg.MODEL.META_ARCHITECTURE in known
     assert cfg.MODEL.BACKBONE.FREEZE_AT == 0 or name not in OURS
 
 
@@ -41,3 +43,13 @@ def test_the_paper_settings():
     assert cfg.MODEL.VLPT.WIP.NUM_NEGATIVES == 63
     assert not cfg.MODEL.RESNETS.STRIDE_IN_1X1
     assert cfg.INPUT.FORMAT == "RGB"
+
+
+def test_the_settings_of_stkm():
+    cfg = load_config(get_config_file("pretrain/stkm.yaml"))
+    solver, node = cfg.SOLVER, cfg.MODEL.STKM
+    assert (solver.OPTIMIZER, solver.BASE_LR, tuple(solver.BETAS)) == ("Adam", 1e-4, (0.5, 0.999))
+    assert (solver.IMS_PER_BATCH, solver.EPOCHS, solver.WARMUP_ITERS) == (32, 10, 0)
+    assert (node.EMBED_DIM, node.MAX_LENGTH, node.LABEL_SMOOTHING) == (512, 400, 0.1)
+    assert (node.DECODER.DEPTH, node.DECODER.NUM_HEADS, node.DECODER.KEY_DIM) == (4, 8, 32)
+    assert tuple(cfg.INPUT.PRETRAIN.SIZE) == (512, 512)

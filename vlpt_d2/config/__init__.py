@@ -8,6 +8,7 @@ from .data import add_data_config
 from .detection import add_detection_config
 from .pretraining import add_pretraining_config
 from .solver import add_solver_config
+from .stkm import add_stkm_config
 
 __all__ = ["add_vlpt_config", "get_cfg"]
 
@@ -16,6 +17,7 @@ def add_vlpt_config(cfg: CfgNode) -> None:
     """Add all keys of vlpt_d2, with their defaults, to a detectron2 config in place."""
     add_data_config(cfg)
     add_pretraining_config(cfg)
+    add_stkm_config(cfg)
     add_backbones_config(cfg)
     add_detection_config(cfg)
     add_solver_config(cfg)

@@ -1,4 +1,5 @@
 """Datasets, samples and mappers."""
 
-from . import datasets, detection_mapper, pretrain_mapper  # registers the datasets and the mappers
+# These register the datasets and the mappers.
+from . import datasets, detection_mapper, pretrain_mapper, stkm_mapper
 from .mapper_registry import MAPPER_REGISTRY, build_mapper

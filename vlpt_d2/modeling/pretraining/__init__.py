@@ -1,7 +1,8 @@
-"""The pre-training: encoders, pretext tasks and the VLPT meta-architecture."""
+"""The pre-training: encoders, pretext tasks and the meta-architectures."""
 
 from .itc import ITC
 from .mlm import MLM
+from .stkm import STKM
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
 from .text_encoder import TEXT_ENCODER_REGISTRY, build_text_encoder
 from .vlpt import VLPT
@@ -11,6 +12,7 @@ __all__ = [
     "ITC",
     "MLM",
     "PRETEXT_TASK_REGISTRY",
+    "STKM",
     "TEXT_ENCODER_REGISTRY",
     "VLPT",
     "WIP",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from detectron2.modeling import Backbone
 from detectron2.structures import ImageList
+from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import nn
 
@@ -40,6 +41,24 @@ class ImagePretraining(nn.Module):
         images = [s["image"].to(self.device) for s in samples]
         images = [(x - self.pixel_mean) / self.pixel_std for x in images]
         return ImageList.from_tensors(images, self.backbone.size_divisibility).tensor
+
+    @staticmethod
+    def mean_over_processes(counts: torch.Tensor) -> torch.Tensor:
+        """Average counts over the processes, whose gradients are averaged too.
+
+        A sum of losses over this mean gives the mean over all items, in losses and gradients.
+
+        Args:
+            counts: of this process; any shape.
+
+        Returns:
+            Tensor: float64, the same in all processes.
+        """
+        counts = counts.double()
+        if comm.get_world_size() > 1:
+            torch.distributed.all_reduce(counts)
+            counts = counts / comm.get_world_size()
+        return counts
 
     @staticmethod
     def log_metrics(metrics: Mapping[str, torch.Tensor]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.modeling import Backbone
-from detectron2.utils import comm
 from torch import nn
 
 from ..statistics import frozen_statistics
@@ -145,9 +144,8 @@ class MultiTaskPretraining(ImagePretraining):
         counts = torch.stack(
             [sum(task.count(tokens) for tokens in batches) for task in self.tasks.values()]
         ).double()
-        if self.normalization == "global" and comm.get_world_size() > 1:
-            torch.distributed.all_reduce(counts)
-            counts /= comm.get_world_size()
+        if self.normalization == "global":
+            counts = self.mean_over_processes(counts)
         return dict(zip(self.tasks, counts))
 
     def prepare_accumulation(

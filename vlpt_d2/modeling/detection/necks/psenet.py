@@ -36,11 +36,21 @@ class PSENetNeck(nn.Module):
             conv_norm_relu(channels, channels, 3, norm) for _ in input_shape[:-1]
         )
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, out_channels, h_0, w_0)."""
+    def pyramid(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the smoothed levels (N, channels, h_i, w_i) of maps (N, C_i, h_i, w_i)."""
         levels = [lateral(x) for lateral, x in zip(self.laterals, features, strict=True)]
         for i in range(len(levels) - 2, -1, -1):
             levels[i] = self.smooths[i](
                 levels[i] + upsample_to(levels[i + 1], levels[i], "bilinear")
             )
-        return torch.cat([upsample_to(x, levels[0], "bilinear") for x in levels], dim=1)
+        return levels
+
+    @staticmethod
+    def join(levels: Sequence[Tensor], like: Tensor) -> Tensor:
+        """Concatenate levels, each resized to the height and width of one of them."""
+        return torch.cat([upsample_to(x, like, "bilinear") for x in levels], dim=1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, out_channels, h_0, w_0)."""
+        levels = self.pyramid(features)
+        return self.join(levels, levels[0])
