@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors_bytes
 
 from .errors import CheckpointError
+from .torchscript import is_torchscript, read_torchscript
 
 __all__ = ["read_checkpoint"]
 
@@ -31,7 +32,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a ``.pth``, ``.pt``, ``.pkl`` or ``.safetensors`` file from a local disk.
 
     ``torch.load`` runs with ``weights_only``; pickles of detectron2's zoo may hold arrays and
-    plain containers only.
+    plain containers only; of TorchScript archives the tensors are read and the program is not.
 
     Args:
         path: the file.
@@ -48,6 +49,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         content = _read_pickle(path)
     elif path.endswith(".safetensors"):
         content = _read_safetensors(path)
+    elif is_torchscript(path):
+        content = _read_torchscript(path)
     else:
         content = _read_torch(path)
     if not isinstance(content, dict):
@@ -93,6 +96,18 @@ def _read_torch(path: str) -> Any:
             f"{path} cannot be read as plain tensors: {str(error).splitlines()[0]}. It is cut off, "
             "no checkpoint, or holds other objects; if you trust where it comes from, load it "
             "with torch.load(..., weights_only=False) and save its state dict alone"
+        ) from error
+
+
+def _read_torchscript(path: str) -> dict[str, torch.Tensor]:
+    try:
+        return read_torchscript(path)
+    except Exception as error:
+        # A broken archive can fail in any way.
+        raise CheckpointError(
+            f"{path} is a TorchScript archive whose tensors cannot be read: {error}. If you trust "
+            "where it comes from, load it with torch.jit.load and save its state dict with "
+            "torch.save"
         ) from error
 
 

@@ -4,15 +4,18 @@ A trunk with another stride or other pixels has the same shapes and loads withou
 computes something else. So every checkpoint records them and loading compares.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 
-__all__ = ["TORCHVISION_TRUNK", "describe_trunk", "trunk_mismatches"]
+__all__ = ["TRUNK_ENTRIES", "describe_trunk", "describe_weights", "trunk_mismatches"]
 
 # The config key that decides each entry.
 _KEYS = {
+    "variant": "MODEL.RESNETS.VARIANT",
     "depth": "MODEL.RESNETS.DEPTH",
     "stem_out_channels": "MODEL.RESNETS.STEM_OUT_CHANNELS",
     "res2_out_channels": "MODEL.RESNETS.RES2_OUT_CHANNELS",
@@ -25,11 +28,23 @@ _KEYS = {
     "pixel_std": "MODEL.PIXEL_STD",
 }
 
+#: What a complete description has.
+TRUNK_ENTRIES = tuple(_KEYS)
+
+# In place of keys that detectron2's own configs lack.
+_DEFAULTS = {"MODEL.RESNETS.VARIANT": "plain"}
+
 # All keep the same four tensors and, in eval mode, compute the same.
 _BATCH_NORMS = {"BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "FrozenBN"}
 
-# ResNets of torchvision (models/resnet.py: "this variant is also known as ResNet V1.5").
-TORCHVISION_TRUNK = {"stride_in_1x1": False}
+# Depth by the blocks of each stage and whether they are bottlenecks.
+_DEPTHS = {
+    ((2, 2, 2, 2), False): 18,
+    ((3, 4, 6, 3), False): 34,
+    ((3, 4, 6, 3), True): 50,
+    ((3, 4, 23, 3), True): 101,
+    ((3, 8, 36, 3), True): 152,
+}
 
 
 def describe_trunk(cfg: CfgNode) -> dict[str, Any]:
@@ -39,6 +54,41 @@ def describe_trunk(cfg: CfgNode) -> dict[str, Any]:
         cfg: reads MODEL.RESNETS, MODEL.PIXEL_MEAN, MODEL.PIXEL_STD and INPUT.FORMAT.
     """
     return {entry: _plain(_get(cfg, key)) for entry, key in _KEYS.items()}
+
+
+def describe_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Collect what the names and shapes of a trunk show, as entries of :func:`describe_trunk`.
+
+    Args:
+        tensors: named as detectron2's ResNet, without a prefix.
+
+    Returns:
+        The entries that follow from them; a depth that no ResNet of detectron2 has is left out.
+    """
+    blocks = [
+        len({match[1] for key in tensors if (match := re.match(rf"res{stage}\.(\d+)\.", key))})
+        for stage in range(2, 6)
+    ]
+    bottleneck = "res2.0.conv3.weight" in tensors
+    last = "conv3" if bottleneck else "conv2"
+    groups = (
+        tensors["res2.0.conv1.weight"].shape[0] // tensors["res2.0.conv2.weight"].shape[1]
+        if bottleneck
+        else 1
+    )
+    stem = "conv3" if "stem.conv3.weight" in tensors else "conv1"
+    return {
+        "variant": "clip" if stem == "conv3" else "plain",
+        **({"depth": d} if (d := _DEPTHS.get((tuple(blocks), bottleneck))) else {}),
+        "stem_out_channels": tensors[f"stem.{stem}.weight"].shape[0],
+        "res2_out_channels": tensors[f"res2.0.{last}.weight"].shape[0],
+        "num_groups": groups,
+        # Blocks without a bottleneck have none of this; 64 is detectron2's value for them.
+        "width_per_group": (
+            tensors["res2.0.conv2.weight"].shape[0] // groups if bottleneck else 64
+        ),
+        **({"norm": "BN"} if "stem.conv1.norm.running_mean" in tensors else {}),
+    }
 
 
 def trunk_mismatches(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -70,6 +120,8 @@ def _equal(entry: str, a: Any, b: Any) -> bool:
 
 def _get(cfg: CfgNode, key: str) -> Any:
     for name in key.split("."):
+        if key in _DEFAULTS and name not in cfg:
+            return _DEFAULTS[key]
         cfg = cfg[name]
     return cfg
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from .errors import CheckpointError
 from .files import read_checkpoint
 from .layouts import TRUNK_PREFIX, trunk_layout
-from .metadata import TORCHVISION_TRUNK, describe_trunk, trunk_mismatches
+from .metadata import describe_trunk, trunk_mismatches
 
 __all__ = ["TextCheckpointer"]
 
@@ -24,14 +25,17 @@ logger = logging.getLogger(__name__)
 _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have beside plain ones.
 _OFFSET = ".conv2.offset."
+# What two meta-architectures have in common beside the trunk, if they are built alike.
+_SHARED = {frozenset({"VLPTWithRegions", "TextDetector"}): "text_head."}
 
 
 class TextCheckpointer(DetectionCheckpointer):
     """Saves runs, and loads weights that fit the model as a whole or by their trunk.
 
     - A file of the same meta-architecture loads name by name.
-    - A file of another one gives ``backbone.bottom_up.*``, its ResNet, and nothing else. So does
-      a trunk file, torchvision's or detectron2's ResNet.
+    - A file of another one gives ``backbone.bottom_up.*``, its ResNet, and nothing else (but
+      VLPTWithRegions gives a detector with the same head its head too). So does a trunk file,
+      and a ResNet in the names of any project of docs/checkpoints.md.
     - The trunk that a file records (depth, width, stride, pixels …) must be the config's.
     - Files are read without running code that they may carry.
     """
@@ -175,31 +179,49 @@ class TextCheckpointer(DetectionCheckpointer):
         recorded = checkpoint.get("trunk")
         architecture = checkpoint.get("meta_architecture")
         everything = {name: name for name in source}
-        layout = trunk_layout(source)
-        if architecture == self._architecture or layout is None:
+        if architecture == self._architecture or (layout := trunk_layout(source)) is None:
             return everything, recorded
-        kind, trunk = layout
-        if architecture is None and kind == "vlpt_d2":
+        source.update((layout.names[k], source[layout.names[k]] / 2) for k in layout.halved)
+        if architecture is None and layout.kind == "vlpt_d2":
             # A trunk file, or one of detectron2's: what has the same name is the same.
-            return everything, recorded
+            trunk = set(layout.names.values())
+            return {k: k for k in source if k not in trunk} | layout.names, recorded
         logger.info(
             "%s: its ResNet alone is taken, as %s",
-            f"a checkpoint of {architecture}" if architecture else f"a file with {kind}'s names",
+            f"a checkpoint of {architecture}"
+            if architecture
+            else f"a file with the names of {layout.kind}",
             TRUNK_PREFIX + "*",
         )
-        if kind == "torchvision" and recorded is None:
-            recorded = TORCHVISION_TRUNK
-        return trunk, recorded
+        if layout.caution:
+            logger.warning("%s", layout.caution)
+        names = layout.names | self._shared(architecture, source, target)
+        return names, layout.recorded if recorded is None else recorded
+
+    def _shared(
+        self,
+        architecture: str | None,
+        source: dict[str, torch.Tensor],
+        target: dict[str, torch.Tensor],
+    ) -> dict[str, str]:
+        """What both architectures have beside the trunk, all of it or nothing."""
+        prefix = _SHARED.get(frozenset({architecture, self._architecture}))
+        if prefix is None:
+            return {}
+        theirs, ours = (
+            {k: v.shape for k, v in weights.items() if k.startswith(prefix)}
+            for weights in (source, target)
+        )
+        if theirs != ours:
+            logger.info("its %s* is of another kind or size and is left out", prefix)
+            return {}
+        logger.info("its %s* is taken too", prefix)
+        return {key: key for key in theirs}
 
     def _compare_trunks(self, recorded: dict[str, Any] | None, names: dict[str, str]) -> None:
         if self._trunk is None or not any(k.startswith(TRUNK_PREFIX) for k in names):
             return
-        if recorded is None:
-            logger.warning(
-                "the file does not record how its trunk was trained; check that these suit it: %s",
-                ", ".join(f"{name} {value}" for name, value in self._trunk.items()),
-            )
-            return
+        recorded = {"variant": _variant(names)} | (recorded or {})
         faults = trunk_mismatches(recorded, self._trunk)
         if faults:
             raise CheckpointError(
@@ -207,7 +229,12 @@ class TextCheckpointer(DetectionCheckpointer):
                 + "; ".join(faults)
                 + ". Set these keys to the file's values"
             )
-        if "pixel_mean" not in recorded:
+        if "stride_in_1x1" not in recorded:
+            logger.warning(
+                "the file does not record how its trunk was trained; check that these suit it: %s",
+                ", ".join(f"{name} {value}" for name, value in self._trunk.items()),
+            )
+        elif "pixel_mean" not in recorded:
             logger.warning(
                 "the file does not record its channel order and pixels; check that INPUT.FORMAT "
                 "%s, MODEL.PIXEL_MEAN %s and MODEL.PIXEL_STD %s suit it",
@@ -276,6 +303,11 @@ class TextCheckpointer(DetectionCheckpointer):
             logger.info("%d tensors of the file are not used: %s", len(unused), _by_part(unused))
         for key, found, wanted in misshapen:
             logger.warning("not loaded: %s is %s in the file, %s here", key, found, wanted)
+
+
+def _variant(names: Collection[str]) -> str:
+    """Which of MODEL.RESNETS.VARIANT a trunk of these names is."""
+    return "clip" if f"{TRUNK_PREFIX}stem.conv3.weight" in names else "plain"
 
 
 def _by_part(keys: Any) -> str:

@@ -1,6 +1,7 @@
 """Trunk files: the ResNet of a checkpoint, with what must be known to use it."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,49 +11,70 @@ from safetensors.torch import save_file
 
 from .errors import CheckpointError
 from .files import read_checkpoint
-from .layouts import trunk_layout
+from .layouts import TRUNK_PREFIX, trunk_layout
+from .metadata import describe_weights
+from .renaming import EXPORT_LAYOUTS, rename_trunk
 
-__all__ = ["extract_trunk", "save_trunk"]
+__all__ = ["EXPORT_LAYOUTS", "extract_trunk", "save_trunk"]
+
+logger = logging.getLogger(__name__)
 
 
-def save_trunk(weights: Mapping[str, torch.Tensor], trunk: Mapping[str, Any], path: str) -> int:
+def save_trunk(
+    weights: Mapping[str, torch.Tensor],
+    trunk: Mapping[str, Any],
+    path: str,
+    layout: str = "vlpt_d2",
+) -> int:
     """Write the ResNet of a model as a trunk file.
 
-    Its names are ``backbone.bottom_up.*``, so that it loads by plain names into this project's
+    With our own names, ``backbone.bottom_up.*``, it loads by plain names into this project's
     models and into detectron2's own with an FPN (RetinaNet, Mask R-CNN …). Files in safetensors'
-    format are read by this project only.
+    format hold the description too; of those in other projects' names, ``.pth`` is their bare
+    state dict.
 
     Args:
-        weights: of a model, a trunk, or a ResNet of detectron2 or torchvision.
+        weights: of a model, a trunk, or any layout of docs/checkpoints.md.
         trunk: its description, see :func:`~vlpt_d2.checkpoint.metadata.describe_trunk`.
         path: ends in ".pth" or ".safetensors".
+        layout: one of :data:`EXPORT_LAYOUTS`: whose names the file gets.
 
     Returns:
         The number of tensors written.
 
     Raises:
-        CheckpointError: there is no ResNet in the weights, or the path has another suffix.
+        CheckpointError: there is no ResNet in the weights, that project's models would not compute
+            what it does, or the path has another suffix.
     """
-    layout = trunk_layout(dict(weights))
-    if layout is None:
+    if not path.endswith((".pth", ".safetensors")):
+        raise CheckpointError(f"{path}: a trunk file ends in .pth or .safetensors")
+    found = trunk_layout(dict(weights))
+    if found is None:
         raise CheckpointError("there is no ResNet among the weights")
     tensors = {
-        key: weights[name].detach().cpu().contiguous().clone()
-        for key, name in layout[1].items()
+        key.removeprefix(TRUNK_PREFIX): _plain(tensor)
+        for key, tensor in found.tensors(dict(weights)).items()
         if not key.endswith("num_batches_tracked")
     }
+    tensors = rename_trunk(tensors, trunk, layout)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     if path.endswith(".safetensors"):
         save_file(tensors, path, metadata={"trunk": json.dumps(dict(trunk))})
-    elif path.endswith(".pth"):
-        torch.save({"model": tensors, "trunk": dict(trunk), "__author__": "vlpt_d2"}, path)
+    elif layout in ("vlpt_d2", "detectron2"):
+        content = {"model": tensors, "trunk": dict(trunk), "__author__": "vlpt_d2"}
+        # Lets detectron2 find its names below any prefix.
+        extra = {"matching_heuristics": True} if layout == "detectron2" else {}
+        torch.save({**content, **extra}, path)
     else:
-        raise CheckpointError(f"{path}: a trunk file ends in .pth or .safetensors")
+        torch.save(tensors, path)
     return len(tensors)
 
 
 def extract_trunk(
-    checkpoint: str, path: str, trunk: Mapping[str, Any] | None = None
+    checkpoint: str,
+    path: str,
+    trunk: Mapping[str, Any] | None = None,
+    layout: str = "vlpt_d2",
 ) -> tuple[int, dict[str, Any]]:
     """Write the trunk of a checkpoint file to a trunk file.
 
@@ -60,18 +82,38 @@ def extract_trunk(
         checkpoint: any file that :func:`~vlpt_d2.checkpoint.files.read_checkpoint` reads.
         path: ends in ".pth" or ".safetensors".
         trunk: describes the trunk where the checkpoint does not.
+        layout: one of :data:`EXPORT_LAYOUTS`.
 
     Returns:
-        The number of tensors, and the trunk's description.
+        The number of tensors, and the trunk's description: what the file records, else ``trunk``,
+        else what is known of files with its names; pixels may be missing then.
 
     Raises:
-        CheckpointError: there is no trunk, or nothing describes it.
+        CheckpointError: there is no trunk, nothing describes it, or see :func:`save_trunk`.
     """
     content = read_checkpoint(checkpoint)
+    found = trunk_layout(content["model"])
+    if found is None:
+        raise CheckpointError(f"{checkpoint}: there is no ResNet among the weights")
+    logger.info("%s: a ResNet with the names of %s", checkpoint, found.kind)
+    if found.caution:
+        logger.warning("%s", found.caution)
     described = content.get("trunk") or trunk
+    if described is None and "stride_in_1x1" in found.recorded:
+        tensors = found.tensors(content["model"])
+        plain = {k.removeprefix(TRUNK_PREFIX): v for k, v in tensors.items()}
+        described = describe_weights(plain) | found.recorded
     if described is None:
         raise CheckpointError(
             f"{checkpoint} does not record how its trunk was trained; name the config it was "
             "trained with"
         )
-    return save_trunk(content["model"], described, path), dict(described)
+    return save_trunk(content["model"], described, path, layout), dict(described)
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy of its own; weights published in 16 bits become 32."""
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point():
+        tensor = tensor.float()
+    return tensor.contiguous().clone()

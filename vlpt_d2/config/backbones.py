@@ -1,10 +1,13 @@
-"""Config keys of the transformer backbones that detectron2 has classes, but no config keys for."""
+"""Config keys of the backbones that detectron2 lacks, or has classes but no config keys for."""
 
 from detectron2.config import CfgNode as CN
 
 
 def add_backbones_config(cfg: CN) -> None:
-    """Add the keys of Swin and ViTDet; defaults are those of the published Swin-T and ViT-B."""
+    """Add the keys of ResNets, Swin and ViTDet; defaults are published Swin-T and ViT-B."""
+    # "plain": detectron2's ResNet, which is torchvision's (STRIDE_IN_1X1 False); "clip": that of
+    # CLIP and oCLIP, with a stem of three convolutions and average pools for strides.
+    cfg.MODEL.RESNETS.VARIANT = "plain"
     _add_swin(cfg)
     _add_vit(cfg)
 

@@ -12,9 +12,13 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..statistics import recompute_contexts
+from .clip_resnet import build_clip_resnet
 from .deformable import make_deformable
 
 RESNET_FEATURES = ("res2", "res3", "res4", "res5")
+
+# By MODEL.RESNETS.VARIANT.
+_BUILDERS = {"plain": build_resnet_backbone, "clip": build_clip_resnet}
 
 
 class ResNetTrunk(Backbone):
@@ -72,8 +76,12 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
     Args:
         cfg: reads ``MODEL.RESNETS``, ``MODEL.BACKBONE.FREEZE_AT`` and
             ``MODEL.IMAGE_ENCODER.CHECKPOINTING``. The keys ``MODEL.RESNETS.DEFORM_*`` mean what
-            they do in detectron2, for R-18 and R-34 too, and need nothing compiled.
+            they do in detectron2, for R-18 and R-34 too, and need nothing compiled;
+            ``MODEL.RESNETS.VARIANT`` chooses between torchvision's layout and CLIP's.
         input_shape: gives the number of input channels.
+
+    Raises:
+        ValueError: there is no such variant, or it lacks what another key asks for.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -81,7 +89,11 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
     node.OUT_FEATURES = list(RESNET_FEATURES)
     deformable = list(node.DEFORM_ON_PER_STAGE)
     node.DEFORM_ON_PER_STAGE = [False] * len(RESNET_FEATURES)
-    resnet = build_resnet_backbone(cfg, input_shape)
+    if node.VARIANT not in _BUILDERS:
+        raise ValueError(
+            f"MODEL.RESNETS.VARIANT is {node.VARIANT!r}; there are {', '.join(_BUILDERS)}"
+        )
+    resnet = _BUILDERS[node.VARIANT](cfg, input_shape)
     make_deformable(
         resnet,
         deformable,
