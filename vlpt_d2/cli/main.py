@@ -13,13 +13,16 @@ __all__ = ["VERBS", "main"]
 
 # Modules of this package, in the order of the help.
 VERBS = (
+    "attention",
     "compare",
     "data",
     "doctor",
     "evaluate",
     "export",
+    "neighbours",
     "profile",
     "quickstart",
+    "read",
     "render",
     "train",
 )
@@ -42,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A verb that sets ``forward`` hands arguments on to a parser of its own.
     if getattr(args, "forward", False):
         args.rest = rest
+    elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
+        # KEY value pairs behind an option; argparse fills a list of words only once.
+        args.opts = [*args.opts, *rest]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:

@@ -9,6 +9,9 @@ def add_pretraining_config(cfg: CN) -> None:
     _add_text_encoder(cfg)
     _add_cross_encoder(cfg)
     _add_tasks(cfg)
+    # Blocks of the cross-modal encoder, from 0, over which the pre-training evaluator averages the
+    # attention before it looks for its peak; all if empty.
+    cfg.TEST.POINTING_LAYERS = []
 
 
 def _add_image_encoder(cfg: CN) -> None:

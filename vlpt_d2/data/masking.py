@@ -1,10 +1,26 @@
 """Whole-word masking for masked language modelling."""
 
+import zlib
+
 import numpy as np
 
 from .tokenizer import Encoding
 
 IGNORE_INDEX = -100
+
+
+def mask_rng(is_train: bool, image_id: object) -> np.random.RandomState:
+    """The source of randomness of one image's masks.
+
+    Args:
+        is_train: seed it from numpy's global generator, which the loader seeds for each training
+            sample; else from ``image_id`` alone, so that held-out images are masked alike in
+            every evaluation.
+        image_id: of the dataset dict.
+    """
+    if is_train:
+        return np.random.RandomState(np.random.randint(2**31))
+    return np.random.RandomState(zlib.crc32(str(image_id).encode()))
 
 
 def masking_budget(num_tokens: int, max_tokens: int, probability: float, budget: str) -> int:

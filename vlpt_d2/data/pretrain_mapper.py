@@ -1,19 +1,28 @@
 """Dataset dicts to the squashed image and masked caption that pre-training takes."""
 
 import copy
-import zlib
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 
 from .mapper_registry import MAPPER_REGISTRY
-from .masking import mask_tokens
+from .masking import mask_rng, mask_tokens
 from .squashed_image import SquashedImages
 from .tokenizer import CaptionTokenizer, Encoding, build_tokenizer
+from .word_locations import tokens_of_words, word_polygons
 
 # Transcriptions that say "illegible" rather than being words: ICDAR's and TextOCR's.
 ILLEGIBLE = frozenset({"", "###", "."})
+
+
+def legible(annotations: list[dict]) -> list[dict]:
+    """The annotations that are words: no don't-care regions (``iscrowd``), no illegible texts."""
+    return [
+        a
+        for a in annotations
+        if not a.get("iscrowd", 0) and a.get("text", "").strip() not in ILLEGIBLE
+    ]
 
 
 def words_of(annotations: list[dict]) -> list[str]:
@@ -22,8 +31,7 @@ def words_of(annotations: list[dict]) -> list[str]:
     Don't-care regions (``iscrowd``) and illegible texts are left out; nothing is shuffled, sorted
     or removed as a duplicate.
     """
-    texts = (a.get("text", "").strip() for a in annotations if not a.get("iscrowd", 0))
-    return [text for text in texts if text not in ILLEGIBLE]
+    return [a["text"].strip() for a in legible(annotations)]
 
 
 def caption_of(annotations: list[dict]) -> str:
@@ -91,14 +99,21 @@ class PretrainMapper:
         Returns:
             dict: ``image`` uint8 (3, H, W); ``caption`` str; ``input_ids`` int64 (K,), masked;
             ``attention_mask`` bool (K,); ``mlm_labels`` int64 (K,), -100 where nothing is to be
-            predicted; ``file_name, image_id, height, width`` of the source.
+            predicted; ``file_name, image_id, height, width`` of the source. At test time also
+            ``token_words`` int64 (K,), the number of the word that a token is a piece of, -1 where
+            there is none (:func:`~.word_locations.tokens_of_words`); and ``word_polygons``, for
+            each word a list of (N, 2) arrays in pixels of the image.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
-        image, annotations = self.images(dataset_dict)
-        caption = caption_of(annotations)
+        return self.sample(dataset_dict, *self.images(dataset_dict))
+
+    def sample(self, dataset_dict: dict, image: torch.Tensor, annotations: list[dict]) -> dict:
+        """Make the sample of an image that has been read; see :meth:`__call__`."""
+        words = words_of(annotations)
+        caption = " ".join(words)
         encoding = self.tokenizer.encode(caption)
         ids, labels = self._mask(encoding, dataset_dict.get("image_id"))
-        return {
+        sample = {
             "image": image,
             "caption": caption,
             "input_ids": torch.from_numpy(ids),
@@ -106,14 +121,16 @@ class PretrainMapper:
             "mlm_labels": torch.from_numpy(labels),
             **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},
         }
+        if not self.is_train:
+            tokens = tokens_of_words(words, encoding, self.tokenizer.special["unk"])
+            sample["token_words"] = torch.from_numpy(tokens)
+            sample["word_polygons"] = word_polygons(legible(annotations), words)
+        return sample
 
     def _mask(self, encoding: Encoding, image_id: object) -> tuple[np.ndarray, np.ndarray]:
-        # numpy's global generator, which the loader seeds for each training sample; held-out
-        # images are masked alike in every evaluation.
-        seed = np.random.randint(2**31) if self.is_train else zlib.crc32(str(image_id).encode())
         return mask_tokens(
             encoding,
-            rng=np.random.RandomState(seed),
+            rng=mask_rng(self.is_train, image_id),
             mask_id=self.tokenizer.special["mask"],
             vocabulary_size=self.tokenizer.vocabulary_size,
             **self.masking,

@@ -104,7 +104,10 @@ class SquashedImages:
             The image, uint8 (3, H, W), and its annotations, mapped to its pixels by
             :func:`map_annotations`.
         """
-        image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
+        return self.squash(*load_sample(dataset_dict, self.image_format, self.restore_size))
+
+    def squash(self, image: np.ndarray, annotations: list[dict]) -> tuple[torch.Tensor, list[dict]]:
+        """Do the same with an (H, W, 3) uint8 image that has been read, and its annotations."""
         height, width = self.size
         matrix = np.array([[width / image.shape[1], 0, 0], [0, height / image.shape[0], 0]])
         shrinks = image.shape[0] > height or image.shape[1] > width

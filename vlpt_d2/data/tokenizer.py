@@ -27,11 +27,14 @@ class Encoding:
         mask: (max_tokens,) bool, True at tokens that are not padding.
         words: (max_tokens,) int64, the number of the word a token belongs to, counted from 0;
             -1 at special tokens and padding. A word ends where the next token has no "##".
+        starts: (max_tokens,) int64, the character of the caption at which a token begins; -1 at
+            special tokens and padding.
     """
 
     ids: np.ndarray
     mask: np.ndarray
     words: np.ndarray
+    starts: np.ndarray
 
 
 class CaptionTokenizer:
@@ -75,11 +78,17 @@ class CaptionTokenizer:
         ids[n + 1] = self.special["sep"]
         starts = [not token.startswith("##") for token in encoded.tokens[:n]]
         words[1 : n + 1] = np.maximum(np.cumsum(starts) - 1, 0)
-        return Encoding(ids, np.arange(self.max_tokens) < n + 2, words)
+        places = np.full(self.max_tokens, -1, dtype=np.int64)
+        places[1 : n + 1] = [start for start, _ in encoded.offsets[:n]]
+        return Encoding(ids, np.arange(self.max_tokens) < n + 2, words, places)
 
     def tokens(self, ids: np.ndarray) -> list[str]:
         """Return the word pieces of ``ids``."""
         return [self.tokenizer.id_to_token(int(i)) for i in ids]
+
+    def pieces(self, text: str) -> list[int]:
+        """Return the ids of all word pieces of a text, without special tokens."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
 
 
 def build_tokenizer(source: str = "", max_tokens: int = 30) -> CaptionTokenizer:

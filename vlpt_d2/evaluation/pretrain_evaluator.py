@@ -2,15 +2,16 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-logger = logging.getLogger(__name__)
+from .pointing import PointedWord, point_at_words, pointing_results
 
-COUNTERS = ("mlm", "shuffled_mlm", "wip", "shuffled_wip")
+logger = logging.getLogger(__name__)
 
 
 def gallery_recall(
@@ -54,39 +55,56 @@ class PretrainEvaluator(DatasetEvaluator):
     retrieval. Results: ``mlm_accuracy, shuffled_mlm_accuracy, wip_accuracy,
     shuffled_wip_accuracy, image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and
     ``chance_r1``; only those of the model's tasks are there.
+
+    Where the words' polygons are known, also whether the cross-attention of masked words peaks on
+    them: ``pointing_accuracy``, ``shuffled_pointing_accuracy``, and, as ``pointing_<name>``, what
+    :func:`~.pointing.pointing_results` sets beside them; of words that were not masked the same
+    with ``shown_`` before it.
     """
 
-    def __init__(self, gallery_size: int = 128):
+    # What the model counts: its outputs have <name>_correct and <name>_total.
+    counters: tuple[str, ...] = ("mlm", "shuffled_mlm", "wip", "shuffled_wip")
+
+    def __init__(self, gallery_size: int = 128, pointing_layers: Sequence[int] = ()):
         """
         Args:
             gallery_size: images of one retrieval gallery, at least 2.
+            pointing_layers: whose cross-attention is averaged; all if empty.
         """
         if gallery_size < 2:
             raise ValueError(f"TEST.GALLERY_SIZE is {gallery_size}; a gallery needs at least 2")
         self.gallery_size = gallery_size
+        self.pointing_layers = tuple(pointing_layers)
         self.reset()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "PretrainEvaluator":
-        """Build the evaluator with the gallery of ``TEST.GALLERY_SIZE``."""
-        return cls(gallery_size=cfg.TEST.GALLERY_SIZE)
+        """Build the evaluator with ``TEST.GALLERY_SIZE`` and ``TEST.POINTING_LAYERS``."""
+        return cls(gallery_size=cfg.TEST.GALLERY_SIZE, pointing_layers=cfg.TEST.POINTING_LAYERS)
 
     def reset(self) -> None:
         """Forget all images."""
         self._sums: dict[str, int] = {}
         self._vectors: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._images = 0
+        self._pointed: list[PointedWord] = []
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """Add one batch.
 
         Args:
-            inputs: the samples; not read.
+            inputs: the samples; read where they have ``word_polygons``.
             outputs: what :meth:`vlpt_d2.modeling.pretraining.VLPT.inference` returns.
         """
+        for sample, output in zip(inputs, outputs):
+            if "attention" in output and "word_polygons" in sample:
+                shuffled = output.get("shuffled_attention")
+                self._pointed += point_at_words(
+                    sample, output["attention"], shuffled, self.pointing_layers
+                )
         for output in outputs:
             self._images += 1
-            for name in COUNTERS:
+            for name in self.counters:
                 for kind in ("correct", "total"):
                     key = f"{name}_{kind}"
                     if key in output:
@@ -98,20 +116,20 @@ class PretrainEvaluator(DatasetEvaluator):
 
     def evaluate(self) -> OrderedDict | None:
         """Gather over processes and return ``{"pretrain": {name: percent}}`` on the main one."""
-        gathered = comm.gather((self._sums, self._vectors, self._images))
+        gathered = comm.gather((self._sums, self._vectors, self._images, self._pointed))
         if not comm.is_main_process():
             return None
         sums: dict[str, int] = {}
-        for part, _, _ in gathered:
+        for part, *_ in gathered:
             for key, value in part.items():
                 sums[key] = sums.get(key, 0) + value
         results: dict[str, float] = {}
-        for name in COUNTERS:
+        for name in self.counters:
             if f"{name}_total" in sums:
                 total = sums[f"{name}_total"]
                 correct = sums[f"{name}_correct"]
                 results[f"{name}_accuracy"] = 100 * correct / total if total else float("nan")
-        vectors = [pair for _, part, _ in gathered for pair in part]
+        vectors = [pair for _, part, *_ in gathered for pair in part]
         if vectors:
             image, text = (torch.stack(side) for side in zip(*vectors))
             for name, queries, keys in (
@@ -122,7 +140,8 @@ class PretrainEvaluator(DatasetEvaluator):
                 results[name] = 100 * recall
                 results[f"shuffled_{name}"] = 100 * control
                 results["chance_r1"] = 100 * chance
-        images = sum(part for _, _, part in gathered)
+        results.update(self._pointing([word for *_, part in gathered for word in part]))
+        images = sum(part for _, _, part, _ in gathered)
         logger.info(
             "pre-training evaluation on %d images (%d with words in retrieval): %s",
             images,
@@ -130,3 +149,14 @@ class PretrainEvaluator(DatasetEvaluator):
             ", ".join(f"{name} {value:.1f}" for name, value in results.items()),
         )
         return OrderedDict(pretrain=results)
+
+    @staticmethod
+    def _pointing(words: Sequence[PointedWord]) -> dict[str, float]:
+        results = {}
+        for kind, masked in (("", True), ("shown_", False)):
+            shares = pointing_results([word for word in words if word.masked == masked])
+            for name, value in shares.items():
+                control = name == "shuffled"
+                key = f"shuffled_{kind}pointing_accuracy" if control else f"{kind}pointing_{name}"
+                results[key] = value
+        return results

@@ -84,9 +84,11 @@ class EncodedBatch(Encoded):
 
     Attributes:
         word_table: (V, d) the text encoder's word embeddings, as they are at this step.
+        grid: (h, w), rows and columns of the image tokens after [CLS]; h * w = S.
     """
 
     word_table: torch.Tensor
+    grid: tuple[int, int] | None = None
 
 
 def full_precision(x: torch.Tensor) -> torch.Tensor:

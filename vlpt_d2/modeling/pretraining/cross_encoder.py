@@ -4,7 +4,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from torch import nn
 
-from ..transformer import LAYER_NORM_EPS, CrossBlock, init_transformer_weights
+from ..transformer import LAYER_NORM_EPS, Attention, CrossBlock, init_transformer_weights
 
 
 class CrossModalEncoder(nn.Module):
@@ -52,6 +52,12 @@ class CrossModalEncoder(nn.Module):
             "cross_attention": node.CROSS_ATTENTION,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
+
+    @property
+    def cross_attentions(self) -> list[Attention]:
+        """The text-to-image attention of each block; none in a model without."""
+        attentions = [block.cross_attention for block in self.blocks]
+        return [attention for attention in attentions if attention is not None]
 
     def forward(
         self, text: torch.Tensor, image: torch.Tensor, attention_mask: torch.Tensor

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from torch import nn
 
+from ..attention_maps import recorded_attention
 from ..transformer import init_transformer_weights
 from .batch import EncodedBatch, TokenBatch, full_precision
 from .cross_encoder import CrossModalEncoder
@@ -77,8 +78,20 @@ class MLM(PretextTask):
         return loss, {"mlm/accuracy": share(logits.argmax(dim=1) == labels)}
 
     def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+        """Count what is predicted rightly, and say where each token looks.
+
+        Returns:
+            ``mlm_correct`` and ``mlm_total``, (N,); where text attends to the image, ``attention``
+            (N, layers, K, h, w), the mean over heads of the cross-attention on image tokens.
+        """
         masked = encoded.tokens.masked
         correct = torch.zeros_like(masked)
         labels = encoded.tokens.mlm_labels[masked]
-        correct[masked] = self.logits(encoded).argmax(dim=1) == labels
-        return {"mlm_correct": correct.sum(dim=1), "mlm_total": masked.sum(dim=1)}
+        with recorded_attention(self.cross_encoder.cross_attentions) as layers:
+            correct[masked] = self.logits(encoded).argmax(dim=1) == labels
+        measured = {"mlm_correct": correct.sum(dim=1), "mlm_total": masked.sum(dim=1)}
+        if layers and encoded.grid is not None:
+            # Without [CLS], which stands nowhere in the image.
+            places = torch.stack([p.mean(dim=1)[:, :, 1:] for p in layers], dim=1)
+            measured["attention"] = places.unflatten(3, encoded.grid)
+        return measured

@@ -103,7 +103,12 @@ class MultiTaskPretraining(ImagePretraining):
 
     def encode_images(self, samples: list[dict]) -> tuple[torch.Tensor, tuple[int, int]]:
         """Return visual tokens (N, 1 + h * w, d), the global one first, and (h, w)."""
-        features = self.backbone(self.preprocess_images(samples))
+        return self.visual_tokens(self.backbone(self.preprocess_images(samples)))
+
+    def visual_tokens(
+        self, features: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Return what :meth:`encode_images` does, from the backbone's output."""
         tokens = torch.cat([features["cls"].flatten(2), features["fused"].flatten(2)], dim=2)
         return tokens.transpose(1, 2), tuple(features["fused"].shape[-2:])
 
@@ -120,7 +125,12 @@ class MultiTaskPretraining(ImagePretraining):
         """
         if not self.training:
             return self.inference(samples)
-        encoded = self.encode(samples)
+        return self.task_losses(self.encode(samples), context)
+
+    def task_losses(
+        self, encoded: Encoded, context: MicroBatchContext | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the weighted losses of all tasks; see :meth:`forward`."""
         if context is None:
             context = MicroBatchContext(self.counts([encoded.tokens]), None)
         losses, metrics = {}, {}
@@ -215,20 +225,24 @@ class MultiTaskPretraining(ImagePretraining):
         return carrier - carrier.detach() + cached.loss, cached.metrics
 
     def inference(self, samples: list[dict]) -> list[dict]:
+        """Encode a batch and :meth:`measure` it; one dict of tensors for each sample."""
+        return self.measure(self.encode(samples))
+
+    def measure(self, encoded: Encoded) -> list[dict]:
         """Measure every task on a batch, and all but the contrast again with images shuffled.
 
         Retrieval is measured with whole texts, as it is used; in training the contrast sees the
         masked ones, among which a caption of one word would say nothing.
         """
-        encoded = self.encode(samples)
+        count = len(encoded.image)
         measured = {}
         for task in self.tasks.values():
             whole = self.unmasked(encoded) if isinstance(task, Contrast) else encoded
             measured.update(task.measure(whole))
-        if len(samples) > 1:
+        if count > 1:
             rolled = encoded.with_images_rolled()
             for task in self.tasks.values():
                 if not isinstance(task, Contrast):
                     shuffled = task.measure(rolled)
                     measured.update({f"shuffled_{k}": v for k, v in shuffled.items()})
-        return [{name: rows[i] for name, rows in measured.items()} for i in range(len(samples))]
+        return [{name: rows[i] for name, rows in measured.items()} for i in range(count)]

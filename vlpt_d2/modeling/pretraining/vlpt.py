@@ -96,12 +96,26 @@ class VLPT(MultiTaskPretraining):
 
     def encode(self, samples: list[dict]) -> EncodedBatch:
         """Run both encoders and add the modality embedding."""
-        tokens = self.tokens(samples)
-        image, _ = self.encode_images(samples)
-        if self.modality is not None:
-            image = image + self.modality.weight[1]
+        return self.with_captions(*self.encode_images(samples), self.tokens(samples))
+
+    def visual_tokens(
+        self, features: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        image, grid = super().visual_tokens(features)
+        return (image if self.modality is None else image + self.modality.weight[1]), grid
+
+    def with_captions(
+        self, image: torch.Tensor, grid: tuple[int, int], tokens: TokenBatch
+    ) -> EncodedBatch:
+        """Encode captions, and pair them with images that are encoded already.
+
+        Args:
+            image: (N, 1 + h * w, d) of :meth:`encode_images`.
+            grid: (h, w).
+            tokens: N captions.
+        """
         text = self.encode_text(tokens.input_ids, tokens)
-        return EncodedBatch(image, text, tokens, self.text_encoder.word_embeddings.weight)
+        return EncodedBatch(image, text, tokens, self.text_encoder.word_embeddings.weight, grid)
 
     def encode_text(self, input_ids: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
         """Encode captions, masked or whole, to (N, K, d) with the modality embedding."""

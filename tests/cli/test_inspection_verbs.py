@@ -1,0 +1,97 @@
+"""The verbs that look into a pre-trained model, from the command line to their files."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from helpers.inspection import tiny_checkpoint
+
+from vlpt_d2.cli.main import main
+from vlpt_d2.data.datasets.rendered import register_rendered
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The arguments that name a tiny model."""
+    config, weights = tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+    return ["--config-file", config, "MODEL.WEIGHTS", weights, "NUM_THREADS", "1"]
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.png"
+    cv2.imwrite(str(path), np.random.RandomState(2).randint(0, 255, (48, 64, 3), np.uint8))
+    return str(path)
+
+
+@pytest.mark.parametrize("detail, columns", [("mean", 3), ("layer", 5), ("head", 7)])
+def test_attention_draws_and_writes(model, image, tmp_path, capsys, detail, columns):
+    output, arrays = tmp_path / "out" / "figure.png", tmp_path / "out" / "maps.npz"
+    command = ["attention", image, "--words", "exits bar", "--output", str(output)]
+    assert main([*command, "--arrays", str(arrays), "--detail", detail, *model]) == 0
+    figure = cv2.imread(str(output))
+    assert figure.shape[1] == columns * (192 + 8)
+    assert figure.shape[0] == 3 * (192 + 18 + 8)
+    table = capsys.readouterr().out
+    assert [row.split()[0] for row in table.splitlines()[-5:-2]] == ["exit", "##s", "bar"]
+    with np.load(arrays) as maps:
+        total = maps["masked"].sum(axis=(3, 4)) + maps["masked_cls"]
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+def test_attention_measures_a_dataset(model, tmp_path, capsys):
+    register_rendered("inspected_words", "quickstart", {"word_list": ("exit", "bar", "shop")}, size=4)
+    output = tmp_path / "numbers.json"
+    assert main(["attention", "inspected_words", "--json", str(output), *model]) == 0
+    results = json.loads(output.read_text())
+    assert results["masked"]["words"] == results["shown"]["words"] == 8
+    assert set(results["masked"]) == {
+        "words", "accuracy", "shuffled", "chance", "centre", "best_place", "on_text", "reachable",
+    }  # fmt: skip
+    assert "best_place" in capsys.readouterr().out
+
+
+def test_neighbours(model, capsys):
+    assert main(["neighbours", "exits", "shop", "--top", "3", *model]) == 0
+    text = capsys.readouterr().out
+    assert "exits (mean of exit ##s)" in text
+    assert len(text.split("\nshop\n")[1].splitlines()) == 5  # two of the head
+    assert main(["neighbours", "shop", "zzz", *model]) == 2
+    captured = capsys.readouterr()
+    assert "no pieces for 'zzz'" in captured.err
+    assert "cosine" not in captured.out
+
+
+def test_read(model, image, tmp_path, capsys):
+    captions = tmp_path / "captions.txt"
+    captions.write_text("exit shop\n\nbar\ntaxi hotel\n", encoding="utf-8")
+    command = ["read", image, "--words-count", "2", "--top", "2", "--captions", str(captions)]
+    assert main([*command, *model]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    masks = [line for line in lines if line.startswith("mask ")]
+    assert [line.split(":")[0] for line in masks] == ["mask 1", "mask 2"]
+    assert masks[0].count("%") == 2
+    assert "3 captions, the best first" in lines
+    assert len(lines) - lines.index("3 captions, the best first") == 5
+    assert main(["read", image, "--prompt", "exit [MASK]", *model]) == 0
+    assert capsys.readouterr().out.count("mask ") == 1
+
+
+def test_wrong_requests(model, image, tmp_path, capsys):
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    for command, message in (
+        (["read", image, "--captions", str(empty)], "holds no caption"),
+        (["read", image, "--words-count", "0"], "--words-count is 0"),
+        (["read", str(tmp_path / "none.png")], "no such image"),
+        (["attention", image], "--words"),
+        (["attention", "rendered_quickstart_val:999999"], "512 images"),
+        (["neighbours", "bar", "--top", "0"], "--top is 0"),
+        (["neighbours", "bar", "--bert", str(tmp_path / "nobert")], "cannot be read"),
+    ):
+        assert main([*command, *model]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["read", image, "--fast", *model])
+    assert "unrecognized arguments: --fast" in capsys.readouterr().err

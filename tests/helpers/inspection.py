@@ -1,0 +1,37 @@
+"""A tiny VLPT checkpoint to look into."""
+
+import torch
+from detectron2.modeling import build_model
+
+from vlpt_d2.checkpoint import TextCheckpointer
+from vlpt_d2.inspection import load_inspected
+
+from .pretraining import tiny_vlpt_cfg
+
+
+def tiny_checkpoint(folder, **changes):
+    """Write ``config.yaml`` and ``model.pth`` of a random tiny model; return their paths.
+
+    Args:
+        folder: where to.
+        changes: config keys, "__" for ".".
+    """
+    cfg = tiny_vlpt_cfg(folder)
+    cfg.INPUT.PRETRAIN.SIZE = (64, 64)
+    cfg.MODEL.CROSS_ENCODER.DEPTH = 2
+    cfg.merge_from_list(
+        [x for key, value in changes.items() for x in (key.replace("__", "."), value)]
+    )
+    torch.manual_seed(5)
+    model = build_model(cfg)
+    for parameter in model.text_encoder.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    TextCheckpointer(model, str(folder), cfg=cfg).save("model")
+    (folder / "config.yaml").write_text(cfg.dump())
+    return str(folder / "config.yaml"), str(folder / "model.pth")
+
+
+def tiny_inspected(folder, **changes):
+    """Load that checkpoint."""
+    config, weights = tiny_checkpoint(folder, **changes)
+    return load_inspected(config, ["NUM_THREADS", "1"], weights)

@@ -1,0 +1,138 @@
+"""``vlpt-d2 attention``: where each word looks in an image, and how often it is the right place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .model_arguments import IMAGE_HELP, add_model_arguments
+
+if TYPE_CHECKING:
+    from ..inspection import AttentionMaps, Inspected
+
+__all__ = ["add_parser"]
+
+_EPILOG = """examples:
+  vlpt-d2 attention sign.jpg --words "send the group" --config-file pretrain.yaml \\
+      MODEL.WEIGHTS output/pretrain/model_final.pth
+  vlpt-d2 attention rendered_quickstart_val:3 --config-file quickstart/pretrain.yaml \\
+      --weights output/quickstart/pretrain/model_final.pth --detail head
+  vlpt-d2 attention icdar2015_test --min-width 0.125 \\
+      --config-file quickstart/pretrain.yaml --weights model_final.pth
+The figure has a row for each word piece: shown, masked, and masked in each layer or head. Of a
+whole dataset the pointing accuracy is measured instead; without weights it is that of an untrained
+model. docs/inside.md has the arrays' names and what the numbers stand beside."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "attention",
+        help="where a pre-trained model looks for each word",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to measure on all of it")
+    parser.add_argument("--words", help="the caption (default: the dataset's words of the image)")
+    parser.add_argument("--output", type=Path, default=Path("attention.png"), help="the figure")
+    parser.add_argument("--arrays", type=Path, help="write the probabilities to this .npz")
+    parser.add_argument(
+        "--detail",
+        choices=("mean", "layer", "head"),
+        default="layer",
+        help="columns beside the means over layers and heads",
+    )
+    measure = parser.add_argument_group("pointing accuracy over a dataset")
+    measure.add_argument("--limit", type=int, default=0, help="so many images, evenly spread")
+    measure.add_argument(
+        "--min-width", type=float, default=0.0, help="words of this share of the image's width"
+    )
+    measure.add_argument(
+        "--crops", action="store_true", help="a window around each word in place of the images"
+    )
+    measure.add_argument("--json", type=Path, help="write the numbers here")
+    add_model_arguments(parser, _run)
+
+
+def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+    from detectron2.data import DatasetCatalog
+
+    if args.image in DatasetCatalog and not Path(args.image).is_file():
+        return _measure(args, inspected)
+    return _draw(args, inspected)
+
+
+def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
+    import cv2
+
+    from ..inspection import attend
+    from ..visualization.attention import attention_figure
+
+    picture = inspected.read(args.image)
+    if args.words:
+        words = args.words.split()
+    else:
+        words = [word for word in picture.words if inspected.knows(word)]
+    known = {word.lower(): rings for word, rings in zip(picture.words, picture.polygons)}
+    polygons = [known.get(word.lower(), []) for word in words]
+    if not words:
+        raise ValueError(f"{args.image}: no words are known of it; name some with --words")
+    maps = attend(inspected, picture, words)
+    print(_table(maps, polygons))
+    if args.arrays:
+        args.arrays.parent.mkdir(parents=True, exist_ok=True)
+        maps.save(args.arrays)
+        print(f"written: {args.arrays}")
+    figure = attention_figure(maps, polygons, args.detail)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(args.output), figure[:, :, ::-1]):
+        raise ValueError(f"{args.output}: cannot be written as a picture")
+    print(f"written: {args.output}")
+    return 0
+
+
+def _table(maps: AttentionMaps, polygons: list) -> str:
+    from shapely import intersects_xy
+    from tabulate import tabulate
+
+    from ..evaluation.pointing import peak_of, region_of
+
+    size = maps.image.shape[:2]
+    rows = []
+    for number, token in enumerate(maps.tokens):
+        row = [token, f"{100 * maps.probability[number]:.1f}"]
+        places = polygons[maps.words[number]]
+        for part, cls in ((maps.shown, maps.shown_cls), (maps.masked, maps.masked_cls)):
+            x, y = peak_of(part[:, :, number].mean(axis=(0, 1)), size)
+            row += [f"{x * size[1]:.0f}, {y * size[0]:.0f}", f"{100 * cls[..., number].mean():.1f}"]
+            hit = places and intersects_xy(region_of(places, size), x, y)
+            row.append(("yes" if hit else "no") if places else "-")
+        rows.append(row)
+    headers = ["piece", "read %"]
+    for kind in ("shown", "masked"):
+        headers += [f"{kind}: peak", "CLS %", "on word"]
+    return tabulate(rows, headers=headers)
+
+
+def _measure(args: argparse.Namespace, inspected: Inspected) -> int:
+    from tabulate import tabulate
+
+    from ..data.lazy import spread
+    from ..data.loader import get_dataset_dicts
+    from ..inspection import measure_pointing
+
+    dicts = spread(get_dataset_dicts([args.image]), args.limit)
+    results = measure_pointing(inspected, dicts, args.crops, args.min_width)
+    names = list(dict.fromkeys(name for part in results.values() for name in part))
+    rows = [
+        [kind, *(f"{part[n]:.1f}" if n != "words" else part[n] for n in names if n in part)]
+        for kind, part in results.items()
+    ]
+    print(tabulate(rows, headers=["word is", *names], disable_numparse=True))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(results, indent=1), "utf-8")
+    return 0

@@ -1,0 +1,51 @@
+"""The arguments of verbs that look into a pre-trained model, and what they share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..inspection import Inspected
+
+__all__ = ["add_model_arguments", "with_model"]
+
+IMAGE_HELP = "an image file, or DATASET:INDEX for an image of a registered dataset"
+
+
+def add_model_arguments(
+    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace, Inspected], int]
+) -> None:
+    """Add ``--config-file``, ``--weights`` and KEY VALUE options, and what the verb does.
+
+    Options may stand behind any argument, so they are what is left over.
+    """
+    parser.add_argument("--config-file", required=True, help="the config of the pre-training")
+    parser.add_argument("--weights", default="", help="its checkpoint; else MODEL.WEIGHTS")
+    parser.set_defaults(run=lambda args: with_model(args, parser, action), forward=True)
+
+
+def with_model(
+    args: argparse.Namespace,
+    parser: argparse.ArgumentParser,
+    action: Callable[[argparse.Namespace, Inspected], int],
+) -> int:
+    """Load the model and run an action; return its status, or 2 for a wrong request."""
+    wrong = [argument for argument in args.rest if argument.startswith("--")]
+    if wrong:
+        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+    from detectron2.utils.logger import setup_logger
+
+    from ..inspection import load_inspected
+
+    setup_logger(name="vlpt_d2")
+    try:
+        return action(args, load_inspected(args.config_file, args.rest, args.weights))
+    # What readers, configs and checkpoints raise: each message names its place and remedy.
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+    except KeyError as error:
+        print(f"{parser.prog}: {error.args[0]}", file=sys.stderr)
+    return 2

@@ -1,0 +1,69 @@
+"""``vlpt-d2 neighbours``: the words that a pre-training has put next to a word."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .model_arguments import add_model_arguments
+
+if TYPE_CHECKING:
+    from ..inspection import Inspected
+
+__all__ = ["add_parser"]
+
+_EPILOG = """example:
+  vlpt-d2 neighbours vote sale river --config-file pretrain.yaml --bert bert-base-uncased \\
+      MODEL.WEIGHTS output/pretrain/model_final.pth
+Nearest by the cosine of the rows of the word embedding table. A word of several pieces has the
+mean of their rows; special tokens are nobody's neighbours."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "neighbours",
+        help="nearest words in the learned embedding",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="words to find neighbours of")
+    parser.add_argument("--bert", help="folder or Hugging Face name of a BERT model, to compare")
+    parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
+    add_model_arguments(parser, _run)
+
+
+def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+    from tabulate import tabulate
+
+    from ..inspection import WordTable, load_bert_table, nearest_words
+
+    if args.top < 1:
+        raise ValueError(f"--top is {args.top}; ask for at least one neighbour")
+    tables = [WordTable.of_model(inspected)]
+    shared = None
+    if args.bert:
+        tables.append(load_bert_table(args.bert))
+        vocabularies = [table.vocabulary for table in tables]
+        if vocabularies[0] != vocabularies[1]:
+            shared = vocabularies[0] & vocabularies[1]
+            print(
+                f"the vocabularies differ ({len(vocabularies[0])} and {len(vocabularies[1])} "
+                f"pieces): neighbours are among the {len(shared)} pieces that both have"
+            )
+    # All words first, so that a wrong one is told before anything is printed.
+    found = [[nearest_words(t, word, args.top, shared) for t in tables] for word in args.words]
+    for word, columns in zip(args.words, found):
+        pieces = tables[0].tokenizer.tokens(tables[0].tokenizer.pieces(word))
+        print(f"\n{word}" + (f" (mean of {' '.join(pieces)})" if len(pieces) > 1 else ""))
+        rows = [
+            [text for column in columns for text in _cells(column, i)]
+            for i in range(max(len(column) for column in columns))
+        ]
+        print(tabulate(rows, headers=[h for t in tables for h in (t.name, "cosine")]))
+    return 0
+
+
+def _cells(column: list[tuple[str, float]], row: int) -> tuple[str, str]:
+    return (column[row][0], f"{column[row][1]:.3f}") if row < len(column) else ("", "")

@@ -1,0 +1,93 @@
+"""``vlpt-d2 read``: words that a pre-trained model fills in, and captions that fit an image."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .model_arguments import IMAGE_HELP, add_model_arguments
+
+if TYPE_CHECKING:
+    from ..inspection import Inspected
+
+__all__ = ["add_parser"]
+
+_EPILOG = """examples:
+  vlpt-d2 read sign.jpg --prompt "exit [MASK]" --config-file pretrain.yaml \\
+      MODEL.WEIGHTS output/pretrain/model_final.pth
+  vlpt-d2 read rendered_quickstart_val:3 --words-count 2 --one-by-one \\
+      --captions captions.txt --config-file quickstart/pretrain.yaml --weights model_final.pth
+A prompt holds [MASK] for each piece to read. Captions are the lines of a UTF-8 file."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "read",
+        help="words that a pre-trained model fills in, and captions it finds for an image",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("image", help=IMAGE_HELP)
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--words-count", type=int, metavar="N", help="ask for N words (default: 1, if no captions)"
+    )
+    asked.add_argument("--prompt", help='a caption with masks, such as "exit [MASK]"')
+    parser.add_argument(
+        "--one-by-one",
+        action="store_true",
+        help="fill in the surest mask first and ask again for the others",
+    )
+    parser.add_argument("--top", type=int, default=5, help="guesses for each mask, captions shown")
+    parser.add_argument("--captions", type=Path, help="rank the lines of this file")
+    add_model_arguments(parser, _run)
+
+
+def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+    from ..inspection.reading import MASK, fill_masks
+
+    if args.top < 1:
+        raise ValueError(f"--top is {args.top}; ask for at least one")
+    if args.words_count is not None and args.words_count < 1:
+        raise ValueError(f"--words-count is {args.words_count}; ask for at least one word")
+    captions = _captions(args.captions) if args.captions else []
+    picture = inspected.read(args.image)
+    prompt = args.prompt
+    if prompt is None and (args.words_count or not captions):
+        prompt = " ".join([MASK] * (args.words_count or 1))
+    if prompt is not None:
+        guesses = fill_masks(inspected, picture, prompt, args.top, args.one_by_one)
+        for number, guess in enumerate(guesses, 1):
+            odds = zip(guess.words, guess.probabilities)
+            print(f"mask {number}: " + ", ".join(f"{word} {100 * p:.1f} %" for word, p in odds))
+    if captions:
+        _rank(args, inspected, picture, captions)
+    return 0
+
+
+def _rank(args: argparse.Namespace, inspected: Inspected, picture, captions: list[str]) -> None:
+    from tabulate import tabulate
+
+    from ..inspection import rank_captions
+
+    ranked = rank_captions(inspected, picture, captions)[: args.top]
+    rows = [
+        [rank, f"{cosine:.3f}", f"{100 * odds:.1f}", captions[i]]
+        for rank, (i, cosine, odds) in enumerate(ranked, 1)
+    ]
+    print(f"\n{len(captions)} captions, the best first")
+    print(tabulate(rows, headers=["", "cosine", "%", "caption"]))
+
+
+def _captions(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
+    captions = [line.strip() for line in lines if line.strip()]
+    if not captions:
+        raise ValueError(f"{path}: holds no caption; write one in each line")
+    return captions

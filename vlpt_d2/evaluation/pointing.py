@@ -1,0 +1,170 @@
+"""Whether attention that no box has taught falls on the word it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+import torch
+
+from ..data.masking import IGNORE_INDEX
+from ..modeling.backbone.image_encoder import TOKEN_STRIDE
+
+__all__ = ["PointedWord", "peak_of", "point_at_words", "pointing_results", "region_of"]
+
+_IMAGE = shapely.box(0, 0, 1, 1)
+
+
+@dataclass
+class PointedWord:
+    """Where the model looked for one word of one image.
+
+    Attributes:
+        masked: whether all its tokens were selected for MLM; else none was.
+        region: all places of the word, with coordinates as shares of the image's sides.
+        hit: whether the peak of the attention lies in the region.
+        shuffled_hit: the same with another image before the model; None where there was none.
+        on_text: whether the peak lies on any word of the image.
+        cells: bits (``np.packbits``) of the attention's cells whose centre lies in the region.
+        grid: (rows, columns) of the attention.
+    """
+
+    masked: bool
+    region: shapely.Geometry
+    hit: bool
+    shuffled_hit: bool | None
+    on_text: bool
+    cells: np.ndarray
+    grid: tuple[int, int]
+
+
+def region_of(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> shapely.Geometry:
+    """Unite polygons and cut them at the image's border.
+
+    Args:
+        polygons: (N_i, 2) points in pixels.
+        size: (height, width) of the image.
+
+    Returns:
+        The geometry, with coordinates as shares of the width and the height.
+    """
+    scale = np.array([size[1], size[0]], np.float64)
+    parts = [shapely.make_valid(shapely.Polygon(p / scale)) for p in polygons if len(p) >= 3]
+    return shapely.intersection(shapely.union_all(parts), _IMAGE)
+
+
+def peak_of(attention: np.ndarray, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the centre of the cell with the largest value, the first of several.
+
+    Args:
+        attention: (h, w), cells of TOKEN_STRIDE pixels.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        (x, y) as shares of the width and the height.
+    """
+    row, column = np.unravel_index(int(attention.argmax()), attention.shape)
+    return (column + 0.5) * TOKEN_STRIDE / size[1], (row + 0.5) * TOKEN_STRIDE / size[0]
+
+
+def point_at_words(
+    sample: dict,
+    attention: torch.Tensor,
+    shuffled: torch.Tensor | None = None,
+    layers: Sequence[int] = (),
+) -> list[PointedWord]:
+    """Look for the peak of each word's attention: the mean over its tokens and over layers.
+
+    A word takes part if all its tokens were masked or none was, if it has no unknown piece, and
+    if a polygon of it is in the image.
+
+    Args:
+        sample: of :class:`~vlpt_d2.data.pretrain_mapper.PretrainMapper` at test time.
+        attention: (layers, K, h, w), without [CLS].
+        shuffled: the same of the caption beside another image.
+        layers: which are averaged; all if empty.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    if layers and not 0 <= min(layers) <= max(layers) < len(attention):
+        raise ValueError(
+            f"TEST.POINTING_LAYERS is {list(layers)}; the layers are 0 to {len(attention) - 1}"
+        )
+    size = tuple(sample["image"].shape[-2:])
+    maps = _inside(attention, layers, size)
+    other = None if shuffled is None else _inside(shuffled, layers, size)
+    rows, columns = maps.shape[1:]
+    x = (np.arange(columns) + 0.5) * TOKEN_STRIDE / size[1]
+    y = (np.arange(rows) + 0.5) * TOKEN_STRIDE / size[0]
+    x, y = np.meshgrid(x, y)
+    numbers = sample["token_words"].numpy()
+    selected = (sample["mlm_labels"] != IGNORE_INDEX).numpy()
+    regions = [region_of(polygons, size) for polygons in sample["word_polygons"]]
+    text = shapely.union_all(regions)
+    shapely.prepare(regions)
+    words = []
+    for number, region in enumerate(regions):
+        tokens = numbers == number
+        masked = selected[tokens]
+        if not tokens.any() or region.area == 0 or masked.any() != masked.all():
+            continue
+        peak = peak_of(maps[tokens].mean(axis=0), size)
+        hit = None
+        if other is not None:
+            hit = bool(shapely.intersects_xy(region, *peak_of(other[tokens].mean(axis=0), size)))
+        words.append(
+            PointedWord(
+                masked=bool(masked.all()),
+                region=region,
+                hit=bool(shapely.intersects_xy(region, *peak)),
+                shuffled_hit=hit,
+                on_text=bool(shapely.intersects_xy(text, *peak)),
+                cells=np.packbits(shapely.intersects_xy(region, x, y)),
+                grid=(rows, columns),
+            )
+        )
+    return words
+
+
+def pointing_results(words: Sequence[PointedWord]) -> dict[str, float]:
+    """Pointing accuracy and what it has to be held against, all on the same words, in percent.
+
+    Returns:
+        - ``accuracy``: words whose peak lies in one of their polygons;
+        - ``shuffled``: the same with the next image of the batch (where there was one);
+        - ``chance``: the polygons' share of the image, the mean over words: a random peak;
+        - ``centre``: a peak that is always at the mean of all words' centres;
+        - ``best_place``: a peak that is always in the cell that is right most often on these very
+          words, which no fixed answer exceeds;
+        - ``on_text``: words whose peak lies on any word of the image;
+        - ``reachable``: words that hold the centre of a cell; others cannot be hit.
+
+        Empty without words.
+    """
+    if not words:
+        return {}
+    shuffled = [word.shuffled_hit for word in words if word.shuffled_hit is not None]
+    centres = np.array([shapely.get_coordinates(word.region.centroid)[0] for word in words])
+    centre = centres.mean(axis=0)
+    cells = np.stack([np.unpackbits(w.cells, count=w.grid[0] * w.grid[1]) for w in words])
+    shares = {
+        "accuracy": np.mean([word.hit for word in words]),
+        "chance": np.mean([word.region.area for word in words]),
+        "centre": np.mean([shapely.intersects_xy(word.region, *centre) for word in words]),
+        "best_place": cells.mean(axis=0).max(),
+        "on_text": np.mean([word.on_text for word in words]),
+        "reachable": cells.any(axis=1).mean(),
+    }
+    if shuffled:
+        shares["shuffled"] = np.mean(shuffled)
+    return {name: 100 * float(share) for name, share in shares.items()}
+
+
+def _inside(attention: torch.Tensor, layers: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Average layers; leave out cells whose centre lies in the padding of the image."""
+    chosen = attention[list(layers)] if layers else attention
+    rows, columns = (-(-(side - TOKEN_STRIDE // 2) // TOKEN_STRIDE) for side in size)
+    return chosen.float().mean(dim=0)[:, :rows, :columns].cpu().numpy()

@@ -1,0 +1,130 @@
+"""Where the words of a caption look in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.masking import IGNORE_INDEX
+from ..modeling.attention_maps import recorded_attention
+from ..modeling.pretraining.batch import EncodedBatch, TokenBatch
+from .loading import Inspected, Picture
+
+__all__ = ["AttentionMaps", "attend", "captions_with_masks", "cross_attention"]
+
+
+@dataclass
+class AttentionMaps:
+    """The cross-attention of every word piece of a caption, T in all, shown and masked.
+
+    Over the image's h x w tokens and [CLS] each distribution sums to 1.
+
+    Attributes:
+        tokens: (T,) word pieces.
+        words: (T,) the number of the word that a piece belongs to.
+        shown: (layers, heads, T, h, w), the caption read as it is.
+        shown_cls: (layers, heads, T), the part that goes to the image's [CLS].
+        masked: (layers, heads, T, h, w), each piece with its whole word masked, that word alone.
+        masked_cls: (layers, heads, T).
+        probability: (T,) of the true piece when its word is masked.
+        image: (H, W, 3) uint8, RGB, as the model sees it.
+    """
+
+    tokens: np.ndarray
+    words: np.ndarray
+    shown: np.ndarray
+    shown_cls: np.ndarray
+    masked: np.ndarray
+    masked_cls: np.ndarray
+    probability: np.ndarray
+    image: np.ndarray
+
+    def save(self, path: str | Path) -> None:
+        """Write all attributes as arrays of a compressed ``.npz``."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **asdict(self))
+
+
+def captions_with_masks(inspected: Inspected, words: Sequence[str]) -> tuple[TokenBatch, list[int]]:
+    """Make a batch of one caption as it is, and with each of its words masked in turn.
+
+    Args:
+        inspected: the model.
+        words: n words.
+
+    Returns:
+        n + 1 captions, the whole one first; and the word of each of the K tokens, or -1.
+    """
+    encoding, numbers = inspected.encode(words)
+    ids = torch.from_numpy(encoding.ids).repeat(len(words) + 1, 1)
+    labels = torch.full_like(ids, IGNORE_INDEX)
+    for word in range(len(words)):
+        tokens = torch.from_numpy(numbers == word)
+        labels[word + 1, tokens] = ids[0, tokens]
+        ids[word + 1, tokens] = inspected.tokenizer.special["mask"]
+    mask = torch.from_numpy(encoding.mask).repeat(len(ids), 1)
+    device = inspected.model.device
+    return TokenBatch(ids.to(device), mask.to(device), labels.to(device)), numbers.tolist()
+
+
+def cross_attention(
+    inspected: Inspected, encoded: EncodedBatch
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run the cross-modal encoder.
+
+    Returns:
+        Its attention probabilities (layers, N, heads, K, 1 + S), and its output (N, K, d).
+
+    Raises:
+        ValueError: its text does not attend to the image.
+    """
+    encoder = inspected.mlm.cross_encoder
+    with recorded_attention(encoder.cross_attentions) as layers:
+        hidden = encoder(encoded.text, encoded.image, encoded.tokens.attention_mask)
+    if not layers:
+        raise ValueError(
+            "the text of this model never attends to the image (MODEL.CROSS_ENCODER."
+            "CROSS_ATTENTION is False)"
+        )
+    return torch.stack(layers), hidden
+
+
+@torch.no_grad()
+def attend(inspected: Inspected, picture: Picture, words: Sequence[str]) -> AttentionMaps:
+    """Ask a model where it looks for each of some words.
+
+    Args:
+        inspected: the model.
+        picture: the image.
+        words: the caption; they need not stand in the image.
+
+    Raises:
+        ValueError: the words cannot be asked for; see :meth:`Inspected.encode`.
+    """
+    model = inspected.model
+    tokens, numbers = captions_with_masks(inspected, words)
+    image, grid = model.encode_images([{"image": picture.pixels}])
+    image = image.expand(len(words) + 1, -1, -1)
+    encoded = model.with_captions(image, grid, tokens)
+    maps, hidden = cross_attention(inspected, encoded)
+    places = [place for place, number in enumerate(numbers) if number >= 0]
+    rows = [1 + numbers[place] for place in places]
+    true = tokens.original_ids[0, places]
+    odds = inspected.mlm.head(hidden[rows, places]).float().softmax(dim=1)
+    # (layers, heads, T, 1 + S)
+    shown = maps[:, 0][:, :, places]
+    masked = maps[:, rows, :, places].permute(1, 2, 0, 3)
+    return AttentionMaps(
+        tokens=np.array(inspected.tokenizer.tokens(true.cpu().numpy())),
+        words=np.array([numbers[place] for place in places]),
+        shown=shown[..., 1:].unflatten(3, grid).cpu().numpy(),
+        shown_cls=shown[..., 0].cpu().numpy(),
+        masked=masked[..., 1:].unflatten(3, grid).cpu().numpy(),
+        masked_cls=masked[..., 0].cpu().numpy(),
+        probability=odds.gather(1, true[:, None])[:, 0].cpu().numpy(),
+        image=inspected.rgb(picture),
+    )

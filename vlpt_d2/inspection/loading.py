@@ -1,0 +1,166 @@
+"""A pre-trained model with what it takes to show it images and words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.modeling import build_model
+
+from ..checkpoint import CheckpointError, TextCheckpointer
+from ..data.datasets.rendered import register_rendered_from_config
+from ..data.loader import get_dataset_dicts
+from ..data.pretrain_mapper import legible, words_of
+from ..data.squashed_image import SquashedImages
+from ..data.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
+from ..data.word_locations import tokens_of_words, word_polygons
+from ..engine.defaults import ConfigError, load_config
+from ..engine.threads import set_threads
+from ..modeling.pretraining import MLM, VLPT
+
+__all__ = ["Inspected", "Picture", "load_inspected"]
+
+
+@dataclass
+class Picture:
+    """An image as the model sees it, with what is known of its words.
+
+    Attributes:
+        pixels: (3, H, W) uint8, squashed, in the channel order of INPUT.FORMAT.
+        words: in annotation order; none for a plain image file.
+        polygons: of each word all places at which it stands, as of
+            :func:`~vlpt_d2.data.word_locations.word_polygons`.
+    """
+
+    pixels: torch.Tensor
+    words: list[str]
+    polygons: list[list[np.ndarray]]
+
+
+@dataclass
+class Inspected:
+    """A VLPT model in eval mode, its config and its tokenizer."""
+
+    cfg: CfgNode
+    model: VLPT
+    tokenizer: CaptionTokenizer
+
+    @property
+    def mlm(self) -> MLM:
+        """The masked language modelling, whose cross-attention and head are looked into."""
+        return self._task("MLM")
+
+    @property
+    def itc(self) -> torch.nn.Module:
+        """The image-text contrast, which compares images with captions."""
+        return self._task("ITC")
+
+    def _task(self, name: str) -> torch.nn.Module:
+        if name not in self.model.tasks:
+            raise ConfigError(
+                f"the model was built without {name}: MODEL.VLPT.TASKS is "
+                f"{list(self.model.tasks)}; this needs one that was pre-trained with it"
+            )
+        return self.model.tasks[name]
+
+    def read(self, source: str) -> Picture:
+        """Read and squash an image.
+
+        Args:
+            source: a file, or DATASET:INDEX for an image of a registered dataset, from 0.
+
+        Raises:
+            ValueError: the dataset has no such image.
+            FileNotFoundError: there is no such file.
+        """
+        name, _, index = source.rpartition(":")
+        if not Path(source).is_file() and name in DatasetCatalog and index.isdigit():
+            dicts = get_dataset_dicts([name])
+            if int(index) >= len(dicts):
+                raise ValueError(f"{source}: {name} has {len(dicts)} images, from 0")
+            dataset_dict = dict(dicts[int(index)])
+        else:
+            dataset_dict = {"file_name": source}
+        return self.picture(*SquashedImages.from_config(self.cfg, False)(dataset_dict))
+
+    @staticmethod
+    def picture(pixels: torch.Tensor, annotations: list[dict]) -> Picture:
+        """Take an image and its annotations as :class:`SquashedImages` returns them."""
+        words = words_of(annotations)
+        return Picture(pixels, words, word_polygons(legible(annotations), words))
+
+    def rgb(self, picture: Picture) -> np.ndarray:
+        """Return the image that the model sees as (H, W, 3) uint8, RGB."""
+        array = picture.pixels.numpy().transpose(1, 2, 0)
+        return np.ascontiguousarray(array if self.cfg.INPUT.FORMAT == "RGB" else array[..., ::-1])
+
+    def knows(self, word: str) -> bool:
+        """Whether the tokenizer has pieces for all of a word."""
+        pieces = self.tokenizer.pieces(word)
+        return bool(pieces) and self.tokenizer.special["unk"] not in pieces
+
+    def encode(self, words: Sequence[str]) -> tuple[Encoding, np.ndarray]:
+        """Tokenise words as one caption.
+
+        Returns:
+            The caption and, for each of its tokens, the number of its word or -1.
+
+        Raises:
+            ValueError: there is no word, one that the tokenizer lacks, or too many.
+        """
+        unknown = [word for word in words if not self.knows(word)]
+        if unknown or not words:
+            raise ValueError(
+                f"the vocabulary has no pieces for {', '.join(map(repr, unknown))}"
+                if unknown
+                else "no words are given"
+            )
+        encoding = self.tokenizer.encode(" ".join(words))
+        needed = len(self.tokenizer.pieces(" ".join(words)))
+        if needed > self.tokenizer.max_tokens - 2:
+            raise ValueError(
+                f"the words make {needed} tokens; the model reads {self.tokenizer.max_tokens - 2} "
+                "(MODEL.TEXT_ENCODER.MAX_TOKENS less [CLS] and [SEP])"
+            )
+        return encoding, tokens_of_words(words, encoding, self.tokenizer.special["unk"])
+
+
+def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = "") -> Inspected:
+    """Build a VLPT model and load its checkpoint.
+
+    Args:
+        config_file: the config it was pre-trained with.
+        opts: "KEY value" pairs on top.
+        weights: the checkpoint; if not given MODEL.WEIGHTS. Without either the model has its
+            initial weights, those of SEED.
+
+    Raises:
+        ConfigError: the config cannot be read, or is not of VLPT.
+        CheckpointError: the checkpoint does not fit, or holds no VLPT model.
+    """
+    cfg = load_config(config_file, opts)
+    if cfg.MODEL.META_ARCHITECTURE != "VLPT":
+        raise ConfigError(
+            f"{config_file}: MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE!r}; only a "
+            "VLPT model can be looked into, with the config of its pre-training"
+        )
+    register_rendered_from_config(cfg)
+    set_threads(cfg)
+    torch.manual_seed(max(cfg.SEED, 0))
+    model = build_model(cfg).eval()
+    weights = weights or cfg.MODEL.WEIGHTS
+    if weights:
+        table = model.text_encoder.word_embeddings.weight.data.zero_()
+        TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
+        if not table.any():
+            raise CheckpointError(
+                f"{weights} holds a trunk but not the text encoder it was trained with; name a "
+                "checkpoint of a VLPT pre-training"
+            )
+    node = cfg.MODEL.TEXT_ENCODER
+    return Inspected(cfg, model, build_tokenizer(node.TOKENIZER, node.MAX_TOKENS))

@@ -1,0 +1,208 @@
+"""Pointing accuracy over a dataset, every word masked by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+import torch
+
+from ..data.pretrain_mapper import legible
+from ..data.sample import load_sample
+from ..data.squashed_image import SquashedImages, map_annotations
+from ..evaluation.pointing import PointedWord, point_at_words, pointing_results
+from ..modeling.pretraining.batch import TokenBatch
+from .attention import captions_with_masks, cross_attention
+from .loading import Inspected
+
+__all__ = ["Question", "measure_pointing", "windows_of_words"]
+
+# Images that are encoded at once; the shuffled control is the next one of them.
+_BATCH = 32
+# Crops around words: the word's height as a share of the window's, as in the middle of the
+# rendered preset "quickstart" (0.2 to 0.27), and the most that its width may take.
+_HEIGHT_SHARE, _WIDTH_SHARE = 0.235, 0.9
+# Pixels; lower words are a blur once they are enlarged.
+_MIN_HEIGHT = 16
+# Share of a word's area that must be in a window for it to be one of its words.
+_MIN_VISIBLE = 0.5
+
+
+@dataclass
+class Question:
+    """An image, its words that the model knows, and which of them are asked for.
+
+    Attributes:
+        pixels: (3, H, W) uint8, squashed.
+        words: the caption.
+        polygons: of each word all its places, in pixels of the squashed image.
+        asked: numbers of words.
+    """
+
+    pixels: torch.Tensor
+    words: list[str]
+    polygons: list[list[np.ndarray]]
+    asked: list[int]
+
+
+@torch.no_grad()
+def measure_pointing(
+    inspected: Inspected,
+    dicts: Sequence[dict[str, Any]],
+    crops: bool = False,
+    min_width: float = 0.0,
+    seed: int = 0,
+) -> dict[str, dict[str, float]]:
+    """Measure whether the cross-attention of words peaks on them.
+
+    Captions hold the image's words that the tokenizer knows, in annotation order, as many as the
+    model reads. Each word is masked by itself; shown words are measured in the whole caption.
+
+    Args:
+        inspected: the model.
+        dicts: dataset dicts with polygons.
+        crops: in place of whole images take a window around each word, at a random place within
+            it; see :func:`windows_of_words`.
+        min_width: ask only for words whose box has this share of the image's width (with crops:
+            of the window's).
+        seed: of the windows' places.
+
+    Returns:
+        For "masked" and "shown" words, the shares of
+        :func:`~vlpt_d2.evaluation.pointing.pointing_results` in percent and ``words``, their
+        number.
+    """
+    pointed: list[PointedWord] = []
+    batch: list[Question] = []
+    for question in _questions(inspected, dicts, crops, min_width, seed):
+        batch.append(question)
+        if len(batch) == _BATCH:
+            pointed += _ask(inspected, batch)
+            batch = []
+    if batch:
+        pointed += _ask(inspected, batch)
+    results = {}
+    for name, masked in (("masked", True), ("shown", False)):
+        words = [word for word in pointed if word.masked == masked]
+        results[name] = {"words": len(words), **pointing_results(words)}
+    return results
+
+
+def windows_of_words(
+    image: np.ndarray, annotations: Sequence[dict], rng: np.random.RandomState
+) -> Iterator[tuple[np.ndarray, list[dict], int]]:
+    """Cut a square window around each word, of a size at which the word is large in it.
+
+    The word's height is 0.235 of the window's, or its width 0.9 where it is long; where in the
+    window the word stands is drawn evenly over the places that leave it whole, as far as the
+    image reaches. Words lower than 16 pixels are passed over.
+
+    Args:
+        image: (H, W, 3) uint8.
+        annotations: words, with polygons in its pixels.
+        rng: draws the places.
+
+    Yields:
+        The window, the annotations of which at least half is in it, in its pixels, and which of
+        them it was cut for.
+    """
+    height, width = image.shape[:2]
+    rings = [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations]
+    shapes = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings]
+    for number, ring in enumerate(rings):
+        low, high = ring.min(axis=0), ring.max(axis=0)
+        extent = high - low
+        if extent[1] < _MIN_HEIGHT:
+            continue
+        side = max(extent[1] / _HEIGHT_SHARE, extent[0] / _WIDTH_SHARE)
+        sides = np.minimum(round(side), (width, height))
+        # The window's corner, such that the word is inside and the window in the image.
+        first = np.clip(high - sides, 0, (width, height) - sides)
+        last = np.clip(low, first, (width, height) - sides)
+        corner = np.floor(rng.uniform(first, last)).astype(int)
+        x0, y0, x1, y1 = *corner, *(corner + sides)
+        frame = shapely.box(x0, y0, x1, y1)
+        inside = [
+            i
+            for i, shape in enumerate(shapes)
+            if shape.area > 0 and shape.intersection(frame).area >= _MIN_VISIBLE * shape.area
+        ]
+        if number not in inside:
+            continue
+        shift = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
+        mapped = map_annotations([annotations[i] for i in inside], shift)
+        yield image[y0:y1, x0:x1], mapped, inside.index(number)
+
+
+def _questions(
+    inspected: Inspected, dicts: Sequence[dict], crops: bool, min_width: float, seed: int
+) -> Iterator[Question]:
+    images = SquashedImages.from_config(inspected.cfg, False)
+    rng = np.random.RandomState(seed)
+    for item in dicts:
+        image, annotations = load_sample(dict(item), images.image_format, images.restore_size)
+        known = [
+            a
+            for a in legible(annotations)
+            if a.get("segmentation") and inspected.knows(a["text"].strip())
+        ]
+        if not known:
+            continue
+        views = windows_of_words(image, known, rng) if crops else [(image, known, None)]
+        for view, inside, target in views:
+            pixels, inside = images.squash(view, inside)
+            picture = inspected.picture(pixels, inside)
+            count = _fitting(inspected, picture.words)
+            asked = [target] if target is not None else list(range(len(picture.words)))
+            least = min_width * pixels.shape[2]
+            widths = [np.ptp(np.reshape(a["segmentation"][0], (-1, 2))[:, 0]) for a in inside]
+            asked = [i for i in asked if i < count and widths[i] >= least]
+            if asked:
+                yield Question(pixels, picture.words[:count], picture.polygons[:count], asked)
+
+
+def _fitting(inspected: Inspected, words: Sequence[str]) -> int:
+    """How many of the first words make a caption that is not cut."""
+    lengths = np.cumsum([len(inspected.tokenizer.pieces(word)) for word in words])
+    return int((lengths <= inspected.tokenizer.max_tokens - 2).sum())
+
+
+def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWord]:
+    """Point at the words of some images, and at those of the next image as a control."""
+    model = inspected.model
+    image, grid = model.encode_images([{"image": q.pixels} for q in questions])
+    captions = [captions_with_masks(inspected, q.words) for q in questions]
+    owner = torch.tensor([i for i, q in enumerate(questions) for _ in range(len(q.words) + 1)])
+    tokens = TokenBatch(
+        *(
+            torch.cat([getattr(batch, name) for batch, _ in captions])
+            for name in ("input_ids", "attention_mask", "mlm_labels")
+        )
+    )
+    views = [image, image.roll(-1, dims=0)] if len(questions) > 1 else [image]
+    maps = []
+    for view in views:
+        encoded = model.with_captions(view[owner.to(view.device)], grid, tokens)
+        attention, _ = cross_attention(inspected, encoded)
+        # (rows, layers, K, h, w)
+        maps.append(attention.mean(dim=2)[..., 1:].unflatten(3, grid).transpose(0, 1))
+    labels = tokens.mlm_labels.cpu()
+    pointed = []
+    row = 0
+    for question, (_, numbers) in zip(questions, captions):
+        for asked in [None, *range(len(question.words))]:
+            # The whole caption asks for all shown words, the others for the one they mask.
+            wanted = question.asked if asked is None else [i for i in question.asked if i == asked]
+            sample = {
+                "image": question.pixels,
+                "mlm_labels": labels[row],
+                "token_words": torch.tensor([n if n in wanted else -1 for n in numbers]),
+                "word_polygons": question.polygons,
+            }
+            layers = inspected.cfg.TEST.POINTING_LAYERS
+            pointed += point_at_words(sample, *(view[row] for view in maps), layers=layers)
+            row += 1
+    return pointed

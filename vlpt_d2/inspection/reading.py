@@ -1,0 +1,138 @@
+"""What a pre-trained model reads: words for masks, and captions for images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..data.masking import IGNORE_INDEX
+from ..modeling.pretraining.batch import TokenBatch, full_precision
+from .loading import Inspected, Picture
+
+__all__ = ["MASK", "Guess", "fill_masks", "rank_captions"]
+
+MASK = "[MASK]"
+# Captions that are encoded at once.
+_BATCH = 256
+
+
+@dataclass
+class Guess:
+    """What a model would fill in for one mask.
+
+    Attributes:
+        place: number of the token in the caption, [CLS] being 0.
+        words: word pieces, the most probable first.
+        probabilities: of each, over the whole vocabulary.
+    """
+
+    place: int
+    words: list[str]
+    probabilities: list[float]
+
+
+@torch.no_grad()
+def fill_masks(
+    inspected: Inspected, picture: Picture, prompt: str, top: int = 5, one_by_one: bool = False
+) -> list[Guess]:
+    """Ask what the masks of a caption hide.
+
+    Args:
+        inspected: the model.
+        picture: the image.
+        prompt: a caption with one or more "[MASK]".
+        top: guesses for each mask.
+        one_by_one: fill the mask whose best guess is the surest first and ask again for the
+            others; else all masks are asked for at once, each as if the others stayed masked.
+
+    Returns:
+        One guess for each mask, in the order of the prompt.
+
+    Raises:
+        ValueError: the prompt has no mask, unknown words, or too many tokens.
+    """
+    ids, places = _prompt_ids(inspected, prompt)
+    model = inspected.model
+    image, grid = model.encode_images([{"image": picture.pixels}])
+    guesses: dict[int, Guess] = {}
+    while len(guesses) < len(places):
+        asked = [place for place in places if place not in guesses]
+        labels = torch.full_like(ids, IGNORE_INDEX)
+        labels[:, asked] = 0
+        mask = torch.arange(ids.shape[1], device=ids.device)[None] < _length(inspected, ids)
+        encoded = model.with_captions(image, grid, TokenBatch(ids, mask, labels))
+        odds = inspected.mlm.logits(encoded).softmax(dim=1)
+        if one_by_one:
+            surest = int(odds.max(dim=1).values.argmax())
+            asked, odds = [asked[surest]], odds[surest : surest + 1]
+            ids[0, asked[0]] = odds[0].argmax()
+        best = odds.topk(min(top, odds.shape[1]), dim=1)
+        for place, values, rows in zip(asked, best.values, best.indices):
+            words = inspected.tokenizer.tokens(rows.cpu().numpy())
+            guesses[place] = Guess(place, words, values.tolist())
+    return [guesses[place] for place in places]
+
+
+@torch.no_grad()
+def rank_captions(
+    inspected: Inspected, picture: Picture, captions: Sequence[str]
+) -> list[tuple[int, float, float]]:
+    """Order captions by how well they fit an image.
+
+    Args:
+        inspected: a model with ITC.
+        picture: the image.
+        captions: at least one; what exceeds the model's tokens is cut off their ends.
+
+    Returns:
+        For each caption its number, the cosine of its vector and the image's, and its
+        probability, the softmax of all cosines times the model's learned scale; the best first.
+
+    Raises:
+        ValueError: there is no caption.
+    """
+    if not captions:
+        raise ValueError("there is no caption to rank")
+    model, itc = inspected.model, inspected.itc
+    image, grid = model.encode_images([{"image": picture.pixels}])
+    cosines = []
+    for start in range(0, len(captions), _BATCH):
+        encodings = [inspected.tokenizer.encode(text) for text in captions[start : start + _BATCH]]
+        ids = torch.stack([torch.from_numpy(e.ids) for e in encodings]).to(model.device)
+        mask = torch.stack([torch.from_numpy(e.mask) for e in encodings]).to(model.device)
+        tokens = TokenBatch(ids, mask, torch.full_like(ids, IGNORE_INDEX))
+        encoded = model.with_captions(image.expand(len(ids), -1, -1), grid, tokens)
+        ours, theirs = itc.features(encoded)
+        cosines.append((ours * theirs).sum(dim=1))
+    cosine = torch.cat(cosines)
+    odds = (full_precision(itc.scale()) * cosine).softmax(dim=0)
+    order = cosine.argsort(descending=True, stable=True)
+    return [(int(i), float(cosine[i]), float(odds[i])) for i in order]
+
+
+def _prompt_ids(inspected: Inspected, prompt: str) -> tuple[torch.Tensor, list[int]]:
+    """The ids (1, K) of a prompt and the places of its masks."""
+    tokenizer = inspected.tokenizer
+    words = prompt.replace(MASK, f" {MASK} ").split()
+    unknown = [word for word in words if word != MASK and not inspected.knows(word)]
+    if MASK not in words:
+        raise ValueError(f"the prompt {prompt!r} has no {MASK} to fill in")
+    if unknown:
+        raise ValueError(f"the vocabulary has no pieces for {', '.join(map(repr, unknown))}")
+    special = tokenizer.special
+    pieces = [[special["mask"]] if word == MASK else tokenizer.pieces(word) for word in words]
+    row = [special["cls"], *(i for word in pieces for i in word), special["sep"]]
+    if len(row) > tokenizer.max_tokens:
+        raise ValueError(
+            f"the prompt makes {len(row) - 2} tokens; the model reads {tokenizer.max_tokens - 2} "
+            "(MODEL.TEXT_ENCODER.MAX_TOKENS less [CLS] and [SEP])"
+        )
+    places = [place for place, i in enumerate(row) if i == special["mask"]]
+    row += [special["pad"]] * (tokenizer.max_tokens - len(row))
+    return torch.tensor([row], device=inspected.model.device), places
+
+
+def _length(inspected: Inspected, ids: torch.Tensor) -> int:
+    return int((ids != inspected.tokenizer.special["pad"]).sum())

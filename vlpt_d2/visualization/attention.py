@@ -1,0 +1,81 @@
+"""Attention as colours over the image, one row for each word piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..evaluation.pointing import peak_of
+from ..inspection.attention import AttentionMaps
+from .detections import TRUTH
+from .maps import map_pictures
+from .polygons import contact_sheet, draw_polygons
+
+__all__ = ["DETAILS", "attention_figure"]
+
+#: What a figure has a column for, beside the means over all layers and heads.
+DETAILS = ("mean", "layer", "head")
+# Pixels of the shorter side of a picture, at least.
+_SIDE = 176
+_PEAK = (255, 40, 40)
+
+
+def attention_figure(
+    maps: AttentionMaps, polygons: Sequence[Sequence[np.ndarray]] = (), detail: str = "layer"
+) -> np.ndarray:
+    """Draw where each word piece looks; a cross marks the peak.
+
+    A row has the image, the attention of the piece shown and of its word masked, each the mean
+    over layers and heads, and of the masked word each layer or head. Every picture is coloured on
+    its own range, from nothing to its peak. Titles give the peak, in percent of the attention,
+    and the part that goes to [CLS].
+
+    Args:
+        maps: of :func:`~vlpt_d2.inspection.attention.attend`.
+        polygons: for each word its places in the image; drawn where given.
+        detail: one of :data:`DETAILS`.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: there is no such detail.
+    """
+    if detail not in DETAILS:
+        raise ValueError(f"no detail {detail!r}; there are {', '.join(DETAILS)}")
+    scale = max(1, -(-_SIDE // min(maps.image.shape[:2])))
+    size = tuple(side * scale for side in maps.image.shape[1::-1])
+    image = cv2.resize(maps.image, size, interpolation=cv2.INTER_CUBIC)
+    pictures, titles = [], []
+    for number, token in enumerate(maps.tokens):
+        places = polygons[maps.words[number]] if len(polygons) else []
+        canvas = draw_polygons(image, [np.asarray(p) * scale for p in places], TRUTH, thickness=2)
+        columns = [
+            ("shown", maps.shown[:, :, number].mean((0, 1)), maps.shown_cls[..., number].mean()),
+            ("masked", maps.masked[:, :, number].mean((0, 1)), maps.masked_cls[..., number].mean()),
+        ]
+        for layer in range(len(maps.masked)) if detail != "mean" else ():
+            heads, cls = maps.masked[layer, :, number], maps.masked_cls[layer, :, number]
+            if detail == "layer":
+                columns.append((f"layer {layer}", heads.mean(axis=0), cls.mean()))
+            else:
+                columns += [
+                    (f"{layer}.{head}", heads[head], cls[head]) for head in range(len(heads))
+                ]
+        pictures.append(canvas)
+        titles.append(f"{token} (read {100 * maps.probability[number]:.0f} %)")
+        for name, attention, cls in columns:
+            pictures.append(_overlay(canvas, attention, maps.image.shape[:2]))
+            titles.append(f"{name} {100 * attention.max():.0f}, CLS {100 * cls:.0f}")
+    return contact_sheet(pictures, columns=1 + len(columns), titles=titles)
+
+
+def _overlay(canvas: np.ndarray, attention: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Colour one map over a picture of an image of ``size`` (height, width)."""
+    ((picture,), _) = map_pictures(canvas, {"": attention / max(attention.max(), 1e-12)}, 0.55)
+    x, y = peak_of(attention, size)
+    place = (round(x * picture.shape[1]), round(y * picture.shape[0]))
+    picture = np.ascontiguousarray(picture)
+    return cv2.drawMarker(picture, place, _PEAK, cv2.MARKER_CROSS, picture.shape[0] // 10, 2)
