@@ -6,6 +6,7 @@ from detectron2.config import get_cfg as _detectron2_cfg
 from .backbones import add_backbones_config
 from .data import add_data_config
 from .detection import add_detection_config
+from .oclip import add_oclip_config
 from .pretraining import add_pretraining_config
 from .solver import add_solver_config
 from .stkm import add_stkm_config
@@ -17,6 +18,7 @@ def add_vlpt_config(cfg: CfgNode) -> None:
     """Add all keys of vlpt_d2, with their defaults, to a detectron2 config in place."""
     add_data_config(cfg)
     add_pretraining_config(cfg)
+    add_oclip_config(cfg)
     add_stkm_config(cfg)
     add_backbones_config(cfg)
     add_detection_config(cfg)

@@ -6,6 +6,7 @@ projection and the MLP layers, none on the attention weights, LayerNorm epsilon 
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 LAYER_NORM_EPS = 1e-6
@@ -24,14 +25,22 @@ class Attention(nn.Module):
         query: torch.Tensor,
         memory: torch.Tensor,
         padding: torch.Tensor | None = None,
+        *,
+        keys: torch.Tensor | None = None,
+        blocked: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
         Args:
             query: (N, Q, dim).
-            memory: keys and values, (N, M, dim).
+            memory: values, and keys unless those are given, (N, M, dim).
             padding: (N, M) bool, True where ``memory`` is padding.
+            keys: (N, M, dim).
+            blocked: (Q, M) bool, True where a query must not see a key.
         """
-        out, _ = self.attention(query, memory, memory, key_padding_mask=padding, need_weights=False)
+        keys = memory if keys is None else keys
+        out, _ = self.attention(
+            query, keys, memory, key_padding_mask=padding, attn_mask=blocked, need_weights=False
+        )
         return self.dropout(out)
 
 
@@ -59,10 +68,22 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(dim, mlp_ratio, dropout)
 
-    def forward(self, x: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (N, L, dim) tokens to (N, L, dim); ``padding`` is (N, L) bool, True at padding."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        padding: torch.Tensor | None = None,
+        blocked: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Map (N, L, dim) tokens to (N, L, dim).
+
+        Args:
+            x: tokens.
+            padding: (N, L) bool, True at padding.
+            blocked: (L, L) bool, True where a token (row) must not see another (column), as of
+                :func:`causal_mask`.
+        """
         normed = self.norm1(x)
-        x = x + self.attention(normed, normed, padding)
+        x = x + self.attention(normed, normed, padding, blocked=blocked)
         return x + self.mlp(self.norm2(x))
 
 
@@ -111,6 +132,34 @@ class CrossBlock(nn.Module):
         return text + self.mlp(self.norm3(text))
 
 
+def causal_mask(length: int, device: torch.device | None = None) -> torch.Tensor:
+    """(length, length) bool, True where a token (row) must not see a later one (column)."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+
+
+def resized_positions(
+    table: torch.Tensor, grid: tuple[int, int], size: tuple[int, int], leading: int = 0
+) -> torch.Tensor:
+    """Interpolate learned positions to the size of another map.
+
+    Args:
+        table: (1, leading + rows * columns, d).
+        grid: rows and columns of the table.
+        size: (H, W) of the map.
+        leading: rows at the table's beginning that belong to no place and are kept.
+
+    Returns:
+        Tensor: (1, leading + H * W, d).
+    """
+    if tuple(size) == tuple(grid):
+        return table
+    kept, planes = table[:, :leading], table[:, leading:]
+    planes = planes.transpose(1, 2).unflatten(2, tuple(grid))
+    # Autocast has no bicubic in half precision on every device.
+    planes = F.interpolate(planes, size=tuple(size), mode="bicubic", align_corners=False)
+    return torch.cat([kept, planes.flatten(2).transpose(1, 2)], dim=1)
+
+
 def init_transformer_weights(module: nn.Module, std: float) -> None:
     """Normal(0, std) linear and embedding weights, zero biases, as in the release and in BERT.
 
@@ -129,3 +178,29 @@ def init_transformer_weights(module: nn.Module, std: float) -> None:
         elif isinstance(m, nn.LayerNorm):
             nn.init.ones_(m.weight)
             nn.init.zeros_(m.bias)
+
+
+@torch.no_grad()
+def init_clip_blocks(blocks: nn.ModuleList, dim: int) -> None:
+    """Initialise blocks with an :class:`Attention` and an :class:`Mlp` as CLIP does, in place.
+
+    Normal weights that keep the scale of what goes through, smaller by sqrt(2 x depth) where they
+    write into the residual stream; zero biases (openai/CLIP, clip/model.py,
+    initialize_parameters).
+
+    Args:
+        blocks: modules with ``attention`` and ``mlp``.
+        dim: their width.
+    """
+    residual = (2 * dim * max(len(blocks), 1)) ** -0.5
+    for block in blocks:
+        attention, (first, *_, last, _) = block.attention.attention, block.mlp
+        for weight, std in (
+            (attention.in_proj_weight, dim**-0.5),
+            (attention.out_proj.weight, residual),
+            (first.weight, (2 * dim) ** -0.5),
+            (last.weight, residual),
+        ):
+            nn.init.normal_(weight, std=std)
+        for bias in (attention.in_proj_bias, attention.out_proj.bias, first.bias, last.bias):
+            nn.init.zeros_(bias)

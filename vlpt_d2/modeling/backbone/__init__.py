@@ -1,5 +1,6 @@
-"""Registered backbones: the shared ResNet trunk, Swin, ViTDet and the VLPT image encoder."""
+"""Registered backbones: the shared ResNet trunk, Swin, ViTDet, image encoders of pre-training."""
 
+from .attention_pool import OCLIPImageEncoder, build_oclip_image_encoder
 from .deformable import DeformConv2d
 from .fusion import FUSION_REGISTRY
 from .image_encoder import VLPTImageEncoder, build_vlpt_image_encoder
@@ -10,10 +11,12 @@ from .vitdet import ViTDetPyramid, build_vitdet_pyramid
 __all__ = [
     "FUSION_REGISTRY",
     "DeformConv2d",
+    "OCLIPImageEncoder",
     "ResNetTrunk",
     "SwinTrunk",
     "VLPTImageEncoder",
     "ViTDetPyramid",
+    "build_oclip_image_encoder",
     "build_resnet_trunk",
     "build_swin_trunk",
     "build_vitdet_pyramid",

@@ -1,13 +1,12 @@
 """The VLPT image encoder as a detectron2 backbone: trunk, fusion, attention pooling."""
 
 import torch
-import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
 
-from ..transformer import LAYER_NORM_EPS, Block, init_transformer_weights
+from ..transformer import LAYER_NORM_EPS, Block, init_transformer_weights, resized_positions
 from .fusion import FUSION_REGISTRY
 from .trunk import ResNetTrunk, build_resnet_trunk, checkpointed
 
@@ -61,13 +60,7 @@ class AttentionPooling(nn.Module):
 
     def positions(self, size: tuple[int, int]) -> torch.Tensor:
         """Return the (1, 1 + H * W, embed_dim) table for a map of ``size`` (H, W)."""
-        if tuple(size) == self.position_grid:
-            return self.position
-        cls, grid = self.position[:, :1], self.position[:, 1:]
-        grid = grid.transpose(1, 2).unflatten(2, self.position_grid)
-        # Autocast has no bicubic in half precision on every device.
-        grid = F.interpolate(grid, size=size, mode="bicubic", align_corners=False)
-        return torch.cat([cls, grid.flatten(2).transpose(1, 2)], dim=1)
+        return resized_positions(self.position, self.position_grid, size, leading=1)
 
     def forward(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """

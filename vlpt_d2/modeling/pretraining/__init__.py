@@ -2,6 +2,7 @@
 
 from .itc import ITC
 from .mlm import MLM
+from .oclip import OCLIP
 from .stkm import STKM
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
 from .text_encoder import TEXT_ENCODER_REGISTRY, build_text_encoder
@@ -11,6 +12,7 @@ from .wip import WIP
 __all__ = [
     "ITC",
     "MLM",
+    "OCLIP",
     "PRETEXT_TASK_REGISTRY",
     "STKM",
     "TEXT_ENCODER_REGISTRY",

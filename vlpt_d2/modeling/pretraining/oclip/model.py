@@ -1,0 +1,123 @@
+"""The oCLIP meta-architecture."""
+
+from dataclasses import replace
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
+from torch import nn
+
+from ..itc import Contrast
+from ..multi_task import MicroBatchContext, MultiTaskPretraining
+from ..task import PretextTask
+from .decoder import MaskedCharacters
+from .word_encoder import WordEncoder
+from .words import EncodedWords, WordBatch
+
+
+class WordContrast(Contrast):
+    """The contrast of the image's global token and the mean of its words' vectors.
+
+    Both were projected where they come from. The release's mean is over all slots, those without
+    a word too.
+    """
+
+    @configurable
+    def __init__(self, **options: float | bool):
+        """
+        Args:
+            options: weight, gather_gradient, temperature, max_logit_scale: see
+                :class:`~vlpt_d2.modeling.pretraining.itc.Contrast`.
+        """
+        super().__init__(image_projection=nn.Identity(), text_projection=nn.Identity(), **options)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        node = cfg.MODEL.OCLIP.ITC
+        return {
+            "weight": node.WEIGHT,
+            "gather_gradient": node.GATHER_GRADIENT,
+            "temperature": node.TEMPERATURE,
+            "max_logit_scale": node.MAX_LOGIT_SCALE,
+        }
+
+    def text_vectors(self, encoded: EncodedWords) -> torch.Tensor:
+        present = encoded.tokens.present[..., None]
+        total = encoded.text.masked_fill(~present, 0.0).sum(dim=1)
+        return total / present.sum(dim=1).clamp(min=1)
+
+
+@META_ARCH_REGISTRY.register()
+class OCLIP(MultiTaskPretraining):
+    """oCLIP pre-training (Xue et al., "Language Matters", ECCV 2022) on the shared ResNet trunk.
+
+    Training: a list of samples of :class:`~vlpt_d2.data.oclip_mapper.OclipMapper` to a dict of
+    losses. Inference: a list of samples to a list of dicts, what
+    :class:`~vlpt_d2.evaluation.oclip_evaluator.OclipEvaluator` adds up.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        text_encoder: nn.Module,
+        tasks: dict[str, PretextTask],
+        pixel_mean: list[float],
+        pixel_std: list[float],
+        normalization: str = "global",
+    ):
+        """
+        Args:
+            backbone: gives ``fused`` (N, d, h, w) and ``cls`` (N, d, 1, 1).
+            text_encoder: characters (N, W, L) to words (N, W, d).
+            tasks: by name.
+            pixel_mean: of each channel, in [0, 255].
+            pixel_std: of each channel.
+            normalization: "global" or "local"; see ``MODEL.OCLIP.NORMALIZATION``.
+        """
+        super().__init__(
+            backbone=backbone,
+            text_encoder=text_encoder,
+            tasks=tasks,
+            pixel_mean=pixel_mean,
+            pixel_std=pixel_std,
+            normalization=normalization,
+        )
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        return {
+            "backbone": build_backbone(cfg),
+            "text_encoder": WordEncoder(cfg),
+            "tasks": {"ITC": WordContrast(cfg), "CHARACTERS": MaskedCharacters(cfg)},
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "normalization": cfg.MODEL.OCLIP.NORMALIZATION,
+        }
+
+    def tokens(self, samples: list[dict]) -> WordBatch:
+        return WordBatch.from_samples(samples, self.device)
+
+    def encode(self, samples: list[dict]) -> EncodedWords:
+        tokens = self.tokens(samples)
+        image, grid = self.encode_images(samples)
+        return EncodedWords(image, self.text_encoder(tokens.ids), tokens, grid)
+
+    def unmasked(self, encoded: EncodedWords) -> EncodedWords:
+        return replace(encoded, text=self.text_encoder(encoded.tokens.original_ids))
+
+    def forward(
+        self, samples: list[dict], context: MicroBatchContext | None = None
+    ) -> dict[str, torch.Tensor] | list[dict]:
+        """As every :class:`~..multi_task.MultiTaskPretraining`; logs what the mapper left out."""
+        if self.training:
+            self.log_metrics(_mean_counts([s.get("word_counts", {}) for s in samples]))
+        return super().forward(samples, context)
+
+
+def _mean_counts(counts: list[dict[str, int]]) -> dict[str, torch.Tensor]:
+    names = counts[0] if counts else ()
+    return {
+        f"words/{name}": torch.tensor([float(c[name]) for c in counts]).mean() for name in names
+    }
