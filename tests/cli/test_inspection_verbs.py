@@ -41,7 +41,9 @@ def test_attention_draws_and_writes(model, image, tmp_path, capsys, detail, colu
 
 
 def test_attention_measures_a_dataset(model, tmp_path, capsys):
-    register_rendered("inspected_words", "quickstart", {"word_list": ("exit", "bar", "shop")}, size=4)
+    register_rendered(
+        "inspected_words", "quickstart", {"word_list": ("exit", "bar", "shop")}, size=4
+    )
     output = tmp_path / "numbers.json"
     assert main(["attention", "inspected_words", "--json", str(output), *model]) == 0
     results = json.loads(output.read_text())
