@@ -134,6 +134,9 @@ def test_the_verb_reports_and_says_what_is_missing(compare_grid, grid_file, caps
     compare_grid()
     assert main(["compare", str(grid_file), "--report-only"]) == 0
     assert "results.md" in capsys.readouterr().out
+    # Options behind a flag reach the runs: they are of another config now.
+    assert main(["compare", str(grid_file), "--report-only", "SOLVER.MAX_ITER", "3"]) == 1
+    assert "SOLVER.MAX_ITER was 10, is 3" in capsys.readouterr().err
     assert main(["compare", "no_such_grid"]) == 2
     assert "no grid 'no_such_grid'" in capsys.readouterr().err
 

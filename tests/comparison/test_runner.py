@@ -91,6 +91,24 @@ def test_changed_config_is_refused_with_what_started_from_it(
     assert states["DB on ICDAR2015 from random, seed 2"] == "finished"
 
 
+def test_config_changed_while_the_grid_runs(compare_grid, tmp_path, starts):
+    config = tmp_path / "pretrain.yaml"
+
+    def edit():
+        if (tmp_path / "out" / PRETRAINING / "finished.json").exists():
+            config.write_text(config.read_text().replace("IMS_PER_BATCH: 8", "IMS_PER_BATCH: 9"))
+
+    problems, _ = compare_grid(after_run=edit)
+    assert "must not be mixed" in problems["pre-training VLPT, seed 1"]
+    assert starts(FINETUNING) == []
+    # The other seed is trained by the new one, which is what its folder says.
+    record = json.loads((tmp_path / "out" / "pretrain/vlpt/seed_2" / RECORD).read_text())
+    assert record["settings"]["SOLVER.IMS_PER_BATCH"] == "9"
+    text = (tmp_path / "out" / "pretrain/vlpt/seed_2" / "start.yaml").read_text()
+    assert "IMS_PER_BATCH: 9" in text
+    assert len(starts("finetune/db-icdar2015/vlpt/seed_2")) == 1
+
+
 def test_what_does_not_change_results_may_change(compare_grid, tmp_path):
     compare_grid()
     options = ["NUM_THREADS", "2", "SOLVER.CHECKPOINTS_KEPT", "5", "DATALOADER.NUM_WORKERS", "1"]

@@ -51,6 +51,13 @@ def run(args: argparse.Namespace) -> int:
     except GridError as error:
         print(f"vlpt-d2 compare: {error}", file=sys.stderr)
         return 2
+
+    def update() -> None:
+        try:
+            write_report(grid)
+        except (OSError, ValueError) as error:
+            print(f"vlpt-d2 compare: no tables yet: {error}", file=sys.stderr, flush=True)
+
     interrupted = False
     if not args.report_only:
         jobs = max(1, args.jobs)
@@ -58,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             jobs=jobs,
             threads=args.threads or max(1, usable_cores() // jobs),
             say=lambda line: print(line, flush=True),
-            after_run=lambda: write_report(grid),
+            after_run=update,
             interval=args.every,
         )
         former = signal.signal(signal.SIGTERM, _interrupt)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -187,17 +187,31 @@ class Runner:
             lock = lock_folder(run.folder)
             if lock is None:
                 continue
+            # Files may have been edited, and other processes have run, since the last look.
+            run_config.cache_clear()
+            if start is not None and (stale := state_of(start)).status != "finished":
+                lock.close()
+                problems[start] = stale.message
+                self.say(stale.message)
+                continue
             state = state_of(run)
             pending.remove(run)
-            if state.status in ("finished", "stale"):  # by another process, meanwhile
+            if state.status in ("finished", "stale", "unusable"):
                 lock.close()
                 if state.message:
                     problems[run] = state.message
+                    self.say(state.message)
                 continue
             self.say(f"{run.name}: {'resumed' if state.record else 'started'} in {run.folder}")
-            command = [*run.stage.command(self.trainer), "NUM_THREADS", str(self.threads)]
-            record = _record(run, state, command)
-            self._active.append(_Job(run, record, lock, command, self.threads))
+            self._active.append(self._start(run, state, lock))
+
+    def _start(self, run: Run, state: State, lock: IO[str]) -> _Job:
+        """Start a run from a copy of its config, which no later edit reaches."""
+        config = run.folder / "start.yaml"
+        config.write_text(run_config(run).cfg.dump(), encoding="utf-8")
+        stage = replace(run.stage, config=str(config))
+        command = [*stage.command(self.trainer), "NUM_THREADS", str(self.threads)]
+        return _Job(run, _record(run, state, command), lock, command, self.threads)
 
     def _collect(self, pending: list[Run], problems: dict[Run, str]) -> None:
         """See which processes have ended."""
