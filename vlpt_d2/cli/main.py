@@ -48,9 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
         # KEY value pairs behind an option; argparse fills a list of words only once.
         args.opts = [*args.opts, *rest]
-    elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
-        # KEY value pairs behind an option; argparse fills a list of words only once.
-        args.opts = [*args.opts, *rest]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
