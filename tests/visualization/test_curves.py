@@ -42,6 +42,16 @@ def test_picture_is_written(tmp_path):
     assert (picture == (180, 119, 31)).all(axis=2).any()
 
 
+def test_pointing_has_a_panel_where_it_was_measured(tmp_path):
+    rows = [{"iteration": i, "pretrain/mlm_accuracy": 5.0 * i} for i in range(4)]
+    plot_pretraining(write(tmp_path / "metrics.json", rows), tmp_path / "three.png")
+    for row in rows:
+        row |= {"pretrain/pointing_accuracy": 20.0, "pretrain/pointing_centre": 11.0}
+    plot_pretraining(write(tmp_path / "metrics.json", rows), tmp_path / "four.png")
+    three, four = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("three", "four"))
+    assert 3 * four.shape[1] == 4 * three.shape[1]
+
+
 def test_runs_are_drawn_together(tmp_path):
     runs = {}
     for name, slope in (("first", 10.0), ("second", 5.0)):

@@ -43,6 +43,8 @@ def read_metrics(path: str | Path, lenient: bool = False) -> dict[str, list[tupl
 def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -> None:
     """Draw validation accuracies and recall with their shuffled-image controls.
 
+    Pointing accuracy has a panel where the run recorded it.
+
     Args:
         metrics: the run's ``metrics.json``.
         output: picture to write.
@@ -53,21 +55,32 @@ def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -
         for name, points in read_metrics(metrics).items()
         if name.startswith("pretrain/")
     }
-    panels = (
+    panels = [
         ("masked words (MLM)", ("mlm_accuracy",)),
         ("words among look-alikes (WIP)", ("wip_accuracy",)),
         ("retrieval, recall@1", ("image_to_text_r1", "text_to_image_r1")),
-    )
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (name, keys) in zip(figure.subplots(1, 3), panels):
+    ]
+    if "pointing_accuracy" in curves:
+        panels.append(("attention on the masked word", ("pointing_accuracy",)))
+    # What a panel stands against, by its first key.
+    baselines = {
+        "image_to_text_r1": (("chance_r1", "chance"),),
+        "pointing_accuracy": (
+            ("pointing_best_place", "best fixed place"),
+            ("pointing_centre", "centre of text"),
+        ),
+    }
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
+    for axes, (name, keys) in zip(figure.subplots(1, len(panels)), panels):
         for key, colour in zip(keys, ("tab:blue", "tab:orange")):
             for prefix, style in (("", "-"), ("shuffled_", ":")):
                 points = curves.get(prefix + key)
                 if points:
                     label = (prefix + key).replace("_", " ")
                     axes.plot(*zip(*points), style, marker=".", color=colour, label=label)
-        if "r1" in keys[0] and "chance_r1" in curves:
-            axes.plot(*zip(*curves["chance_r1"]), "--", color="grey", label="chance")
+        for (key, label), style in zip(baselines.get(keys[0], ()), ("--", "-.")):
+            if key in curves:
+                axes.plot(*zip(*curves[key]), style, color="grey", label=label)
         axes.set(title=name, xlabel="iteration", ylabel="%", ylim=(0, None))
         if axes.lines:
             axes.legend(fontsize=8)
