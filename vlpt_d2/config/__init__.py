@@ -8,6 +8,7 @@ from .data import add_data_config
 from .detection import add_detection_config
 from .oclip import add_oclip_config
 from .pretraining import add_pretraining_config
+from .regions import add_regions_config
 from .solver import add_solver_config
 from .stkm import add_stkm_config
 
@@ -22,6 +23,7 @@ def add_vlpt_config(cfg: CfgNode) -> None:
     add_stkm_config(cfg)
     add_backbones_config(cfg)
     add_detection_config(cfg)
+    add_regions_config(cfg)
     add_solver_config(cfg)
 
 

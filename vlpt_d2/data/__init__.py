@@ -6,6 +6,7 @@ from . import (
     detection_mapper,
     oclip_mapper,
     pretrain_mapper,
+    regions_mapper,
     stkm_mapper,
 )
 from .mapper_registry import MAPPER_REGISTRY, build_mapper

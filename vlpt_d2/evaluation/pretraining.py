@@ -2,6 +2,7 @@
 
 from .oclip_evaluator import OclipEvaluator
 from .pretrain_evaluator import PretrainEvaluator
+from .regions_evaluator import RegionsEvaluator
 from .stkm_evaluator import STKMEvaluator
 
 __all__ = ["PRETRAIN_EVALUATORS"]
@@ -11,4 +12,5 @@ PRETRAIN_EVALUATORS = {
     "OCLIP": OclipEvaluator,
     "STKM": STKMEvaluator,
     "VLPT": PretrainEvaluator,
+    "VLPTWithRegions": RegionsEvaluator,
 }

@@ -156,6 +156,11 @@ class VLPTImageEncoder(ResNetTrunk):
 
         Returns:
             dict[str, Tensor]: ``fused`` (N, d, H / 16, W / 16), ``cls`` (N, d, 1, 1).
+        """
+        return self.pool_maps(self.trunk_maps(x))
+
+    def trunk_maps(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the ResNet's maps of images (N, 3, H, W), by name.
 
         Raises:
             ValueError: if a side is not a multiple of 32.
@@ -165,7 +170,11 @@ class VLPTImageEncoder(ResNetTrunk):
                 f"the image encoder takes sides that are multiples of {self.size_divisibility}, "
                 f"not {tuple(x.shape[-2:])}; pad the images (ImageList does)"
             )
-        fused, cls = self.pooling(self.fusion(super().forward(x)))
+        return super().forward(x)
+
+    def pool_maps(self, maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return what :meth:`forward` does, from :meth:`trunk_maps`."""
+        fused, cls = self.pooling(self.fusion(maps))
         return {"fused": fused, "cls": cls}
 
 

@@ -3,7 +3,7 @@
 from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
-from .text_detector import TextDetector, decode_instances
+from .text_detector import TextDetector, decode_instances, stack_targets
 from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "build_label_function",
     "build_text_head",
     "decode_instances",
+    "stack_targets",
 ]

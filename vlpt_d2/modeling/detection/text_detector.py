@@ -73,7 +73,10 @@ class TextDetector(nn.Module):
         if self.training:
             images = self._preprocess(batched_inputs)
             features = self.backbone(images.tensor)
-            return self.text_head(features, self._pad_targets(batched_inputs, images))
+            targets = stack_targets(
+                batched_inputs, images.tensor.shape[-2:], self.text_head.target_stride, self.device
+            )
+            return self.text_head(features, targets)
         return [
             {"instances": self.decode(maps, size, sample)}
             for (maps, size), sample in zip(self.predict_maps(batched_inputs), batched_inputs)
@@ -95,24 +98,6 @@ class TextDetector(nn.Module):
         images = [(x.float() - self.pixel_mean) / self.pixel_std for x in images]
         return ImageList.from_tensors(images, self.backbone.size_divisibility)
 
-    def _pad_targets(self, batched_inputs: list[dict], images: ImageList) -> dict[str, Tensor]:
-        """Stack the target maps on the padded grid; zero is "nothing to learn" in every map."""
-        if any("targets" not in sample for sample in batched_inputs):
-            raise ValueError(
-                'A training sample has no "targets": read it with the "detection" mapper built '
-                "with is_train=True, or call model.eval() first"
-            )
-        stride = self.text_head.target_stride
-        height, width = (-(-side // stride) for side in images.tensor.shape[-2:])
-        padded = {}
-        for name, first in batched_inputs[0]["targets"].items():
-            batch = first.new_zeros(len(batched_inputs), *first.shape[:-2], height, width)
-            for out, sample in zip(batch, batched_inputs):
-                target = sample["targets"][name]
-                out[..., : target.shape[-2], : target.shape[-1]] = target
-            padded[name] = batch.to(self.device, non_blocking=True)
-        return padded
-
     def decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
         """Turn one image's maps into detections in the pixels of the sample's "height", "width".
 
@@ -122,6 +107,36 @@ class TextDetector(nn.Module):
             sample: may give "height" and "width"; ``size`` if not.
         """
         return decode_instances(self.text_head, maps, size, sample)
+
+
+def stack_targets(
+    samples: list[dict], size: tuple[int, int], stride: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Stack target maps on the padded grid; zero is "nothing to learn" in every map.
+
+    Args:
+        samples: each with "targets", the maps of a head's label function.
+        size: (H, W) of the padded images.
+        stride: the head's ``target_stride``.
+        device: where the maps go.
+
+    Raises:
+        ValueError: a sample has none.
+    """
+    if any("targets" not in sample for sample in samples):
+        raise ValueError(
+            'A training sample has no "targets": read it with the "detection" mapper built '
+            "with is_train=True, or call model.eval() first"
+        )
+    height, width = (-(-side // stride) for side in size)
+    padded = {}
+    for name, first in samples[0]["targets"].items():
+        batch = first.new_zeros(len(samples), *first.shape[:-2], height, width)
+        for out, sample in zip(batch, samples):
+            target = sample["targets"][name]
+            out[..., : target.shape[-2], : target.shape[-1]] = target
+        padded[name] = batch.to(device, non_blocking=True)
+    return padded
 
 
 def decode_instances(

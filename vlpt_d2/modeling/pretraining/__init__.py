@@ -3,6 +3,7 @@
 from .itc import ITC
 from .mlm import MLM
 from .oclip import OCLIP
+from .regions import VLPTWithRegions
 from .stkm import STKM
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
 from .text_encoder import TEXT_ENCODER_REGISTRY, build_text_encoder
@@ -19,5 +20,6 @@ __all__ = [
     "VLPT",
     "WIP",
     "PretextTask",
+    "VLPTWithRegions",
     "build_text_encoder",
 ]

@@ -1,0 +1,10 @@
+"""Config keys of VLPT with a detector's loss beside it."""
+
+from detectron2.config import CfgNode as CN
+
+
+def add_regions_config(cfg: CN) -> None:
+    """Add the keys of MODEL.META_ARCHITECTURE "VLPTWithRegions"; the head is MODEL.TEXT_HEAD."""
+    node = cfg.MODEL.REGIONS = CN()
+    # Factor on all losses of the text head, beside those of MODEL.VLPT.
+    node.WEIGHT = 1.0
