@@ -12,9 +12,12 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
+from helpers.detectors import detector_cfg
+from helpers.miniatures import MINIATURES
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.detection_mapper import DetectionMapper
+from vlpt_d2.engine import TextTrainer
 from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
 from vlpt_d2.evaluation.formats import RULES
@@ -118,6 +121,19 @@ def test_without_ground_truth_the_submission_is_written(tmp_path, caplog):
     bare.process(inputs, OUTPUTS)
     assert bare.evaluate() == {}
     assert "nothing is written without an output folder" in caplog.text
+
+
+def test_evaluating_a_set_without_ground_truth(tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    MINIATURES["icdar2017_mlt_test"](tmp_path)
+    cfg = detector_cfg("DBHead", "tiny")
+    cfg.OUTPUT_DIR = str(tmp_path / "out")
+    cfg.INPUT.DETECTION.TEST_SIZE = (64, 96)
+    cfg.DATALOADER.NUM_WORKERS = 0
+    model = TextTrainer.build_model(cfg)
+    assert TextTrainer.test(cfg, model, datasets=["icdar2017_mlt_test"]) == {}
+    with zipfile.ZipFile(tmp_path / "out/inference/submission_icdar2017_mlt_test.zip") as archive:
+        assert archive.namelist() == ["res_img_00001.txt", "res_img_00002.txt"]
 
 
 def test_some_images_without_ground_truth_are_refused():
