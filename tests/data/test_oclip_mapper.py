@@ -6,17 +6,18 @@ import pytest
 import torch
 from helpers.oclip import tiny_oclip_cfg
 
-from vlpt_d2.data.characters import EOS, MASK, PAD, VOCABULARY_SIZE, encode_words
+from vlpt_d2.data.characters import EOS, HIDDEN, MASK, PAD, VOCABULARY_SIZE, encode_words
 from vlpt_d2.data.mapper_registry import build_mapper
 
 
-def encode(words, seed=0, shuffle=False, max_words=4, max_characters=8):
+def encode(words, seed=0, shuffle=False, max_words=4, max_characters=8, hidden_share=0.0):
     return encode_words(
         words,
         max_words=max_words,
         max_characters=max_characters,
         rng=np.random.RandomState(seed),
         shuffle=shuffle,
+        hidden_share=hidden_share,
     )
 
 
@@ -36,10 +37,11 @@ def decode(encoding):
 
 
 def test_ids_by_hand():
-    """94 characters from 1, then the mask and the end of the word, as in the release."""
-    assert (MASK, EOS, VOCABULARY_SIZE) == (95, 96, 97)
+    """94 characters from 1, mask and end of the word as in the release; the hidden are ours."""
+    assert (MASK, EOS, HIDDEN, VOCABULARY_SIZE) == (95, 96, 97, 98)
     encoding = encode(["!a~"], max_words=2, max_characters=6)
     shown = [1, ord("a") - 32, 94, 96, 0, 0]
+    assert encoding.whole.tolist() == [shown, [0] * 6]
     place = shown.index(encoding.labels[0])
     shown[place] = 95
     assert encoding.ids.tolist() == [shown, [0] * 6]
@@ -51,6 +53,20 @@ def test_masks_fall_on_every_character_and_never_on_the_end():
     places = [decode(encode(["abc"], seed))[1][0] for seed in range(300)]
     assert set(places) == {0, 1, 2}
     assert min(places.count(i) for i in range(3)) > 70
+
+
+def test_further_characters_are_hidden_as_often_as_asked():
+    word, shown = "abcdefg", 0
+    for seed in range(200):
+        encoding = encode([word], seed, hidden_share=0.75)
+        row, whole = encoding.ids[0].tolist(), encoding.whole[0].tolist()
+        assert row[7] == EOS and row.count(MASK) == 1
+        assert encoding.labels[0] == whole[row.index(MASK)] == ord(word[row.index(MASK)]) - 32
+        assert all(a in (b, MASK, HIDDEN) for a, b in zip(row, whole))
+        shown += sum(i == j for i, j in zip(row[:7], whole))
+    assert 0.21 < shown / (6 * 200) < 0.29
+    # The released share of 0 draws nothing more: masks stay where they were.
+    assert encode([word], 3, hidden_share=0.0).ids.tolist() == encode([word], 3).ids.tolist()
 
 
 def test_what_cannot_be_read_is_counted():
@@ -117,6 +133,7 @@ def test_sample(photo):
     assert sample["caption"] == "EXIT now shop"
     assert sample["word_ids"].shape == (4, 8) and sample["word_ids"].dtype == torch.int64
     assert (sample["word_ids"] == MASK).sum() == 3
+    assert not torch.isin(sample["whole_word_ids"], torch.tensor([MASK, HIDDEN])).any()
     assert (sample["character_labels"] != -100).tolist() == [True] * 3 + [False]
     assert (sample["height"], sample["width"], sample["image_id"]) == (40, 60, "photo")
 

@@ -45,6 +45,7 @@ def word_samples(cfg, captions, seed=0, size=(64, 64)):
             max_characters=node.MAX_CHARACTERS,
             rng=rng,
             shuffle=False,
+            hidden_share=node.HIDDEN_SHARE,
         )
         side = -(-max(size) // 4) * 4
         image = noisy_stripes(rng, side)[:, : size[0], : size[1]]
@@ -53,6 +54,7 @@ def word_samples(cfg, captions, seed=0, size=(64, 64)):
                 "image": torch.from_numpy(image.copy()),
                 "caption": caption,
                 "word_ids": torch.from_numpy(encoding.ids),
+                "whole_word_ids": torch.from_numpy(encoding.whole),
                 "character_labels": torch.from_numpy(encoding.labels),
                 "word_counts": encoding.counts,
                 "image_id": i,

@@ -25,6 +25,9 @@ def add_oclip_config(cfg: CN) -> None:
     words.MAX_WORDS = 32
     # Characters of a word, the end-of-word sign included; the rest is cut off.
     words.MAX_CHARACTERS = 25
+    # Probability that a character beside the masked one is hidden too (release: 0). Of a few words
+    # the rest of the spelling tells any character, and nothing is left to look for in the image.
+    words.HIDDEN_SHARE = 0.0
     # Width, blocks, heads and MLP ratio of the transformer over a word's characters.
     words.WIDTH = 64
     words.DEPTH = 6

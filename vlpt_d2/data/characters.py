@@ -1,7 +1,8 @@
 """Words as character ids, for models that read one word at a time.
 
 Ids as in the release of oCLIP (bytedance/oclip, src/training/data.py): 0 is padding, 1 to 94 the
-printable ASCII characters from "!" to "~", 95 the mask, 96 the end of the word.
+printable ASCII characters from "!" to "~", 95 the mask, 96 the end of the word. Ours is 97, a
+character that is hidden but not asked for.
 """
 
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ import numpy as np
 
 from .masking import IGNORE_INDEX
 
-__all__ = ["EOS", "MASK", "PAD", "VOCABULARY_SIZE", "WordEncoding", "encode_words"]
+__all__ = ["EOS", "HIDDEN", "MASK", "PAD", "VOCABULARY_SIZE", "WordEncoding", "encode_words"]
 
 _FIRST, _LAST = ord("!"), ord("~")
 PAD = 0
 MASK = _LAST - _FIRST + 2
 EOS = MASK + 1
-VOCABULARY_SIZE = EOS + 1
+HIDDEN = EOS + 1
+VOCABULARY_SIZE = HIDDEN + 1
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ class WordEncoding:
     """The words of one image as character ids, one character of each masked.
 
     Attributes:
-        ids: (max_words, max_characters) int64; a word's characters, :data:`EOS`, then
+        whole: (max_words, max_characters) int64; a word's characters, :data:`EOS`, then
             :data:`PAD`. Rows without a word are all padding.
+        ids: the same as it is shown, one character of each word :data:`MASK`, others perhaps
+            :data:`HIDDEN`.
         labels: (max_words,) int64, the id of the character that is masked; -100 without a word.
         counts: how many characters were dropped (no printable ASCII), words were skipped (no
             character left), cut (too long) and left out (more than fit).
     """
 
+    whole: np.ndarray
     ids: np.ndarray
     labels: np.ndarray
     counts: dict[str, int] = field(default_factory=dict)
@@ -43,6 +48,7 @@ def encode_words(
     max_characters: int,
     rng: np.random.RandomState,
     shuffle: bool,
+    hidden_share: float = 0.0,
 ) -> WordEncoding:
     """Encode the words of an image and mask one character of each.
 
@@ -53,6 +59,7 @@ def encode_words(
         rng: draws the order of the words and the masked characters.
         shuffle: whether the words are put in random order, so that those left out are random too.
             Otherwise the order stays and the first are taken.
+        hidden_share: probability that a character beside the masked one is hidden too.
 
     Raises:
         ValueError: ``max_characters`` has no place for a character.
@@ -67,18 +74,32 @@ def encode_words(
     if shuffle:
         readable = [readable[i] for i in rng.permutation(len(readable))]
     taken = readable[:max_words]
-    ids = np.full((max_words, max_characters), PAD, dtype=np.int64)
-    labels = np.full(max_words, IGNORE_INDEX, dtype=np.int64)
+    whole = np.full((max_words, max_characters), PAD, dtype=np.int64)
     for row, word in enumerate(taken):
         kept = word[: max_characters - 1]
-        ids[row, : len(kept)] = kept
-        ids[row, len(kept)] = EOS
-        place = rng.randint(len(kept))
-        labels[row], ids[row, place] = ids[row, place], MASK
+        whole[row, : len(kept)] = kept
+        whole[row, len(kept)] = EOS
+    ids, labels = _mask(whole, hidden_share, rng)
     counts = {
         "dropped_characters": sum(map(len, words)) - sum(map(len, coded)),
         "skipped_words": len(coded) - len(readable),
         "cut_words": sum(len(word) >= max_characters for word in taken),
         "left_out_words": len(readable) - len(taken),
     }
-    return WordEncoding(ids, labels, counts)
+    return WordEncoding(whole, ids, labels, counts)
+
+
+def _mask(
+    whole: np.ndarray, hidden_share: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    ids = whole.copy()
+    labels = np.full(len(whole), IGNORE_INDEX, dtype=np.int64)
+    for row, word in enumerate(whole):
+        length = np.count_nonzero(word) - 1
+        if length < 0:
+            continue
+        place = rng.randint(length)
+        if hidden_share:
+            ids[row, :length][rng.random_sample(length) < hidden_share] = HIDDEN
+        labels[row], ids[row, place] = word[place], MASK
+    return ids, labels

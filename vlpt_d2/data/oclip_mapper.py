@@ -26,7 +26,13 @@ class OclipMapper:
 
     @configurable
     def __init__(
-        self, *, is_train: bool, images: SquashedImages, max_words: int, max_characters: int
+        self,
+        *,
+        is_train: bool,
+        images: SquashedImages,
+        max_words: int,
+        max_characters: int,
+        hidden_share: float = 0.0,
     ):
         """
         Args:
@@ -35,11 +41,13 @@ class OclipMapper:
             images: reads and squashes them.
             max_words: of an image.
             max_characters: of a word, its end included.
+            hidden_share: probability that a character beside the masked one is hidden too.
         """
         self.is_train = is_train
         self.images = images
         self.max_words = max_words
         self.max_characters = max_characters
+        self.hidden_share = hidden_share
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
@@ -49,6 +57,7 @@ class OclipMapper:
             "images": SquashedImages.from_config(cfg, is_train),
             "max_words": node.MAX_WORDS,
             "max_characters": node.MAX_CHARACTERS,
+            "hidden_share": node.HIDDEN_SHARE,
         }
 
     def __call__(self, dataset_dict: dict) -> dict:
@@ -58,10 +67,10 @@ class OclipMapper:
 
         Returns:
             dict: ``image`` uint8 (3, H, W); ``caption`` str, all words; ``word_ids`` int64
-            (max_words, max_characters), masked; ``character_labels`` int64 (max_words,), -100
-            where there is no word; ``word_counts``, see
-            :class:`~vlpt_d2.data.characters.WordEncoding`; ``file_name, image_id, height, width``
-            of the source.
+            (max_words, max_characters), masked; ``whole_word_ids``, the same not masked;
+            ``character_labels`` int64 (max_words,), -100 where there is no word; ``word_counts``,
+            see :class:`~vlpt_d2.data.characters.WordEncoding`; ``file_name, image_id, height,
+            width`` of the source.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
         image, annotations = self.images(dataset_dict)
@@ -72,11 +81,13 @@ class OclipMapper:
             max_characters=self.max_characters,
             rng=mask_rng(self.is_train, dataset_dict.get("image_id")),
             shuffle=self.is_train,
+            hidden_share=self.hidden_share,
         )
         return {
             "image": image,
             "caption": caption,
             "word_ids": torch.from_numpy(encoding.ids),
+            "whole_word_ids": torch.from_numpy(encoding.whole),
             "character_labels": torch.from_numpy(encoding.labels),
             "word_counts": encoding.counts,
             **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vlpt_d2.data.characters import EOS, VOCABULARY_SIZE
+from vlpt_d2.data.characters import EOS, HIDDEN, VOCABULARY_SIZE
 from vlpt_d2.modeling.backbone.attention_pool import ClipAttentionPool
 from vlpt_d2.modeling.pretraining.oclip.decoder import VisualTextualDecoder
 from vlpt_d2.modeling.pretraining.oclip.word_encoder import WordEncoder
@@ -178,4 +178,4 @@ def test_decoder_equals_a_loop_over_heads():
 
 
 def test_vocabulary_fits_the_embedding():
-    assert word_encoder().characters.num_embeddings == VOCABULARY_SIZE == EOS + 1
+    assert word_encoder().characters.num_embeddings == VOCABULARY_SIZE == HIDDEN + 1

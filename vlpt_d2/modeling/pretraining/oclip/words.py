@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ....data.characters import MASK, PAD
+from ....data.characters import PAD
 from ....data.masking import IGNORE_INDEX
 from ..batch import Encoded
 
@@ -16,10 +16,12 @@ class WordBatch:
     Attributes:
         ids: (N, W, L) int64, the masked characters that the word encoder reads; a row of padding
             where there is no word.
+        original_ids: (N, W, L) int64, the same before masking.
         labels: (N, W) int64, the true id of each word's masked character, -100 without a word.
     """
 
     ids: torch.Tensor
+    original_ids: torch.Tensor
     labels: torch.Tensor
 
     @classmethod
@@ -28,12 +30,13 @@ class WordBatch:
 
         Rows and columns that are padding in the whole batch are left out (but the first).
         """
-        ids = torch.stack([s["word_ids"] for s in samples])
-        labels = torch.stack([s["character_labels"] for s in samples])
+        keys = ("word_ids", "whole_word_ids", "character_labels")
+        ids, whole, labels = (torch.stack([s[key] for s in samples]) for key in keys)
         used = ids != PAD
         words = max(1, int(used[..., 0].sum(dim=1).max()))
         characters = max(1, int(used.sum(dim=2).max()))
-        return cls(ids[:, :words, :characters].to(device), labels[:, :words].to(device))
+        ids, whole = ids[:, :words, :characters], whole[:, :words, :characters]
+        return cls(ids.to(device), whole.to(device), labels[:, :words].to(device))
 
     @property
     def present(self) -> torch.Tensor:
@@ -44,11 +47,6 @@ class WordBatch:
     def masked(self) -> torch.Tensor:
         """(N, W) bool: words of which a character is masked."""
         return self.labels != IGNORE_INDEX
-
-    @property
-    def original_ids(self) -> torch.Tensor:
-        """(N, W, L) int64: ids before masking."""
-        return torch.where(self.ids == MASK, self.labels[..., None], self.ids)
 
     @property
     def has_words(self) -> torch.Tensor:
