@@ -61,7 +61,11 @@ def _run(args: argparse.Namespace, inspected: Inspected) -> int:
             [text for column in columns for text in _cells(column, i)]
             for i in range(max(len(column) for column in columns))
         ]
-        print(tabulate(rows, headers=[h for t in tables for h in (t.name, "cosine")]))
+        print(
+            tabulate(
+                rows, headers=[h for t in tables for h in (t.name, "cosine")], disable_numparse=True
+            )
+        )
     return 0
 
 

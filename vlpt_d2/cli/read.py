@@ -79,7 +79,7 @@ def _rank(args: argparse.Namespace, inspected: Inspected, picture, captions: lis
         for rank, (i, cosine, odds) in enumerate(ranked, 1)
     ]
     print(f"\n{len(captions)} captions, the best first")
-    print(tabulate(rows, headers=["", "cosine", "%", "caption"]))
+    print(tabulate(rows, headers=["", "cosine", "%", "caption"], disable_numparse=True))
 
 
 def _captions(path: Path) -> list[str]:

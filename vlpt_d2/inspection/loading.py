@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
-from detectron2.modeling import build_model
+from detectron2.modeling import META_ARCH_REGISTRY, build_model
 
 from ..checkpoint import CheckpointError, TextCheckpointer
 from ..data.datasets.rendered import register_rendered_from_config
@@ -144,9 +144,10 @@ def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = ""
         CheckpointError: the checkpoint does not fit, or holds no VLPT model.
     """
     cfg = load_config(config_file, opts)
-    if cfg.MODEL.META_ARCHITECTURE != "VLPT":
+    name = cfg.MODEL.META_ARCHITECTURE
+    if name not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(name), VLPT):
         raise ConfigError(
-            f"{config_file}: MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE!r}; only a "
+            f"{config_file}: MODEL.META_ARCHITECTURE is {name!r}; only a "
             "VLPT model can be looked into, with the config of its pre-training"
         )
     register_rendered_from_config(cfg)
