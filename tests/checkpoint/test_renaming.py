@@ -19,6 +19,7 @@ from vlpt_d2.checkpoint import (
     CheckpointError,
     TextCheckpointer,
     describe_trunk,
+    extract_trunk,
     read_checkpoint,
     save_trunk,
 )
@@ -137,3 +138,10 @@ def test_the_tool_converts(tmp_path, monkeypatch, capsys):
     TextCheckpointer(model, cfg=trunk_cfg(**SIZES)).load(target)
     assert_same_outputs(model.outputs, net.outputs)
     assert set(EXPORT_LAYOUTS) >= {"torchvision", "mmocr", "detectron2"}
+
+
+def test_a_description_that_the_weights_contradict_is_refused(tmp_path):
+    torch.save(randomize(ForeignResNet("clip")).state_dict(), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="VARIANT is plain, the file's trunk has clip"):
+        described = describe_trunk(trunk_cfg(**SIZES))
+        extract_trunk(str(tmp_path / "a.pth"), str(tmp_path / "b.pth"), described)

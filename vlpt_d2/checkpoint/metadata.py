@@ -83,9 +83,11 @@ def describe_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         "stem_out_channels": tensors[f"stem.{stem}.weight"].shape[0],
         "res2_out_channels": tensors[f"res2.0.{last}.weight"].shape[0],
         "num_groups": groups,
-        # Blocks without a bottleneck have none of this; 64 is detectron2's value for them.
-        "width_per_group": (
-            tensors["res2.0.conv2.weight"].shape[0] // groups if bottleneck else 64
+        # Of blocks without a bottleneck nothing shows it.
+        **(
+            {"width_per_group": tensors["res2.0.conv2.weight"].shape[0] // groups}
+            if bottleneck
+            else {}
         ),
         **({"norm": "BN"} if "stem.conv1.norm.running_mean" in tensors else {}),
     }

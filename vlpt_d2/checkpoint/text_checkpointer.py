@@ -221,7 +221,7 @@ class TextCheckpointer(DetectionCheckpointer):
     def _compare_trunks(self, recorded: dict[str, Any] | None, names: dict[str, str]) -> None:
         if self._trunk is None or not any(k.startswith(TRUNK_PREFIX) for k in names):
             return
-        recorded = {"variant": _variant(names)} | (recorded or {})
+        recorded = (recorded or {}) | {"variant": _variant(names)}
         faults = trunk_mismatches(recorded, self._trunk)
         if faults:
             raise CheckpointError(

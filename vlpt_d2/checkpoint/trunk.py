@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from .errors import CheckpointError
 from .files import read_checkpoint
 from .layouts import TRUNK_PREFIX, trunk_layout
-from .metadata import describe_weights
+from .metadata import describe_weights, trunk_mismatches
 from .renaming import EXPORT_LAYOUTS, rename_trunk
 
 __all__ = ["EXPORT_LAYOUTS", "extract_trunk", "save_trunk"]
@@ -89,7 +89,8 @@ def extract_trunk(
         else what is known of files with its names; pixels may be missing then.
 
     Raises:
-        CheckpointError: there is no trunk, nothing describes it, or see :func:`save_trunk`.
+        CheckpointError: there is no trunk, nothing describes it, ``trunk`` describes another one,
+            or see :func:`save_trunk`.
     """
     content = read_checkpoint(checkpoint)
     found = trunk_layout(content["model"])
@@ -98,17 +99,29 @@ def extract_trunk(
     logger.info("%s: a ResNet with the names of %s", checkpoint, found.kind)
     if found.caution:
         logger.warning("%s", found.caution)
-    described = content.get("trunk") or trunk
+    tensors = found.tensors(content["model"])
+    shown = describe_weights({k.removeprefix(TRUNK_PREFIX): v for k, v in tensors.items()})
+    described = content.get("trunk")
+    if described is None and trunk is not None:
+        _compare(checkpoint, shown, trunk)
+        described = trunk
     if described is None and "stride_in_1x1" in found.recorded:
-        tensors = found.tensors(content["model"])
-        plain = {k.removeprefix(TRUNK_PREFIX): v for k, v in tensors.items()}
-        described = describe_weights(plain) | found.recorded
+        described = shown | found.recorded
     if described is None:
         raise CheckpointError(
             f"{checkpoint} does not record how its trunk was trained; name the config it was "
             "trained with"
         )
     return save_trunk(content["model"], described, path, layout), dict(described)
+
+
+def _compare(checkpoint: str, shown: dict[str, Any], trunk: Mapping[str, Any]) -> None:
+    """Refuse a description that the weights contradict."""
+    if faults := trunk_mismatches({k: v for k, v in shown.items() if k in trunk}, trunk):
+        raise CheckpointError(
+            f"{checkpoint} is not what the config describes: {'; '.join(faults)}. Name the config "
+            "it was trained with"
+        )
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
