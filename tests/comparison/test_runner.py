@@ -21,7 +21,7 @@ def test_what_is_missing_is_run_once(compare_grid, starts, tmp_path):
     assert starts("finetune/db-icdar2015/random/seed_2") == ["step 0 seed 2 threads 3"]
     record = json.loads((tmp_path / "out" / FINETUNING / RECORD).read_text())
     assert record["status"] == "finished" and record["starts"] == 1
-    assert record["peak_memory_mib"] > 3 and record["seconds"] > 0
+    assert record["peak_memory_mib"] > 3 and record["seconds"] > 0 and record["cpu_seconds"] > 0
     problems, lines = compare_grid()
     assert problems == {} and lines == ["6 of 6 runs are finished"]
     assert len(starts(PRETRAINING)) == len(starts(FINETUNING)) == 1

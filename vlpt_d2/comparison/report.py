@@ -160,20 +160,25 @@ def _costs(grid: Grid, states: Mapping[Run, State]) -> str:
         records = [states[run].record for run in runs if states[run].status == "finished"]
         usable = [run for run in runs if states[run].status != "unusable"]
         config = run_config(usable[0]) if usable else None
-        minutes = Spread.of(record["seconds"] / 60 for record in records)
+        # Wall-clock depends on what else the machine does, the processor's time hardly.
+        minutes = [
+            Spread.of(record[key] / 60 for record in records if key in record)
+            for key in ("seconds", "cpu_seconds")
+        ]
         lines.append(
             [
                 title,
                 runs[0].config,
                 config and config.sha256[:12],
                 config and config.images,
-                minutes and f"{minutes.mean:.1f}",
+                *(spread and f"{spread.mean:.1f}" for spread in minutes),
                 max((record["peak_memory_mib"] for record in records), default=None),
                 ", ".join(sorted({record["device"] for record in records})) or None,
                 count_states(states[run] for run in runs),
             ]
         )
-    headers = ["run", "config", "its hash", "images", "minutes", "peak MiB", "device", "seeds"]
+    headers = ["run", "config", "its hash", "images", "minutes", "CPU minutes", "peak MiB"]
+    headers += ["device", "seeds"]
     return _table(lines, headers)
 
 
@@ -266,7 +271,7 @@ def _run_row(run: Run, state: State) -> dict[str, Any]:
     row["validation_hmean"] = validation.get("text/hmean", "")
     row["validation_mlm_accuracy"] = validation.get("pretrain/mlm_accuracy", "")
     row["images"] = config.images if config and config.images else ""
-    for name in ("seconds", "starts", "peak_memory_mib", "device", "commit"):
+    for name in ("seconds", "cpu_seconds", "starts", "peak_memory_mib", "device", "commit"):
         row[name] = state.record.get(name, "")
     row["config"] = run.config
     row["config_sha256"] = state.record.get("config_sha256", config.sha256 if config else "")

@@ -96,6 +96,7 @@ class _Job:
         # In KiB on Linux.
         peak = round(usage.ru_maxrss / 1024)
         self._record["peak_memory_mib"] = max(peak, self._record["peak_memory_mib"])
+        self._record["cpu_seconds"] += round(usage.ru_utime + usage.ru_stime, 2)
         if self.code == 0:
             status = "finished"
         else:
@@ -274,6 +275,7 @@ def _record(run: Run, state: State, command: Iterable[str]) -> dict:
         "device": _device(config.cfg.MODEL.DEVICE),
         "starts": state.record.get("starts", 0) + 1,
         "seconds": state.record.get("seconds", 0.0),
+        "cpu_seconds": state.record.get("cpu_seconds", 0.0),
         "peak_memory_mib": state.record.get("peak_memory_mib", 0),
     }
 
