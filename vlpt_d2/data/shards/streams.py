@@ -35,6 +35,7 @@ class StreamSplit:
         micro_batch = step * accumulate + place // (share // accumulate)
         self.count = world_size * workers
         self._pattern = rank * workers + micro_batch % workers
+        self._whole = np.bincount(self._pattern, minlength=self.count)
 
     def stream(self, number: int) -> int:
         """The stream of a sample number."""
@@ -43,8 +44,8 @@ class StreamSplit:
     def before(self, number: int) -> np.ndarray:
         """(streams + 1,) int64: at s, the numbers below ``number`` that belong to streams < s."""
         periods, rest = divmod(number, len(self._pattern))
-        whole = np.bincount(self._pattern, minlength=self.count)
-        counts = periods * whole + np.bincount(self._pattern[:rest], minlength=self.count)
+        begun = np.bincount(self._pattern[:rest], minlength=self.count)
+        counts = periods * self._whole + begun
         return np.concatenate([[0], np.cumsum(counts)])
 
 
