@@ -19,6 +19,7 @@ def tiny_oclip_cfg(norm="FrozenBN"):
     cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = 8
     cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 16
     cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 8
+    cfg.MODEL.RESNETS.STRIDE_IN_1X1 = False
     cfg.MODEL.RESNETS.NORM = norm
     cfg.MODEL.PIXEL_MEAN = [128.0] * 3
     cfg.MODEL.PIXEL_STD = [64.0] * 3
