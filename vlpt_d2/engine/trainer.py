@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import TextCheckpointer
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
+from ..modeling.detection import TextHead
 from ..solver import build_lr_scheduler, build_optimizer, resolve_epochs
 from ..utils.rng import INITIALISATION, seeded_rng
 from .defaults import write_config
@@ -304,6 +305,8 @@ class TextTrainer(DefaultTrainer):
             loader = cls.build_test_loader(cfg, name)
             with autocast(cfg, cfg.TEST.AMP_ENABLED):
                 results[name] = inference_on_dataset(unwrap(model), loader, evaluator)
+            if isinstance(head := getattr(unwrap(model), "text_head", None), TextHead):
+                head.report_limits()
             if comm.is_main_process():
                 numbers = flatten_numbers(results[name])
                 listed = "\n".join(f"  {key} {value:.4g}" for key, value in numbers.items())

@@ -39,5 +39,7 @@ def add_psenet(cfg: CN) -> None:
     # are dropped. The reference means 16 for both, but counts the kernel's in maps at stride 4.
     node.MIN_KERNEL_AREA = 256.0
     node.MIN_AREA = 16.0
+    # Texts of one image that are outlined, largest first.
+    node.MAX_CANDIDATES = 1000
     # Tolerance of the contour simplification in "polygon" mode, in pixels of the map; 0: none.
     node.POLYGON_EPSILON = 0.5

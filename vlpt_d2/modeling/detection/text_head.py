@@ -1,6 +1,8 @@
 """What every ROI-free text head offers, and the registry the heads are found in."""
 
+import logging
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.utils.registry import Registry
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 TEXT_HEADS_REGISTRY = Registry("TEXT_HEADS")
 TEXT_HEADS_REGISTRY.__doc__ = """
@@ -23,6 +27,9 @@ class TextHead(nn.Module):
 
     ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names the
     two among them that decide what is a text, that of the maps first, and their config keys.
+    ``counts`` holds what the decoding function counted since :meth:`report_limits`, and the number
+    of "maps": how often the limits of the decoding were met ("limited_maps"), and by how much
+    ("dropped_...").
     """
 
     decoding: dict
@@ -40,6 +47,7 @@ class TextHead(nn.Module):
         super().__init__()
         self.in_features = list(in_features)
         self.neck = neck
+        self.counts = Counter()
 
     @classmethod
     @abstractmethod
@@ -96,6 +104,19 @@ class TextHead(nn.Module):
             Polygons as (N, 2) float32 arrays of (x, y) input pixels, and their scores, float32
             in [0, 1].
         """
+
+    def report_limits(self) -> None:
+        """Log what the limits of the decoding left out since the last call, and start anew."""
+        dropped = {k: n for k, n in self.counts.items() if k.startswith("dropped_") and n}
+        if dropped:
+            logger.warning(
+                "%s: the limits of the decoding were met on %d of %d maps; left out: %s",
+                type(self).__name__,
+                self.counts["limited_maps"],
+                self.counts["maps"],
+                ", ".join(f"{n} of {self.counts[k[8:]]} {k[8:]}" for k, n in dropped.items()),
+            )
+        self.counts.clear()
 
 
 def wants_polygons(cfg: CfgNode) -> bool:

@@ -1,5 +1,7 @@
 """DB's decoding: round trips, each filter alone, maps that would stall a naive decoder."""
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
@@ -92,7 +94,10 @@ def busy_map(seed):
 
 @pytest.mark.parametrize("mode", ["box", "polygon"])
 @pytest.mark.parametrize("seed", range(4))
-def test_equal_to_a_plain_decoder(mode, seed):
+@pytest.mark.parametrize("many_runs", [False, True])
+def test_equal_to_a_plain_decoder(mode, seed, many_runs, monkeypatch):
+    """Both ways to find the regions: as they are, and with specks cleared first."""
+    monkeypatch.setattr(decode, "_MANY_RUNS", 0 if many_runs else 10**9)
     probability = busy_map(seed)
     plain = plain_boxes if mode == "box" else plain_polygons
     expected = plain(probability, box_thresh=0.3)
@@ -193,12 +198,52 @@ def test_a_map_of_specks_is_dropped_before_rectangles(monkeypatch):
     assert len(polygons) == 1 and len(calls) == 1
 
 
-def test_candidates_are_the_largest():
+@pytest.mark.parametrize("many_runs", [False, True])
+def test_candidates_are_the_largest_and_the_others_are_counted(many_runs, monkeypatch):
+    monkeypatch.setattr(decode, "_MANY_RUNS", 0 if many_runs else 10**9)
     probability = np.zeros((200, 200), np.float32)
     for i in range(6):
         probability[10 + 30 * i : 20 + 30 * i, 10 : 40 + 20 * i] = 0.9
-    polygons, _ = decode_probability_map(probability, max_candidates=2)
+    probability[::30, ::4] = 0.9  # specks, which are no candidates
+    counts = Counter()
+    polygons, _ = decode_probability_map(probability, max_candidates=2, counts=counts)
     assert sorted(round(float(p[:, 1].mean())) for p in polygons) == [135, 165]
+    assert counts == {"candidates": 6, "dropped_candidates": 4, "limited_maps": 1}
+    assert len(decode_probability_map(probability, max_candidates=6, counts=counts)[0]) == 6
+    assert counts["candidates"] == 12 and counts["limited_maps"] == 1
+
+
+@pytest.mark.parametrize("polygon_mode", [False, True])
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_clearing_specks_changes_nothing(sigma, polygon_mode, monkeypatch):
+    """Noise with thousands of regions, many of which pass, holes, and regions in holes."""
+    rng = np.random.default_rng(int(10 * sigma))
+    noise = cv2.GaussianBlur(rng.random((300, 400), np.float32), (0, 0), sigma)
+    noise = np.clip(0.5 + 0.2 * (noise - 0.5) / noise.std(), 0, 1)
+    # One less than there are, so that specks are cleared; as many would be left as they are.
+    regions = cv2.connectedComponents((noise > 0.6).view(np.uint8))[0] - 1
+    found = []
+    for limit in (0, 10**9):
+        monkeypatch.setattr(decode, "_MANY_RUNS", limit)
+        found.append(
+            decode_probability_map(
+                noise,
+                polygon_mode=polygon_mode,
+                binary_thresh=0.6,
+                box_thresh=0.5,
+                max_candidates=regions - 1,
+            )
+        )
+    (cleared, scores), (plain, others) = found
+    assert len(cleared) == len(plain) > 20
+    order, other = np.lexsort(_keys(cleared, scores)), np.lexsort(_keys(plain, others))
+    for i, j in zip(order, other):
+        np.testing.assert_array_equal(cleared[i], plain[j])
+        assert scores[i] == others[j]
+
+
+def _keys(polygons, scores):
+    return (scores, *np.array([p.mean(axis=0) for p in polygons]).T)
 
 
 def test_random_noise_is_survived():

@@ -124,10 +124,13 @@ def test_limits_keep_the_best_cells_and_are_counted():
     )
     assert len(polygons) == 1 and polygons[0][:, 1].mean() == pytest.approx(40)
     kept = int((score == 1).sum())
-    assert counts == {"cells": cells, "dropped_cells": cells - kept, "limited_maps": 1}
+    assert counts["cells"] == cells and counts["dropped_cells"] == cells - kept
+    assert counts["boxes"] >= 1 and not counts["dropped_boxes"] and counts["limited_maps"] == 1
     assert len(decode_east_maps(score, geometry, max_cells=0, counts=counts)[0]) == 2
     assert counts["limited_maps"] == 1 and counts["cells"] == 2 * cells
-    assert len(decode_east_maps(score, geometry, max_boxes=1)[0]) == 1
+    counts.clear()
+    assert len(decode_east_maps(score, geometry, max_boxes=1, counts=counts)[0]) == 1
+    assert counts["dropped_boxes"] == counts["boxes"] - 1 >= 1 and counts["limited_maps"] == 1
 
 
 @pytest.mark.parametrize("nms", ["locality_aware", "sequential"])

@@ -1,5 +1,7 @@
 """PSENet's decoding: shapes by hand, each filter alone, round trips on real and curved text."""
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +14,12 @@ from helpers.round_trip import (
     round_trip,
 )
 
-from vlpt_d2.modeling.detection.psenet import decode_kernel_maps, draw_psenet_labels
+from vlpt_d2.modeling.detection.psenet import (
+    decode,
+    decode_kernel_maps,
+    draw_psenet_labels,
+    expand_kernels,
+)
 
 
 def perfect(maps):
@@ -158,6 +165,58 @@ def test_early_maps_of_specks(polygon_mode):
     found, scores = decode_kernel_maps(maps, stride=4, polygon_mode=polygon_mode, score_thresh=0.5)
     assert all(shapely.Polygon(p).is_valid for p in found)
     assert len(found) == len(scores) and np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_texts_without_a_rival_need_no_queue(seed):
+    """Filled at once, with the same result as growing all by :func:`expand_kernels`."""
+    rng = np.random.default_rng(seed)
+    texts = [
+        rotated(rng.uniform((20, 20), (280, 160)), (rng.uniform(30, 70), 24), rng.uniform(-30, 30))
+        for _ in range(4 + 2 * seed)
+    ]
+    maps = perfect_maps(texts, (180, 300))
+    maps = np.where(rng.random(maps.shape) < 0.03, 1 - maps, maps) > 0.5
+    maps[1:] &= maps[0]
+    seeds = cv2.connectedComponents(maps[-1].view(np.uint8), connectivity=4)[1]
+    expected = expand_kernels(seeds, maps[-2::-1])
+    np.testing.assert_array_equal(decode._expand(seeds, maps[-2::-1]), expected)
+    regions, rivals = cv2.connectedComponents(maps[0].view(np.uint8), connectivity=4)[1], []
+    for region in range(1, regions.max() + 1):
+        rivals.append(np.count_nonzero(np.unique(seeds[regions == region])))
+    assert 0 in rivals and 1 in rivals and max(rivals) > 1
+
+
+def test_hulls_grow_as_shapely_grows_them():
+    """Mitred; also where a corner is so sharp that its point is cut off."""
+    rng = np.random.default_rng(0)
+    rings = [
+        cv2.convexHull(rng.integers(0, 60, (rng.integers(3, 20), 1, 2), dtype=np.int32))[:, 0]
+        for _ in range(60)
+    ]
+    rings += [np.int32([(0, 0), (80, 0), (80, 3)]), np.int32([(0, 0), (9, 0), (9, 9), (0, 9)])]
+    missing = rng.uniform(0, 30, len(rings))
+    grown = decode._move_hulls(rings, missing)
+    for ring, more, found in zip(rings, missing, grown):
+        shape = shapely.Polygon(ring)
+        # The distance that encloses so much more if all four corners are right angles.
+        distance = min(max(np.roots([4, shape.length, -more])), 0.5)
+        expected = shape.buffer(distance, join_style="mitre", mitre_limit=5.0)
+        assert shapely.Polygon(found).symmetric_difference(expected).area < 1e-3
+
+
+def test_candidates_are_the_largest_and_the_others_are_counted():
+    texts = [[(10, 10), (60, 10), (60, 30), (10, 30)], [(80, 10), (150, 10), (150, 40), (80, 40)]]
+    texts += [[(10, 60), (100, 60), (100, 100), (10, 100)]]
+    maps, counts = perfect_maps(texts), Counter()
+    found, scores = decode_kernel_maps(maps, max_candidates=2, counts=counts)
+    assert sorted(corners(p) for p in found) == sorted(
+        corners(np.array(t, float)) for t in texts[1:]
+    )
+    assert len(scores) == 2
+    assert counts == {"candidates": 3, "dropped_candidates": 1, "limited_maps": 1}
+    assert len(decode_kernel_maps(maps, max_candidates=3, counts=counts)[0]) == 3
+    assert counts["candidates"] == 6 and counts["limited_maps"] == 1
 
 
 def labelled(maps):

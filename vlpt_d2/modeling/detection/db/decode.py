@@ -1,5 +1,6 @@
 """From DB's probability map to text polygons (MhLiao/DB structure/representers)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
 
@@ -13,6 +14,9 @@ from .unclip import exact_polygons, published_boxes, published_polygons
 # Tolerances in pixels of the outlines that grow: the steps of a slanted border on the pixel grid
 # are no corners. A hull has fewer of them than a contour.
 _HULL_TOLERANCE, _CONTOUR_TOLERANCE = 0.75, 1.0
+# Runs of text pixels from which on specks are cleared away before contours are followed, which
+# then takes longer than numbering the regions. A page of 200 words has some 4,000.
+_MANY_RUNS = 30_000
 
 
 def decode_probability_map(
@@ -27,6 +31,7 @@ def decode_probability_map(
     min_size: float = 3.0,
     max_candidates: int = 1000,
     epsilon: float = 0.002,
+    counts: Counter | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Find the texts of a probability map.
 
@@ -48,6 +53,9 @@ def decode_probability_map(
         max_candidates: regions looked at, largest bounding boxes first.
         epsilon: simplification tolerance of ``polygon_mode``, as a share of the perimeter, but a
             pixel at least.
+        counts: is told the number of regions, less those known to be too small
+            ("candidates"), of those beyond ``max_candidates`` ("dropped_candidates"), and of maps
+            with such ("limited_maps").
 
     Returns:
         Polygons as (N, 2) float32 arrays of (x, y) pixels (N = 4 in box mode, clockwise on
@@ -58,7 +66,13 @@ def decode_probability_map(
     """
     if unclip not in ("published", "exact"):
         raise ValueError(f'MODEL.DB.UNCLIP is "published" or "exact", not {unclip!r}')
-    contours = _text_contours(probability > binary_thresh, min_size, max_candidates)
+    contours, dropped = _text_contours(probability > binary_thresh, min_size, max_candidates)
+    if counts is not None:
+        counts.update(
+            candidates=len(contours) + dropped,
+            dropped_candidates=dropped,
+            limited_maps=int(dropped > 0),
+        )
     rectangles = _rectangles(contours)
     large = rectangles[:, 2:4].min(axis=1) + 1.0 >= min_size
     contours, rectangles = list(compress(contours, large)), rectangles[large]
@@ -85,36 +99,77 @@ def decode_probability_map(
     else:
         rectangles = published_boxes(rectangles[sure], unclip_ratio)
     large = rectangles[:, 2:4].min(axis=1) >= min_size + 2
-    polygons = list(compress(texts, large)) if polygon_mode else _corners(rectangles[large])
     # Contours run through pixel centres; image coordinates start at a pixel's corner.
-    polygons = [polygon + np.float32(0.5) for polygon in polygons]
+    half = np.float32(0.5)
+    if polygon_mode:
+        polygons = [text + half for text in compress(texts, large)]
+    else:
+        polygons = list(_corners(rectangles[large]) + half)
     return polygons, scores[large].astype(np.float32)
 
 
-def _text_contours(binary: np.ndarray, min_size: float, max_candidates: int) -> list[np.ndarray]:
-    """Outer contours of the regions; where these are too many, of those that may pass ``min_size``,
-    largest bounding box first.
+def _text_contours(
+    binary: np.ndarray, min_size: float, max_candidates: int
+) -> tuple[list[np.ndarray], int]:
+    """Outer contours of the regions, and how many were left out.
+
+    Where these are more than ``max_candidates``, those that cannot pass ``min_size`` go first,
+    which is no loss, and then those with the smallest bounding boxes.
     """
+    if np.count_nonzero(binary[:, 1:] > binary[:, :-1]) > _MANY_RUNS:
+        binary, dropped = _without_specks(binary, min_size, max_candidates)
+    else:
+        dropped = 0
     # Two levels: what lies in the hole of another region is an outer contour of its own.
     contours, hierarchy = cv2.findContours(
         binary.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )
     if not contours:
-        return []
+        return [], dropped
     outer = np.flatnonzero(hierarchy[0, :, 3] < 0).tolist()
-    if len(outer) <= max_candidates:
-        return [contours[i] for i in outer]
-    # The map of a network in its first epochs holds tens of thousands of specks. Of one or two
-    # points are those without a width.
-    if min_size > 1.0:
-        outer = [i for i in outer if len(contours[i]) > 2]
+    if len(outer) > max_candidates:
+        boxes = np.array([cv2.boundingRect(contours[i]) for i in outer], np.float64)
+        large, left_out = _largest(boxes, min_size, max_candidates)
+        outer, dropped = [outer[i] for i in large.tolist()], dropped + left_out
+    return [contours[i] for i in outer], dropped
+
+
+def _without_specks(
+    binary: np.ndarray, min_size: float, max_candidates: int
+) -> tuple[np.ndarray, int]:
+    """Clear the regions of a map that :func:`_text_contours` would not return.
+
+    The map of a network in its first epochs holds tens of thousands of specks: following their
+    contours would take longer than all the rest.
+
+    Returns:
+        A map like ``binary``, and how many regions are missing that may pass ``min_size``.
+    """
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(
+        binary.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
+    )
+    if count - 1 <= max_candidates:
+        return binary, 0
+    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    large, dropped = _largest(boxes.astype(np.float64), min_size, max_candidates)
+    keep = np.zeros(count, bool)
+    keep[large + 1] = True
+    return keep[regions], dropped
+
+
+def _largest(boxes: np.ndarray, min_size: float, limit: int) -> tuple[np.ndarray, int]:
+    """Indices of the largest regions that may pass ``min_size``, and how many more there are.
+
+    Args:
+        boxes: upright bounding boxes (x, y, width, height) in pixels, (N, 4).
+        min_size, limit: of :func:`decode_probability_map`.
+    """
     # The bounding box is one enclosing rectangle, so it bounds the area of the smallest one, and
     # with it the square of that one's short side: this drops nothing that would have passed.
-    boxes = np.array([cv2.boundingRect(contours[i]) for i in outer], np.float64).reshape(-1, 4)
     extents = (boxes[:, 2] - 1.0) * (boxes[:, 3] - 1.0)
-    order = np.argsort(-extents, kind="stable")[:max_candidates]
-    order = order[extents[order] >= max(min_size - 1.0, 0.0) ** 2]
-    return [contours[outer[i]] for i in order.tolist()]
+    possible = np.flatnonzero(extents >= max(min_size - 1.0, 0.0) ** 2)
+    order = np.argsort(-extents[possible], kind="stable")[:limit]
+    return possible[order], len(possible) - len(order)
 
 
 def _rectangles(rings: Sequence[np.ndarray]) -> np.ndarray:

@@ -140,7 +140,8 @@ class DBHead(TextHead):
         """Decode one image; see :meth:`TextHead.decode`."""
         height, width = image_size
         probability = maps["probability"][0, :height, :width].float().cpu().numpy()
-        return decode_probability_map(probability, **self.decoding)
+        self.counts["maps"] += 1
+        return decode_probability_map(probability, counts=self.counts, **self.decoding)
 
 
 def _branch(in_channels: int, norm: str) -> nn.Sequential:

@@ -51,8 +51,9 @@ def decode_east_maps(
         max_cells: cells that give a rectangle, highest scores first; 0: all.
         max_boxes: merged rectangles that take part in the suppression, highest sums of scores
             first; 0: all.
-        counts: is told the number of cells above the threshold ("cells"), of those beyond
-            ``max_cells`` ("dropped_cells"), and of maps with such ("limited_maps").
+        counts: is told the number of cells above the threshold ("cells") and of those beyond
+            ``max_cells`` ("dropped_cells"), of merged rectangles ("boxes") and of those beyond
+            ``max_boxes`` ("dropped_boxes"), and of maps with either ("limited_maps").
 
     Returns:
         Rectangles as (4, 2) float32 arrays of (x, y) input pixels, clockwise on screen from the top
@@ -67,8 +68,7 @@ def decode_east_maps(
         raise ValueError(f"MODEL.EAST.BOX_SCORE is one of {BOX_SCORES}, not {box_score!r}")
     cells = np.flatnonzero(score > score_thresh)
     dropped = max(0, len(cells) - max_cells) if max_cells else 0
-    if counts is not None:
-        counts.update(cells=len(cells), dropped_cells=dropped, limited_maps=int(dropped > 0))
+    found = Counter(cells=len(cells), dropped_cells=dropped)
     values = score.ravel()[cells]
     if dropped:
         best = np.sort(np.argpartition(values, dropped)[dropped:])
@@ -80,7 +80,11 @@ def decode_east_maps(
         nms_thresh,
         sequential=nms == "sequential",
         max_boxes=max_boxes,
+        counts=found,
     )
+    if counts is not None:
+        limited = found["dropped_cells"] + found["dropped_boxes"] > 0
+        counts.update(found, limited_maps=int(limited))
     if box_score == "core":
         means = _mean_in_cores(score, boxes, shrink_ratio)
     else:

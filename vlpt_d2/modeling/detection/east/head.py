@@ -1,7 +1,6 @@
 """The EAST head: a score and a rectangle from every cell (Zhou et al., CVPR 2017)."""
 
 import math
-from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -29,11 +28,7 @@ _START_DISTANCE = 32.0
 
 @TEXT_HEADS_REGISTRY.register()
 class EASTHead(TextHead):
-    """Score, four distances and an angle at stride 4, each from one 1x1 convolution.
-
-    ``counts`` holds what :func:`decode_east_maps` counted since the head was built, and the number
-    of "maps": whether the limits of the decoding were met, and how often.
-    """
+    """Score, four distances and an angle at stride 4, each from one 1x1 convolution."""
 
     target_stride = STRIDE
     threshold_keys = {
@@ -99,7 +94,6 @@ class EASTHead(TextHead):
         self.loss_weights = dict(loss_weights)
         self.geometry_mean = geometry_mean
         self.decoding = dict(decoding)
-        self.counts = Counter()
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

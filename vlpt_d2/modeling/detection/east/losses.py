@@ -15,7 +15,9 @@ def class_balanced_bce_loss(
     """Cross entropy in which text and ground weigh the same (EAST paper eq. 4 and 5).
 
     With b the share of the ground among the cells of the batch, positives are weighted by b and
-    negatives by 1 - b. (The paper takes the share of each image.)
+    negatives by 1 - b. (The paper takes the share of each image.) The sum is divided by that of the
+    weights, so that little text does not make a small loss: half the mean over the text and half
+    that over the ground.
 
     Args:
         logits: any shape.
@@ -24,15 +26,16 @@ def class_balanced_bce_loss(
         eps: keeps the quotient finite where nothing is left in.
 
     Returns:
-        Scalar, the mean over the cells left in; 0 for a batch without text.
+        Scalar, the weighted mean over the cells left in; 0 for a batch without text.
     """
     with torch.autocast(logits.device.type, enabled=False):
         target, mask = target.float(), (mask > 0).float()
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         positive, negative = target * mask, (1 - target) * mask
         cells = mask.sum() + eps
-        ground = negative.sum() / cells
-        return (ground * (loss * positive).sum() + (1 - ground) * (loss * negative).sum()) / cells
+        share = positive.sum() / cells
+        weights = (1 - share) * positive + share * negative
+        return (loss * weights).sum() / (weights.sum() + eps)
 
 
 def rectangle_iou_loss(distances: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ of the sides that run to the right and down; the corners are centre -+ e -+ f. A
 the mean of these numbers, and areas of what two boxes share are exact.
 """
 
+from collections import Counter
+
 import numpy as np
 
 # Boxes whose overlaps with all others are looked at together in the suppression.
@@ -19,6 +21,7 @@ def locality_aware_nms(
     *,
     sequential: bool = False,
     max_boxes: int = 0,
+    counts: Counter | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Merge rectangles with their neighbours in the list, then keep the best of those that overlap.
 
@@ -30,6 +33,8 @@ def locality_aware_nms(
         sequential: merge one box after the other, as the algorithm is written down; else in rounds
             over all boxes, with the same result.
         max_boxes: merged boxes that are kept for the suppression, highest scores first; 0: all.
+        counts: is told the number of merged boxes ("boxes") and of those beyond ``max_boxes``
+            ("dropped_boxes").
 
     Returns:
         Corners (M, 4, 2) and the sums of the scores they were merged from, (M,), highest first.
@@ -37,6 +42,8 @@ def locality_aware_nms(
     merge = merge_sequentially if sequential else merge_in_rounds
     boxes, scores = merge(boxes_from_corners(corners), np.asarray(scores, np.float64), thresh)
     order = np.argsort(-scores, kind="stable")[: max_boxes or None]
+    if counts is not None:
+        counts.update(boxes=len(scores), dropped_boxes=len(scores) - len(order))
     keep = order[suppress(boxes[:, order], thresh)]
     return corners_of_boxes(boxes[:, keep]), scores[keep]
 

@@ -1,6 +1,7 @@
 """From PSENet's kernel maps to text polygons (whai362/PSENet models/head/psenet_head.py)."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -10,6 +11,8 @@ from scipy import ndimage
 from .expansion import expand_kernels
 
 _POLYGON = 3  # of shapely.get_type_id
+# How far a pointed corner of a grown ring may reach, in units of the growth.
+_MITRE_LIMIT = 5.0
 
 
 def decode_kernel_maps(
@@ -21,7 +24,9 @@ def decode_kernel_maps(
     score_thresh: float = 0.85,
     min_kernel_area: float = 256.0,
     min_area: float = 16.0,
+    max_candidates: int = 1000,
     epsilon: float = 0.5,
+    counts: Counter | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Find the texts of an image's kernel maps.
 
@@ -38,21 +43,26 @@ def decode_kernel_maps(
         score_thresh: texts with a smaller mean probability (of the first map) are dropped.
         min_kernel_area, min_area: smallest kernels and texts below this many input pixels are
             dropped.
+        max_candidates: texts that pass these filters and are outlined, largest first.
         epsilon: tolerance of the simplification in ``polygon_mode``, in pixels of the map.
+        counts: is told the number of texts that pass the filters ("candidates"), of those beyond
+            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
 
     Returns:
         Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
         reach beyond the map, and their scores, (M,) float32.
     """
     labels = _label_texts(probabilities, kernel_thresh, min_kernel_area / stride**2)
-    kept, scores = _pass_filters(labels, probabilities[0], score_thresh, min_area / stride**2)
-    regions = ndimage.find_objects(labels)
-    contours, areas = [], []
-    for label in kept.tolist():
-        window = regions[label - 1]
-        contour, area = _contour((labels[window] == label).view(np.uint8))
-        contours.append(contour + np.array((window[1].start, window[0].start)))
-        areas.append(area)
+    kept, scores, dropped = _pass_filters(
+        labels, probabilities[0], score_thresh, min_area / stride**2, max_candidates
+    )
+    if counts is not None:
+        counts.update(
+            candidates=len(kept) + dropped,
+            dropped_candidates=dropped,
+            limited_maps=int(dropped > 0),
+        )
+    contours, areas = _contours(labels, kept)
     outlines = _outlines(contours, areas, epsilon) if polygon_mode else _boxes(contours, areas)
     # From pixel centres to image coordinates, which start at a pixel's corner.
     return [((p + 0.5) * stride).astype(np.float32) for p in outlines], scores
@@ -64,43 +74,83 @@ def _label_texts(
     """Number the texts, (H, W) int32; 0 is ground."""
     maps = probabilities > kernel_thresh
     maps[1:] &= maps[0]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        maps[-1].view(np.uint8), connectivity=4, ltype=cv2.CV_32S
-    )
-    keep = stats[:, cv2.CC_STAT_AREA] >= min_kernel_area
+    _, labels = cv2.connectedComponents(maps[-1].view(np.uint8), connectivity=4)
+    keep = np.bincount(labels.ravel()) >= min_kernel_area
     keep[0] = False
     if not keep.all():
         # The map of a network in its first epochs holds tens of thousands of specks: they are
         # gone before anything grows, and the rest is numbered without gaps.
         labels = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
-    return expand_kernels(labels, maps[-2::-1]) if keep.any() else labels
+    return _expand(labels, maps[-2::-1]) if keep.any() else labels
+
+
+def _expand(labels: np.ndarray, kernels: np.ndarray) -> np.ndarray:
+    """Return what :func:`expand_kernels` returns, growing only the labels that have a rival.
+
+    A label that is alone in its region of the text map ends up with all of it.
+
+    Args:
+        labels: (H, W) int32, each 4-connected.
+        kernels: (n - 1, H, W) bool, smallest first; the last, the text map, contains all others
+            and the labels.
+    """
+    count, regions = cv2.connectedComponents(kernels[-1].view(np.uint8), connectivity=4)
+    pixels = np.flatnonzero(labels)
+    owners = np.zeros(labels.max() + 1, np.int64)
+    owners[labels.ravel()[pixels]] = regions.ravel()[pixels]
+    rivals = np.bincount(owners[1:], minlength=count)
+    alone = np.zeros(count, np.int32)
+    alone[owners[1:]] = np.arange(1, len(owners))
+    alone[rivals != 1] = 0
+    grown = alone[regions]
+    if (rivals > 1).any():
+        contested = (rivals > 1)[regions]
+        grown += expand_kernels(np.where(contested, labels, 0), kernels & contested)
+    return grown
 
 
 def _pass_filters(
-    labels: np.ndarray, probability: np.ndarray, score_thresh: float, min_area: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of the texts that are large and sure enough, and their mean probabilities."""
+    labels: np.ndarray,
+    probability: np.ndarray,
+    score_thresh: float,
+    min_area: float,
+    max_candidates: int,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Labels of the texts that are large and sure enough, at most so many; their mean
+    probabilities; and how many more there are.
+    """
     pixels = np.flatnonzero(labels)
     owners = labels.ravel()[pixels]
     areas = np.bincount(owners)
     scores = np.bincount(owners, probability.ravel()[pixels]) / np.maximum(areas, 1)
     kept = np.flatnonzero((areas >= max(min_area, 1)) & (scores >= score_thresh))
-    return kept, scores[kept].astype(np.float32)
+    dropped = max(0, len(kept) - max_candidates)
+    if dropped:
+        kept = np.sort(kept[np.argsort(-areas[kept], kind="stable")[:max_candidates]])
+    return kept, scores[kept].astype(np.float32), dropped
 
 
-def _contour(region: np.ndarray) -> tuple[np.ndarray, float]:
-    """Outer contour (K, 2) of a connected 0/1 region, and its area in pixels, holes filled."""
-    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    contour = contours[0][:, 0]
-    # Pick's theorem: the pixels on and within a contour through their centres.
-    return contour, cv2.contourArea(contour) + len(contour) / 2 + 1
+def _contours(labels: np.ndarray, kept: np.ndarray) -> tuple[list[np.ndarray], list[float]]:
+    """Outer contours (K, 2) int32 of connected regions, and their areas in pixels, holes filled."""
+    windows = ndimage.find_objects(labels) if len(kept) else []
+    contours, areas = [], []
+    for label in kept.tolist():
+        rows, columns = window = windows[label - 1]
+        region = (labels[window] == label).view(np.uint8)
+        (contour, *_), _ = cv2.findContours(
+            region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(columns.start, rows.start)
+        )
+        contours.append(contour[:, 0])
+        # Pick's theorem: the pixels on and within a contour through their centres.
+        areas.append(cv2.contourArea(contour) + len(contour) / 2 + 1)
+    return contours, areas
 
 
 def _boxes(contours: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.ndarray]:
     """Smallest rectangles around the grown convex hulls of the regions, (4, 2) each."""
     hulls = [cv2.convexHull(c)[:, 0] for c in contours]
     # A region with bays has less area than its hull, which then stays as it is.
-    return [cv2.boxPoints(cv2.minAreaRect(ring)) for ring in _grow(hulls, areas)]
+    return [cv2.boxPoints(cv2.minAreaRect(ring)) for ring in _grow(hulls, areas, _move_hulls)]
 
 
 def _outlines(
@@ -109,14 +159,19 @@ def _outlines(
     """Simplified contours grown to the pixels' area, (K, 2) each."""
     if epsilon > 0:
         contours = [cv2.approxPolyDP(c, epsilon, True)[:, 0] for c in contours]
-    return _grow(contours, areas)
+    return _grow(contours, areas, _move_contours)
 
 
-def _grow(rings: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.ndarray]:
+def _grow(rings: Sequence[np.ndarray], areas: Sequence[float], move: Callable) -> list[np.ndarray]:
     """Move rings through pixel centres out, by half a pixel at most, to enclose an area.
 
     Upright rectangles of pixels grow by exactly half a pixel, slanted edges by less, since some
     pixel centre always comes close to a slanted border.
+
+    Args:
+        rings: (K, 2) int32 each.
+        areas: to be enclosed.
+        move: :func:`_move_contours`, or :func:`_move_hulls` if all rings are convex.
 
     Returns:
         (K, 2) float32 each.
@@ -125,23 +180,59 @@ def _grow(rings: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.ndarra
     # A line of pixels has no area, and grows to a rectangle.
     grown = [_pixel_rectangle(ring) if area <= 0 else None for ring, area in zip(rings, inner)]
     solid = np.flatnonzero(inner > 0)
-    points = np.concatenate([rings[i] for i in solid]) if solid.size else np.zeros((0, 2))
-    owners = np.repeat(np.arange(solid.size), [len(rings[i]) for i in solid])
-    shapes = shapely.polygons(shapely.linearrings(points, indices=owners))
+    if solid.size:
+        missing = np.maximum(np.asarray(areas)[solid] - inner[solid], 0.0)
+        for i, ring in zip(solid, move([rings[i] for i in solid], missing)):
+            grown[i] = ring
+    return grown
+
+
+def _growths(lengths: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """How far rings of these lengths move out to enclose so much more, half a pixel at most."""
     # Area of a ring grown by g with pointed right angles: inner + length g + 4 g^2.
-    lengths = shapely.length(shapes)
-    missing = np.maximum(np.asarray(areas)[solid] - inner[solid], 0.0)
-    growths = np.minimum((np.sqrt(lengths**2 + 16 * missing) - lengths) / 8, 0.5)
-    shapes = shapely.buffer(shapes, growths, join_style="mitre", mitre_limit=5.0)
+    return np.minimum((np.sqrt(lengths**2 + 16 * missing) - lengths) / 8, 0.5)
+
+
+def _move_contours(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.ndarray]:
+    """Rings moved out, with pointed corners, until they enclose so much more."""
+    owners = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    shapes = shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=owners))
+    growths = _growths(shapely.length(shapes), missing)
+    shapes = shapely.buffer(shapes, growths, join_style="mitre", mitre_limit=_MITRE_LIMIT)
     # A simplified contour may cross itself; growing repairs it, and may leave crumbs.
     for i in np.flatnonzero(shapely.get_type_id(shapes) != _POLYGON):
         shapes[i] = max(shapely.get_parts(shapes[i]), key=shapely.area)
-
     points, owners = shapely.get_coordinates(shapely.get_exterior_ring(shapes), return_index=True)
-    starts = np.searchsorted(owners, np.arange(1, solid.size))
-    for i, ring in zip(solid, np.split(points.astype(np.float32), starts)):
-        grown[i] = ring[:-1]
-    return grown
+    starts = np.searchsorted(owners, np.arange(1, len(rings)))
+    return [ring[:-1] for ring in np.split(points.astype(np.float32), starts)]
+
+
+def _move_hulls(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.ndarray]:
+    """The same for convex rings, all at once: each corner moves along its bisector."""
+    sizes = np.array([len(ring) for ring in rings])
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    points = np.concatenate(rings).astype(np.float64)
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = starts
+    edges = points[following] - points
+    lengths = np.hypot(edges[:, 0], edges[:, 1])
+    after = edges / lengths[:, None]
+    before = np.empty_like(after)
+    before[following] = after
+    # Outward normals, for the way round that OpenCV gives hulls, add up to the bisector.
+    bisectors = (before + after)[:, ::-1] * (1.0, -1.0)
+    sharpness = 1.0 + (before * after).sum(axis=1)
+    growths = _growths(np.add.reduceat(lengths, starts), missing)
+    moved = points + (np.repeat(growths, sizes) / np.maximum(sharpness, 1e-9))[:, None] * bisectors
+    moved = np.split(moved.astype(np.float32), ends[:-1])
+    # Of the sharpest corners the points are cut off.
+    cut = np.logical_or.reduceat(sharpness < 2.0 / _MITRE_LIMIT**2, starts)
+    if cut.any():
+        which = np.flatnonzero(cut)
+        for i, ring in zip(which, _move_contours([rings[i] for i in which], missing[which])):
+            moved[i] = ring
+    return moved
 
 
 def _pixel_rectangle(centres: np.ndarray) -> np.ndarray:

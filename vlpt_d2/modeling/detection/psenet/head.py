@@ -103,6 +103,7 @@ class PSENetHead(TextHead):
                 "score_thresh": node.SCORE_THRESH,
                 "min_kernel_area": node.MIN_KERNEL_AREA,
                 "min_area": node.MIN_AREA,
+                "max_candidates": node.MAX_CANDIDATES,
                 "epsilon": node.POLYGON_EPSILON,
             },
         }
@@ -154,4 +155,7 @@ class PSENetHead(TextHead):
         """Decode one image; see :meth:`TextHead.decode`."""
         height, width = (-(-side // self.decode_stride) for side in image_size)
         kernels = maps["kernels"][:, :height, :width].float().cpu().numpy()
-        return decode_kernel_maps(kernels, stride=self.decode_stride, **self.decoding)
+        self.counts["maps"] += 1
+        return decode_kernel_maps(
+            kernels, stride=self.decode_stride, counts=self.counts, **self.decoding
+        )

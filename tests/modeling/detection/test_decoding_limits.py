@@ -1,0 +1,38 @@
+"""What the limits of the decodings leave out is counted and reported."""
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+from helpers.detectors import HEADS, detector_cfg, text_sample
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_the_limits_leave_out_is_reported(head, caplog):
+    keys = {
+        "MODEL__DB__MAX_CANDIDATES": 1,
+        "MODEL__PSENET__MAX_CANDIDATES": 1,
+        "MODEL__PSENET__MIN_KERNEL_AREA": 0.0,
+        "MODEL__EAST__MAX_BOXES": 1,
+    }
+    for opts, missing in (({}, 0), (keys, 1)):
+        cfg = detector_cfg(head, "tiny", **opts)
+        model = build_model(cfg).eval()
+        sample = text_sample(cfg)
+        maps, size = label_maps(head, sample), tuple(sample["image"].shape[-2:])
+        caplog.clear()
+        for _ in range(2):
+            assert len(model.text_head.decode(maps, size)[0]) == 2 - missing
+        assert model.text_head.counts["maps"] == 2
+        model.text_head.report_limits()
+        assert ("met on 2 of 2 maps; left out: 2 of 4 " in caplog.text) == bool(missing)
+        assert not model.text_head.counts
+
+
+def label_maps(head, sample):
+    """The maps that a perfect network of this head would predict."""
+    targets = {name: target.float() for name, target in sample["targets"].items()}
+    if head == "EASTHead":
+        return {"score": targets["text"][None], "geometry": targets["geometry"]}
+    if head == "DBHead":
+        return {"probability": targets["text"][None]}
+    return {"kernels": torch.cat([targets["text"][None], targets["kernels"]])[:, ::4, ::4]}
