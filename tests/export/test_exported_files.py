@@ -1,6 +1,7 @@
 """Exported files against the models they were made of."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import onnx
@@ -9,11 +10,12 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg, overfitted_detector, text_sample
-from torchvision.ops import DeformConv2d
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
-from vlpt_d2.export import ExportError, export_detector, load_exported
+from vlpt_d2.engine import load_config
+from vlpt_d2.export import ExportError, export_detector, load_exported, network
+from vlpt_d2.modeling.backbone import DeformConv2d
 
 
 @pytest.fixture(scope="module", params=HEADS)
@@ -89,51 +91,79 @@ def test_an_onnx_file_says_how_to_use_it(trained, onnx_file):
     assert_same_maps(maps, expected)
 
 
-def test_a_resnet_is_exported_whole(tmp_path):
-    """With random weights, which no norm has seen: the comparison inside is the test."""
-    cfg = detector_cfg(HEADS[0], "R-18")
-    model = build_model(cfg)
-    assert export_detector(cfg, model, tmp_path / "resnet.onnx", "onnx") <= 1e-4
-    nodes = onnx.load(tmp_path / "resnet.onnx").graph.node
-    # Stem, 16 in the blocks and three shortcuts, four laterals and four 3x3, one in the branch.
-    assert sum(node.op_type == "Conv" for node in nodes) == 1 + 16 + 3 + 8 + 1
-
-
-class Deformable(torch.nn.Module):
-    """A modulated deformable convolution that predicts its own offsets."""
-
-    def __init__(self, conv):
-        super().__init__()
-        settings = (conv.kernel_size, conv.stride, conv.padding)
-        taps = conv.kernel_size[0] ** 2
-        self.offsets = torch.nn.Conv2d(conv.in_channels, 3 * taps, *settings)
-        self.conv = DeformConv2d(conv.in_channels, conv.out_channels, *settings)
-
-    def forward(self, x):
-        y, x_, mask = self.offsets(x).chunk(3, dim=1)
-        return self.conv(x, torch.cat([y, x_], dim=1), mask.sigmoid())
+@pytest.fixture(scope="module")
+def deformable():
+    """A shipped config, its neck narrowed, and a detector of it whose taps have moved."""
+    narrow = [
+        "MODEL.RESNETS.NORM",
+        "BN",
+        "MODEL.TEXT_HEAD.NORM",
+        "BN",
+        "MODEL.DB.NECK_CHANNELS",
+        32,
+    ]
+    cfg = load_config("detection/icdar2015/db_R_18_dcn.yaml", narrow)
+    torch.manual_seed(0)
+    model = build_model(cfg).eval()
+    layers = [m for m in model.modules() if isinstance(m, DeformConv2d)]
+    for layer in layers:
+        torch.nn.init.normal_(layer.offset.weight, std=1e-3)
+        torch.nn.init.normal_(layer.offset.bias, std=0.7)
+    return cfg, model, layers
 
 
 @pytest.mark.parametrize("file_format", ["onnx", "torchscript"])
-def test_deformable_convolutions_are_exported(file_format, tmp_path):
-    cfg = detector_cfg(HEADS[0], "tiny")
-    model = build_model(cfg)
-    model.backbone.stages[2][0] = Deformable(model.backbone.stages[2][0])
-    assert export_detector(cfg, model, tmp_path / "deformable", file_format) <= 1e-4
+def test_a_deformable_trunk_is_exported_whole(deformable, file_format, tmp_path):
+    cfg, model, layers = deformable
+    path = tmp_path / f"deformable.{file_format}"
+    assert export_detector(cfg, model, path, file_format) <= 1e-4
     if file_format == "onnx":
-        nodes = onnx.load(tmp_path / "deformable").graph.node
-        assert sum(node.op_type == "DeformConv" for node in nodes) == 1
+        nodes = Counter(node.op_type for node in onnx.load(path).graph.node)
+        # Two blocks in each of three stages, and their offsets.
+        assert nodes["DeformConv"] == len(layers) == 6
+        # Stem, the other 10 in the blocks and three shortcuts, four laterals and four 3x3, one in
+        # the branch.
+        assert nodes["Conv"] == len(layers) + 1 + 10 + 3 + 8 + 1
+    sample = text_sample(cfg)
+    biases = [layer.offset.bias.clone() for layer in layers]
+    with torch.no_grad():
+        ((expected, _),) = model.predict_maps([sample])
+        ((found, _),) = load_exported(path).predict_maps([sample])
+        assert_same_maps(found, expected)
+        # Where the taps are makes a difference.
+        for layer in layers:
+            layer.offset.bias.zero_()
+        ((unmoved, _),) = model.predict_maps([sample])
+        for layer, bias in zip(layers, biases):
+            layer.offset.bias.copy_(bias)
+    assert (unmoved["probability"] - expected["probability"]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("backbone", ["Swin", "ViTDet"])
+@pytest.mark.parametrize("file_format", ["onnx", "torchscript"])
+def test_transformers_are_refused(backbone, file_format, tmp_path):
+    cfg = detector_cfg(HEADS[0], backbone)
+    model = build_model(cfg)
+    reason = f"{type(model.backbone).__name__} cannot be exported.*windows and positions.*ResNets"
+    with pytest.raises(ExportError, match=reason):
+        export_detector(cfg, model, tmp_path / "network", file_format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_with_its_size_built_in_is_not_kept(tmp_path, monkeypatch):
+    """Tracing freezes the shift masks of Swin's windows; the comparison sees it."""
+    monkeypatch.setattr(network, "_FROZEN", ())
+    cfg = detector_cfg(HEADS[0], "Swin")
+    with pytest.raises(ExportError, match="SwinTrunk has the size it was exported with built in"):
+        export_detector(cfg, build_model(cfg), tmp_path / "swin.pt", "torchscript")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported_is_told(tmp_path):
-    cfg = detector_cfg(HEADS[0], "Swin")
+    cfg = detector_cfg(HEADS[0])
     model = build_model(cfg)
-    # Tracing freezes the shift masks of the windows.
-    with pytest.raises(ExportError, match="SwinTrunk has the size it was exported with built in"):
-        export_detector(cfg, model, tmp_path / "swin.pt", "torchscript")
-    assert not list(tmp_path.iterdir())
     with pytest.raises(ExportError, match="'coreml', but onnx, torchscript"):
-        export_detector(cfg, model, tmp_path / "swin", "coreml")
+        export_detector(cfg, model, tmp_path / "x", "coreml")
     with pytest.raises(ExportError, match="this is a ResNetTrunk: set MODEL.META_ARCHITECTURE"):
         resnet = build_model(detector_cfg(HEADS[0])).backbone
         export_detector(cfg, resnet, tmp_path / "x.pt", "torchscript")

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode
 
 from ..modeling.detection import TextDetector
 from .metadata import KEY, describe
-from .network import ExportError, ExportNetwork
+from .network import WHAT_CAN, ExportError, ExportNetwork
 from .runtime import Runner, open_onnx, open_torchscript
 
 __all__ = ["FORMATS", "export_detector"]
@@ -66,7 +66,7 @@ def export_detector(
     except Exception as error:
         raise ExportError(
             f"{type(model.text_head).__name__} on {backbone} cannot be written as {file_format}: "
-            f"{_first_line(error)}. ResNets, plain or deformable, and FPNs over them can"
+            f"{_first_line(error)}. {WHAT_CAN}"
         ) from error
     try:
         runner, _ = load(str(path))
@@ -91,14 +91,14 @@ def _compare(network: ExportNetwork, runner: Runner, path: Path, backbone: str) 
             path.unlink()
             raise ExportError(
                 f"{path}: the file does not run on images of {size}: {_first_line(error)}. The "
-                f"graph of {backbone} has the size it was exported with built in"
+                f"graph of {backbone} has the size it was exported with built in. {WHAT_CAN}"
             ) from error
         if not difference <= _TOLERANCE:
             path.unlink()
             raise ExportError(
                 f"{path}: on images of {size} the file's maps differ from the model's by "
                 f"{difference:.2g}. The graph of {backbone} has the size it was exported with "
-                "built in"
+                f"built in. {WHAT_CAN}"
             )
         largest = max(largest, difference)
     return largest
