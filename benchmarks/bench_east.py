@@ -8,12 +8,14 @@ instead, and names the texts that do not come back.
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import shapely
-from bench_db import compare, random_quads
+from bench_db import compare, judge, random_quads
+from early_maps import speckled, untrained
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import restore_boxes
@@ -119,18 +121,22 @@ def main() -> None:
         print_round_trip(args.round_trip)
         return
     rng = np.random.default_rng(0)
+    goals = []
     print(f"{'':<44} {'ours':>12} {'plain':>12} {'ratio':>8}")
     for count in (20, 100):
         for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
             quads = random_quads(rng, count, sides=sides)
-            compare(
-                f"label maps, {count} {kind}, 640 x 640",
+            name = f"label maps, {count} {kind}, 640 x 640"
+            mine, _ = compare(
+                name,
                 lambda q=quads: draw_east_labels(q, np.zeros(len(q), bool), SIZE),
                 lambda q=quads: labels_by_pixel(q),
                 seconds,
             )
+            if count == 20:
+                goals.append(judge(name, mine, 10, "ms"))
 
-    quads = random_quads(rng, 60, TEST_SIZE, (20, 60))
+    quads = random_quads(rng, 105, TEST_SIZE, (20, 60))
     score, geometry = perturbed_maps(rng, quads)
     cells = np.flatnonzero(score > 0.8)
     values = score.ravel()[cells].astype(np.float64)
@@ -153,16 +159,32 @@ def main() -> None:
         lambda: greedy_nms(boxes, values),
         seconds,
     )
-    compare(f"decode {len(cells)} cells", lambda: decode_east_maps(score, geometry), None, seconds)
+    name = f"decode {len(cells)} cells"
+    mine, _ = compare(name, lambda: decode_east_maps(score, geometry), None, seconds)
+    goals.append(judge(name, mine, 20, "ms"))
+
+    def early(name: str, decode: Callable) -> None:
+        mine, _ = compare(name, decode, None, seconds)
+        goals.append(judge(name, mine, 100, "ms"))
+
     for kind in ("large, alike", "small", "any"):
         maps = early_maps(rng, kind)
         for thresh in (0.8, 0.4):
-            compare(
+            early(
                 f"early map, {(maps[0] > thresh).sum()} cells, {kind}",
                 lambda t=thresh, maps=maps: decode_east_maps(*maps, score_thresh=t),
-                None,
-                seconds,
             )
+        for count in (5_000, 20_000, 50_000):
+            specks, number = speckled(rng, maps[0].shape, count, 4)
+            early(
+                f"early map, {number} specks, {kind}",
+                lambda specks=specks, maps=maps: decode_east_maps(specks, maps[1]),
+            )
+    head, maps = untrained("quickstart/east_icdar2015.yaml", TEST_SIZE)
+    early("maps of random weights", lambda: head.decode(maps, TEST_SIZE))
+    head.decoding["score_thresh"] = 0.0
+    early("the same, every cell", lambda: head.decode(maps, TEST_SIZE))
+    print("goals:", *goals, sep="\n")
 
 
 if __name__ == "__main__":

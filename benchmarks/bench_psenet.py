@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import shapely
-from bench_db import compare, random_quads
+from bench_db import compare, judge, random_quads, separate_quads
+from early_maps import speckled, untrained
 
 from vlpt_d2.modeling.detection.psenet import (
     decode_kernel_maps,
@@ -143,6 +144,7 @@ def main() -> None:
         print_round_trip(args.round_trip)
         return
     rng = np.random.default_rng(0)
+    goals = []
     print(f"{'':<44} {'ours':>12} {'other':>12} {'ratio':>8}")
 
     for count in (20, 100):
@@ -150,19 +152,25 @@ def main() -> None:
             quads = random_quads(rng, count, sides=sides)
             ours = lambda q=quads: draw_psenet_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
             name = f"6 kernels, {count} {kind}, 640 x 640"
-            compare(f"{name}: shapely", ours, lambda q=quads: labels_by_shapely(q), seconds)
+            other = lambda q=quads: labels_by_shapely(q)  # noqa: E731
+            mine, _ = compare(f"{name}: shapely", ours, other, seconds)
+            if count == 20:
+                goals.append(judge(name, mine, 10, "ms"))
             if importlib.util.find_spec("pyclipper") is not None:
                 compare(f"{name}: pyclipper", ours, lambda q=quads: labels_by_pyclipper(q), seconds)
 
     watershed = expand_by_watershed()
-    for stride in (4, 1):
-        size = (736, 1280)
-        quads = random_quads(rng, 30, size, sides=(32, 90))
+    size = (736, 1280)
+    for stride, kind in ((4, "apart"), (4, "overlapping"), (1, "overlapping")):
+        if kind == "apart":
+            quads = separate_quads(rng, 30, size)
+        else:
+            quads = random_quads(rng, 30, size, sides=(32, 90))
         maps = perfect_maps(quads, size, stride)
         kernels = (maps > 0.5) & (maps[0] > 0.5)
         seeds = cv2.connectedComponents(kernels[-1].view(np.uint8), connectivity=4)[1]
         grown = expand_kernels(seeds, kernels[-2::-1])
-        where = f"{seeds.max()} texts, stride {stride}"
+        where = f"{seeds.max()} texts {kind}, stride {stride}"
         slow = None if stride == 1 else lambda: expand_pixel_by_pixel(seeds, kernels[-2::-1])  # noqa: B023
         ours = lambda: expand_kernels(seeds, kernels[-2::-1])  # noqa: B023, E731
         compare(f"expansion, {where}: plain queue", ours, slow, seconds)
@@ -173,25 +181,39 @@ def main() -> None:
             print(f"    watershed agrees on {100 * same:.2f} % of the pixels")
         for polygon_mode in (False, True):
             plain = lambda: boxes_label_by_label(grown, maps[0])  # noqa: B023, E731
-            compare(
-                f"whole decoding, {where}, {'polygon' if polygon_mode else 'box'}",
+            name = f"whole decoding, {where}, {'polygon' if polygon_mode else 'box'}"
+            mine, _ = compare(
+                name,
                 lambda: decode_kernel_maps(maps, stride=stride, polygon_mode=polygon_mode),  # noqa: B023
                 None if polygon_mode else plain,
                 seconds,
             )
+            if stride == 4 and not polygon_mode:
+                goals.append(judge(name, mine, 3, "ms"))
 
-    # A network in its first epochs: specks everywhere, nested in nothing.
-    for stride, blur in ((4, 0.4), (1, 0.8)):
-        shape = (736 // stride, 1280 // stride)
-        noise = [cv2.GaussianBlur(rng.random(shape, np.float32), (0, 0), blur) for _ in range(7)]
-        maps = np.stack(noise)
-        specks = cv2.connectedComponents((maps[-1] > 0.5).view(np.uint8), connectivity=4)[0] - 1
-        compare(
-            f"decoding noise, {specks} specks, stride {stride}",
-            lambda: decode_kernel_maps(maps, stride=stride, score_thresh=0.5),  # noqa: B023
-            None,
-            seconds,
-        )
+    def early(name: str, decode: Callable) -> None:
+        mine, _ = compare(name, decode, None, seconds)
+        goals.append(judge(name, mine, 100, "ms"))
+
+    # A network in its first epochs: specks everywhere, nested in nothing, or all text but kernels
+    # of specks; the second setting of the least kernel is the quickstart's.
+    for stride, least in ((4, 256), (2, 32), (1, 256)):
+        shape = (size[0] // stride, size[1] // stride)
+        for count in (5_000, 20_000, 50_000):
+            maps, numbers = zip(*(speckled(rng, shape, count, 4) for _ in range(7)))
+            noise = np.stack(maps)
+            full = np.concatenate([np.full((1, *shape), 0.9, np.float32), noise[1:]])
+            for name, maps in (("specks", noise), ("specks in one text", full)):
+                early(
+                    f"decode {numbers[-1]} {name}, stride {stride}",
+                    lambda: decode_kernel_maps(maps, stride=stride, min_kernel_area=least),  # noqa: B023
+                )
+    for stride in (4, 2, 1):
+        keys = ("MODEL.PSENET.DECODE_STRIDE", stride, "MODEL.PSENET.SCORE_THRESH", 0.3)
+        head, maps = untrained("quickstart/psenet_icdar2015.yaml", size, keys)
+        name = f"decode maps of random weights, stride {stride}"
+        early(name, lambda: head.decode(maps, size))  # noqa: B023
+    print("goals:", *goals, sep="\n")
 
 
 if __name__ == "__main__":
