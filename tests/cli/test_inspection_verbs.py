@@ -5,7 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from helpers.inspection import tiny_checkpoint
+from helpers.inspection import saved_bert, tiny_checkpoint
+from helpers.pretraining import WORDS
 
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.datasets.rendered import register_rendered
@@ -63,6 +64,17 @@ def test_neighbours(model, capsys):
     captured = capsys.readouterr()
     assert "no pieces for 'zzz'" in captured.err
     assert "cosine" not in captured.out
+
+
+def test_neighbours_beside_a_bert_model(model, tmp_path, capsys):
+    saved_bert(tmp_path / "bert", [*WORDS[:12], "lake"])
+    assert main(["neighbours", "exit", "--bert", str(tmp_path / "bert"), *model]) == 0
+    text = capsys.readouterr().out
+    assert "the vocabularies differ (21 and 13 pieces)" in text
+    assert "among the 12 pieces that both have" in text
+    rows = [line.split() for line in text.split("\nexit\n")[1].splitlines()[2:]]
+    shared = set(WORDS[6:12])
+    assert {row[0] for row in rows} == {row[2] for row in rows} == shared
 
 
 def test_read(model, image, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import torch
 from detectron2.modeling import build_model
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.inspection import load_inspected
@@ -35,3 +36,14 @@ def tiny_inspected(folder, **changes):
     """Load that checkpoint."""
     config, weights = tiny_checkpoint(folder, **changes)
     return load_inspected(config, ["NUM_THREADS", "1"], weights)
+
+
+def saved_bert(folder, words):
+    """Save a random BERT of 8 channels and its tokenizer to ``folder``; return the model."""
+    folder.mkdir()
+    (folder / "words.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(folder / "words.txt")).save_pretrained(folder)
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = BertModel(BertConfig(vocab_size=len(words), intermediate_size=8, **size))
+    model.save_pretrained(folder)
+    return model

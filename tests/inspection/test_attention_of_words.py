@@ -118,6 +118,13 @@ def test_models_that_cannot_be_looked_into(tmp_path):
         load_inspected(config, [], str(tmp_path / "trunk.pth"))
 
 
+def test_models_with_regions_are_looked_into_alike():
+    inspected = load_inspected("comparison/pretrain_vlpt_regions.yaml", ["NUM_THREADS", "1"])
+    maps = attend(inspected, inspected.read("rendered_quickstart_val:0"), ["open", "sale"])
+    total = maps.shown.sum(axis=(3, 4)) + maps.shown_cls
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
 def test_a_model_without_cross_attention_is_refused(tmp_path):
     blind = tiny_inspected(tmp_path, MODEL__CROSS_ENCODER__CROSS_ATTENTION=False)
     cv2.imwrite(str(tmp_path / "noise.png"), np.zeros((32, 32, 3), np.uint8))

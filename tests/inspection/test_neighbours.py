@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from helpers.inspection import tiny_inspected
+from helpers.inspection import saved_bert, tiny_inspected
 from helpers.pretraining import WORDS
-from transformers import BertConfig, BertModel
 
 from vlpt_d2.inspection import WordTable, load_bert_table, nearest_words
 
@@ -44,14 +43,8 @@ def test_unknown_words_get_a_hint(table):
 
 
 def test_bert_from_a_folder(tmp_path):
-    from transformers import BertTokenizerFast
-
     words = [*WORDS[:8], "[unused0]", "harbour", "lake"]
-    (tmp_path / "words.txt").write_text("\n".join(words))
-    BertTokenizerFast(str(tmp_path / "words.txt")).save_pretrained(tmp_path / "bert")
-    config = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
-    model = BertModel(config)
-    model.save_pretrained(tmp_path / "bert")
+    model = saved_bert(tmp_path / "bert", words)
     table = load_bert_table(str(tmp_path / "bert"))
     assert table.vocabulary == set(words)
     torch.testing.assert_close(table.rows, model.embeddings.word_embeddings.weight.detach())
