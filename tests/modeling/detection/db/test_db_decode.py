@@ -214,14 +214,15 @@ def test_candidates_are_the_largest_and_the_others_are_counted(many_runs, monkey
 
 
 @pytest.mark.parametrize("polygon_mode", [False, True])
+@pytest.mark.parametrize("level", [0.4, 0.5, 0.6])
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
-def test_clearing_specks_changes_nothing(sigma, polygon_mode, monkeypatch):
-    """Noise with thousands of regions, many of which pass, holes, and regions in holes."""
+def test_clearing_specks_and_holes_changes_nothing(sigma, level, polygon_mode, monkeypatch):
+    """Noise with many regions that pass, nets full of holes, and regions in holes."""
     rng = np.random.default_rng(int(10 * sigma))
     noise = cv2.GaussianBlur(rng.random((300, 400), np.float32), (0, 0), sigma)
     noise = np.clip(0.5 + 0.2 * (noise - 0.5) / noise.std(), 0, 1)
     # One less than there are, so that specks are cleared; as many would be left as they are.
-    regions = cv2.connectedComponents((noise > 0.6).view(np.uint8))[0] - 1
+    regions = cv2.connectedComponents((noise > level).view(np.uint8))[0] - 1
     found = []
     for limit in (0, 10**9):
         monkeypatch.setattr(decode, "_MANY_RUNS", limit)
@@ -229,13 +230,13 @@ def test_clearing_specks_changes_nothing(sigma, polygon_mode, monkeypatch):
             decode_probability_map(
                 noise,
                 polygon_mode=polygon_mode,
-                binary_thresh=0.6,
-                box_thresh=0.5,
+                binary_thresh=level,
+                box_thresh=0.3,
                 max_candidates=regions - 1,
             )
         )
     (cleared, scores), (plain, others) = found
-    assert len(cleared) == len(plain) > 20
+    assert len(cleared) == len(plain) > 0
     order, other = np.lexsort(_keys(cleared, scores)), np.lexsort(_keys(plain, others))
     for i, j in zip(order, other):
         np.testing.assert_array_equal(cleared[i], plain[j])

@@ -14,8 +14,8 @@ from .unclip import exact_polygons, published_boxes, published_polygons
 # Tolerances in pixels of the outlines that grow: the steps of a slanted border on the pixel grid
 # are no corners. A hull has fewer of them than a contour.
 _HULL_TOLERANCE, _CONTOUR_TOLERANCE = 0.75, 1.0
-# Runs of text pixels from which on specks are cleared away before contours are followed, which
-# then takes longer than numbering the regions. A page of 200 words has some 4,000.
+# Runs of text pixels from which on specks are cleared away and holes filled before contours are
+# followed, which then takes longer than numbering both. A page of 200 words has some 4,000.
 _MANY_RUNS = 30_000
 
 
@@ -118,6 +118,7 @@ def _text_contours(
     """
     if np.count_nonzero(binary[:, 1:] > binary[:, :-1]) > _MANY_RUNS:
         binary, dropped = _without_specks(binary, min_size, max_candidates)
+        binary = _without_holes(binary, min_size)
     else:
         dropped = 0
     # Two levels: what lies in the hole of another region is an outer contour of its own.
@@ -145,16 +146,37 @@ def _without_specks(
     Returns:
         A map like ``binary``, and how many regions are missing that may pass ``min_size``.
     """
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(
-        binary.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
-    )
-    if count - 1 <= max_candidates:
+    regions, boxes = _components(binary, 8)
+    if len(boxes) <= max_candidates:
         return binary, 0
-    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    large, dropped = _largest(boxes.astype(np.float64), min_size, max_candidates)
-    keep = np.zeros(count, bool)
+    large, dropped = _largest(boxes, min_size, max_candidates)
+    keep = np.zeros(len(boxes) + 1, bool)
     keep[large + 1] = True
     return keep[regions], dropped
+
+
+def _without_holes(binary: np.ndarray, min_size: float) -> np.ndarray:
+    """Fill the holes that cannot hold a region that may pass ``min_size``; outer contours stay."""
+    ground, boxes = _components(~binary, 4)
+    low, sides = boxes[:, :2], boxes[:, 2:]
+    enclosed = ((low > 0) & (low + sides < binary.shape[::-1])).all(axis=1)
+    holds = (sides > 2).all(axis=1) & _may_pass(sides - 2, min_size)
+    return np.concatenate([[True], enclosed & ~holds])[ground]
+
+
+def _components(binary: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of a map's components, from 1, and their bounding boxes (x, y, width, height)."""
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(
+        binary.view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
+    )
+    return regions, stats[1:, : cv2.CC_STAT_AREA].astype(np.float64)
+
+
+def _may_pass(sides: np.ndarray, min_size: float) -> np.ndarray:
+    """Whether regions with bounding boxes of these sides (N, 2), in pixels, may pass."""
+    # The bounding box is one enclosing rectangle, so it bounds the area of the smallest one, and
+    # with it the square of that one's short side: this drops nothing that would have passed.
+    return (sides - 1.0).prod(axis=1) >= max(min_size - 1.0, 0.0) ** 2
 
 
 def _largest(boxes: np.ndarray, min_size: float, limit: int) -> tuple[np.ndarray, int]:
@@ -164,11 +186,9 @@ def _largest(boxes: np.ndarray, min_size: float, limit: int) -> tuple[np.ndarray
         boxes: upright bounding boxes (x, y, width, height) in pixels, (N, 4).
         min_size, limit: of :func:`decode_probability_map`.
     """
-    # The bounding box is one enclosing rectangle, so it bounds the area of the smallest one, and
-    # with it the square of that one's short side: this drops nothing that would have passed.
-    extents = (boxes[:, 2] - 1.0) * (boxes[:, 3] - 1.0)
-    possible = np.flatnonzero(extents >= max(min_size - 1.0, 0.0) ** 2)
-    order = np.argsort(-extents[possible], kind="stable")[:limit]
+    possible = np.flatnonzero(_may_pass(boxes[:, 2:], min_size))
+    extents = (boxes[possible, 2:] - 1.0).prod(axis=1)
+    order = np.argsort(-extents, kind="stable")[:limit]
     return possible[order], len(possible) - len(order)
 
 
