@@ -8,7 +8,8 @@ def add_east(cfg: CN) -> None:
     node = cfg.MODEL.EAST = CN()
     # Channels of the merged maps, coarsest first; one for each of IN_FEATURES but the coarsest.
     node.NECK_CHANNELS = (128, 64, 32)
-    # Loss on the score map: "dice" (both public versions) or "balanced_bce" (the paper).
+    # Loss on the score map: "dice" (both public versions), "balanced_bce" (the paper) or
+    # "hard_bce" (DB's: all text and three times as many hardest other cells of the batch).
     node.SCORE_LOSS = "dice"
     # Weights of the score's loss, of the rectangles' loss and, within it, of the angles' part.
     node.SCORE_WEIGHT = 1.0

@@ -148,7 +148,7 @@ def test_means_over_positive_and_over_all_cells():
 
 
 @pytest.mark.parametrize("geometry_mean", ["positive", "all"])
-@pytest.mark.parametrize("score_loss", ["dice", "balanced_bce"])
+@pytest.mark.parametrize("score_loss", ["dice", "balanced_bce", "hard_bce"])
 def test_loss_weights(score_loss, geometry_mean):
     """The head's losses of one text cell and one ignored one, from its predictions by hand."""
     keys = {"SCORE_WEIGHT": 0.5, "GEOMETRY_WEIGHT": 2.0, "ANGLE_WEIGHT": 20.0}
@@ -164,8 +164,10 @@ def test_loss_weights(score_loss, geometry_mean):
     p = logits[0, 0].sigmoid()
     if score_loss == "dice":
         score = 1 - 2 * p[0, 0] / (p[0, 0] + p[1].sum() + 1)
-    else:
+    elif score_loss == "balanced_bce":
         score = -0.5 * (p[0, 0].log() + (1 - p[1]).log().mean())
+    else:  # The two cells without text are fewer than three.
+        score = -(p[0, 0].log() + (1 - p[1]).log().sum()) / 3
     torch.testing.assert_close(losses["loss_score"], 0.5 * score, rtol=1e-4, atol=1e-5)
     d = (logits[0, 1:5, 0, 0].sigmoid() * 512).tolist()
     t = (6.0, 20.0, 8.0, 10.0)
@@ -181,7 +183,7 @@ def test_loss_weights(score_loss, geometry_mean):
 
 
 @pytest.mark.parametrize("case", ["no text", "all ignored", "one pixel"])
-@pytest.mark.parametrize("score_loss", ["dice", "balanced_bce"])
+@pytest.mark.parametrize("score_loss", ["dice", "balanced_bce", "hard_bce"])
 @pytest.mark.parametrize("autocast", [False, True])
 def test_losses_are_finite(case, score_loss, autocast):
     head = build_text_head(head_cfg(SCORE_LOSS=score_loss), SHAPES).train()

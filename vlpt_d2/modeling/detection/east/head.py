@@ -9,7 +9,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from ..losses import dice_loss
+from ..losses import balanced_bce_loss, dice_loss
 from ..necks import EASTNeck
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_east_maps
@@ -17,7 +17,12 @@ from .geometry import ANGLE_RANGES
 from .labels import STRIDE, draw_east_labels
 from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
 
-SCORE_LOSSES = ("dice", "balanced_bce")
+# Logits, text and mask, (N, h, w) each, to a scalar.
+SCORE_LOSSES = {
+    "dice": lambda logits, text, mask: dice_loss(logits.float().sigmoid(), text, mask),
+    "balanced_bce": class_balanced_bce_loss,
+    "hard_bce": balanced_bce_loss,
+}
 GEOMETRY_MEANS = ("positive", "all")
 
 # What an untrained head predicts: the score, about the share of cells that are text, and the
@@ -56,7 +61,7 @@ class EASTHead(TextHead):
             neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
             angle_range: angles are predicted within +- this many degrees, 45 or 90.
             distance_scale: distances are predicted between 0 and this many pixels.
-            score_loss: "dice" or "balanced_bce".
+            score_loss: one of SCORE_LOSSES.
             loss_weights: of "score", "iou" and "angle".
             geometry_mean: what the losses on the rectangles are averaged over, "positive" cells or
                 "all".
@@ -69,7 +74,7 @@ class EASTHead(TextHead):
         super().__init__(in_features, neck)
         for key, value, known in (
             ("ANGLE_RANGE", angle_range, ANGLE_RANGES),
-            ("SCORE_LOSS", score_loss, SCORE_LOSSES),
+            ("SCORE_LOSS", score_loss, tuple(SCORE_LOSSES)),
             ("GEOMETRY_MEAN", geometry_mean, GEOMETRY_MEANS),
         ):
             if value not in known:
@@ -155,10 +160,7 @@ class EASTHead(TextHead):
     def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Weighted losses of logits (N, 6, h, w), see :meth:`losses`."""
         text, mask = targets["text"], targets["text_mask"]
-        if self.score_loss == "dice":
-            score_loss = dice_loss(logits[:, 0].float().sigmoid(), text, mask)
-        else:
-            score_loss = class_balanced_bce_loss(logits[:, 0], text, mask)
+        score_loss = SCORE_LOSSES[self.score_loss](logits[:, 0], text, mask)
         geometry, target = self.geometry(logits), targets["geometry"]
         learnt = (text > 0) & (mask > 0)
         iou = rectangle_iou_loss(geometry[:, :4], target[:, :4])
