@@ -20,6 +20,9 @@ __all__ = ["Profile", "profile_inference", "profile_training"]
 
 logger = logging.getLogger(__name__)
 
+# As an image goes through them.
+_ORDER = ("data", "backbone", "neck, head", "loss", "backward", "optimiser", "decode", "other")
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -42,7 +45,7 @@ class Profile:
         total = sum(self.seconds.values())
         rows = [
             [name, 1e3 * seconds, 100 * seconds / total, self.memory.get(name, 0) / 2**20]
-            for name, seconds in self.seconds.items()
+            for name, seconds in sorted(self.seconds.items(), key=lambda x: _ORDER.index(x[0]))
         ]
         rows.append(["all", 1e3 * total, 100.0, max(self.memory.values()) / 2**20])
         table = tabulate(
