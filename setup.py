@@ -63,6 +63,7 @@ EXTRAS_REQUIRE = {
 }
 EXTRAS_REQUIRE["test"] = [
     "pytest>=8",
+    "pytest-xdist",
     "ruff>=0.6",
     "setuptools>=70.1",
     "webdataset>=1.0",
