@@ -39,7 +39,7 @@ quickstart: $(STAMP)
 	$(BIN)/vlpt-d2 quickstart $(if $(FRESH),--fresh) $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
