@@ -10,6 +10,7 @@ import pytest
 import torch
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg, overfitted_detector, text_sample
+from packaging.version import Version
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
@@ -116,6 +117,10 @@ def deformable():
 def test_a_deformable_trunk_is_exported_whole(deformable, file_format, tmp_path):
     cfg, model, layers = deformable
     path = tmp_path / f"deformable.{file_format}"
+    if file_format == "onnx" and Version(torch.__version__) < Version("2.7"):
+        with pytest.raises(ExportError, match="by torch 2.7 or newer.*TorchScript can hold"):
+            export_detector(cfg, model, path, file_format)
+        return
     assert export_detector(cfg, model, path, file_format) <= 1e-4
     if file_format == "onnx":
         nodes = Counter(node.op_type for node in onnx.load(path).graph.node)

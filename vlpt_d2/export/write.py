@@ -1,17 +1,24 @@
 """Writing ONNX and TorchScript files, each compared with the network it was made of."""
 
+import io
 import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from detectron2.config import CfgNode
+from packaging.version import Version
 
+from ..modeling.backbone import DeformConv2d
 from ..modeling.detection import TextDetector
 from .metadata import KEY, describe
 from .network import WHAT_CAN, ExportError, ExportNetwork
 from .runtime import Runner, open_onnx, open_torchscript
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["FORMATS", "export_detector"]
 
@@ -19,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 # The first operator set with deformable convolutions is 19, whose averages onnxruntime lacks.
 OPSET = 20
+# torch's exporter of programs fails before on maps resized to the size of others. The one of
+# traces, which serves there, knows no deformable convolutions.
+_PROGRAMS_SINCE = "2.7"
+_EXPORTS_PROGRAMS = Version(torch.__version__) >= Version(_PROGRAMS_SINCE)
 # Number of images, and height and width in units of the divisor: what a file is made with (no
 # length is 1, which exporters may take as fixed, no two are equal) and what it is compared on.
 _EXAMPLE = (2, 3, 4)
@@ -112,30 +123,62 @@ def _write_onnx(network: ExportNetwork, description: str, path: Path) -> None:
         raise ExportError(
             f"{error}: pip install vlpt-d2[export], or onnx and onnxscript"
         ) from error
+    deformable = any(isinstance(module, DeformConv2d) for module in network.modules())
+    if deformable and not _EXPORTS_PROGRAMS:
+        raise ExportError(
+            f"deformable convolutions are written as onnx by torch {_PROGRAMS_SINCE} or newer, "
+            f"and this is torch {torch.__version__}. TorchScript can hold them"
+        )
+    convert = _convert_program if _EXPORTS_PROGRAMS else _convert_trace
+    with warnings.catch_warnings():
+        # torch's and detectron2's own use of what is deprecated.
+        warnings.simplefilter("ignore")
+        proto = convert(network)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = KEY, description
+    onnx.checker.check_model(proto)
+    onnx.save(proto, str(path))
+
+
+def _convert_program(network: ExportNetwork) -> "onnx.ModelProto":
     dim = torch.export.Dim
     sides = {
         axis: network.divisor * dim(name, min=1, max=4096)
         for axis, name in ((2, "rows"), (3, "columns"))
     }
+    program = torch.onnx.export(
+        network,
+        (network.example(*_EXAMPLE),),
+        dynamo=True,
+        opset_version=OPSET,
+        dynamic_shapes={"images": {0: dim("number", min=1, max=4096), **sides}},
+        input_names=["images"],
+        output_names=network.map_names(),
+        verbose=False,
+    )
+    return program.model_proto
+
+
+def _convert_trace(network: ExportNetwork) -> "onnx.ModelProto":
+    import onnx
+
     names = network.map_names()
-    with warnings.catch_warnings():
-        # torch's and detectron2's own use of what is deprecated.
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (network.example(*_EXAMPLE),),
-            dynamo=True,
-            opset_version=OPSET,
-            dynamic_shapes={"images": {0: dim("number", min=1, max=4096), **sides}},
-            input_names=["images"],
-            output_names=names,
-            verbose=False,
-        )
-    proto = program.model_proto
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = KEY, description
-    onnx.checker.check_model(proto)
-    onnx.save(proto, str(path))
+    file = io.BytesIO()
+    torch.onnx.export(
+        network,
+        (network.example(*_EXAMPLE),),
+        file,
+        dynamo=False,
+        opset_version=OPSET,
+        dynamic_axes={
+            "images": {0: "number", 2: "rows", 3: "columns"},
+            **{name: {0: "number", 2: f"{name}_rows", 3: f"{name}_columns"} for name in names},
+        },
+        input_names=["images"],
+        output_names=names,
+        verbose=False,
+    )
+    return onnx.load_model_from_string(file.getvalue())
 
 
 def _write_torchscript(network: ExportNetwork, description: str, path: Path) -> None:

@@ -136,7 +136,8 @@ def test_overfits_a_handful_of_images():
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.5
-    samples = make_stkm_samples(cfg, CAPTIONS)
+    # At 32 pixels res5 has six values a channel, and their running variance is a fifth too large.
+    samples = make_stkm_samples(cfg, CAPTIONS, size=64)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for step in range(70):
         if step == 60:
