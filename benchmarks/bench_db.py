@@ -5,62 +5,20 @@ Run ``python benchmarks/bench_db.py``. Only the ratios of one run mean something
 come back from their own perfect maps, by either way of growing them.
 """
 
-import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import shapely
 from detectron2.data.transforms import AugmentationList
+from drawn_texts import SIZE, random_bands, random_quads, separate_quads
 from early_maps import speckled, untrained
+from table import Table, run
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
 from vlpt_d2.modeling.detection.db import decode_probability_map, draw_db_labels
-
-SIZE = (640, 640)
-
-
-def random_quads(rng: np.random.Generator, count: int, size=SIZE, sides=(12, 60)) -> list:
-    """Word-like rectangles, turned a little, within the image."""
-    quads = []
-    for _ in range(count):
-        height = rng.uniform(*sides)
-        width = height * rng.uniform(1.5, 5)
-        centre = rng.uniform((60, 30), (size[1] - 60, size[0] - 30))
-        corners = cv2.boxPoints((centre.tolist(), (width, height), rng.uniform(-20, 20)))
-        quads.append(np.clip(corners, 0, size[::-1]).astype(np.float32))
-    return quads
-
-
-def separate_quads(rng: np.random.Generator, count: int, size: tuple[int, int]) -> list:
-    """Word-like rectangles, turned a little, each in a cell of its own."""
-    rows = round(np.sqrt(3 * count * size[0] / size[1]))
-    columns = -(-count // rows)
-    height, width = size[0] / rows, size[1] / columns
-    quads = []
-    for i in range(count):
-        centre = ((i % columns + 0.5) * width, (i // columns + 0.5) * height)
-        sides = (rng.uniform(0.6, 0.8) * width, rng.uniform(0.35, 0.6) * height)
-        quads.append(cv2.boxPoints((centre, sides, rng.uniform(-8, 8))).astype(np.float32))
-    return quads
-
-
-def random_bands(rng: np.random.Generator, count: int, size=SIZE) -> list:
-    """Curved lines of text: bent bands of 14 points, as those of SCUT-CTW1500."""
-    bands = []
-    for _ in range(count):
-        height = rng.uniform(16, 60)
-        radius = rng.uniform(2, 5) * height
-        angles = np.linspace(-0.5, 0.5, 7) * rng.uniform(4, 8) * height / radius - np.pi / 2
-        arc = np.column_stack([np.cos(angles), np.sin(angles)])
-        band = np.concatenate([arc * (radius + height), arc[::-1] * radius])
-        band += rng.uniform((60, 60), (size[1] - 60, size[0] - 60)) - band.mean(axis=0)
-        bands.append(band.astype(np.float32))
-    return bands
 
 
 def labels_by_edge(polygons: list, size=SIZE) -> np.ndarray:
@@ -130,43 +88,6 @@ def decode_every_contour(probability: np.ndarray) -> int:
     return found
 
 
-def measure(function: Callable, seconds: float) -> float:
-    """Least processor milliseconds of a call, over as many calls as fit the time.
-
-    The processor's time is not that of other programs that run meanwhile, but they take the caches:
-    the least is what the call itself needs.
-    """
-    function()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return 1e3 * min(times)
-
-
-def compare(
-    name: str, ours: Callable, plain: Callable | None, seconds: float
-) -> tuple[float, float]:
-    """Print one line of the table; return our milliseconds and how many times faster that is."""
-    mine, ratio = measure(ours, seconds), float("nan")
-    line = f"{name:<44} {mine:9.2f} ms"
-    if plain is not None:
-        other = measure(plain, seconds)
-        ratio = other / mine
-        line += f" {other:9.2f} ms {ratio:7.1f}x"
-    print(line, flush=True)
-    return mine, ratio
-
-
-def judge(name: str, value: float, goal: float, unit: str) -> str:
-    """One line on a goal: milliseconds at most, or times faster at least."""
-    met = value <= goal if unit == "ms" else value >= goal
-    apart = value / goal if unit == "ms" else goal / value
-    verdict = "met" if met else f"not met, by a factor of {apart:.1f}"
-    return f"  {name}: {value:.1f} {unit}, goal {goal:g} {unit}: {verdict}"
-
-
 def print_round_trip(root: Path) -> None:
     """Decode the perfect maps of all training images; print how the texts came back."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -209,20 +130,9 @@ def print_round_trip(root: Path) -> None:
                     print("   ", outcome)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
-    parser.add_argument("--round-trip", type=Path, metavar="ICDAR2015", help="see above")
-    args = parser.parse_args()
-    seconds = args.seconds
-    cv2.setNumThreads(1)
-    if args.round_trip:
-        print_round_trip(args.round_trip)
-        return
+def fill(table: Table) -> None:
+    """Measure everything."""
     rng = np.random.default_rng(0)
-    goals = []
-    print(f"{'':<44} {'ours':>12} {'plain':>12} {'ratio':>8}")
 
     for count, least in ((20, 10), (100, 50)):
         for kind, quads in (
@@ -232,12 +142,12 @@ def main() -> None:
         ):
             ours = lambda q=quads: draw_db_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
             name = f"label maps, {count} {kind}"
-            mine, _ = compare(f"{name}: edge by edge", ours, lambda: labels_by_edge(quads), seconds)  # noqa: B023
+            mine, _ = table.compare(f"{name}: edge by edge", ours, lambda: labels_by_edge(quads))  # noqa: B023
             reference = lambda q=quads: labels_of_the_reference(q)  # noqa: E731
-            _, ratio = compare(f"{name}: reference", ours, reference, seconds)
+            _, ratio = table.compare(f"{name}: reference", ours, reference)
             if count == 20:
-                goals.append(judge(name, mine, 10, "ms"))
-            goals.append(judge(f"{name}, against the reference", ratio, least, "times"))
+                table.judge(name, mine, 10)
+            table.judge(f"{name}, against the reference", ratio, least, "times")
 
     size = (736, 1280)
     quads = separate_quads(rng, 200, size)
@@ -261,18 +171,16 @@ def main() -> None:
             name = f"decode 200 quads, {mode}, {unclip}"
             published_box = (mode, unclip) == ("box", "published")
             plain = (lambda: decode_every_contour(probability)) if published_box else None
-            mine, _ = compare(name, lambda: decode(probability), plain, seconds)  # noqa: B023
+            mine, _ = table.compare(name, lambda: decode(probability), plain)  # noqa: B023
             if published_box:
-                goals.append(judge(name, mine, 3, "ms"))
+                table.judge(name, mine, 3)
             for number, what in early:
                 name = f"decode {number} regions, {mode}, {unclip}"
-                mine, _ = compare(name, lambda: decode(what), None, seconds)  # noqa: B023
-                goals.append(judge(name, mine, 100, "ms"))
+                table.early(name, lambda: decode(what))  # noqa: B023
         output = ("MODEL.TEXT_HEAD.OUTPUT", mode)
         head, maps = untrained("quickstart/db_icdar2015.yaml", size, output)
         name = f"decode maps of random weights, {mode}"
-        mine, _ = compare(name, lambda: head.decode(maps, size), None, seconds)  # noqa: B023
-        goals.append(judge(name, mine, 100, "ms"))
+        table.early(name, lambda: head.decode(maps, size))  # noqa: B023
 
     image = rng.integers(0, 255, (720, 1280, 3), dtype=np.uint8)
     augmentations = AugmentationList(build_detection_augmentation(get_cfg(), True))
@@ -291,9 +199,8 @@ def main() -> None:
             augmentation(inputs)
             assert inputs.image.size
 
-    compare("augment 720 x 1280", at_once, step_by_step, seconds)
-    print("goals:", *goals, sep="\n")
+    table.compare("augment 720 x 1280", at_once, step_by_step)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, fill, print_round_trip)

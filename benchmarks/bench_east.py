@@ -5,24 +5,22 @@ Run ``python benchmarks/bench_east.py``. Only the ratios of one run mean somethi
 instead, and names the texts that do not come back.
 """
 
-import argparse
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import shapely
-from bench_db import compare, judge, random_quads
+from drawn_texts import SIZE, random_quads
 from early_maps import speckled, untrained
+from table import Table, run
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import restore_boxes
 from vlpt_d2.modeling.detection.east.labels import shrink_quads
 from vlpt_d2.modeling.detection.east.nms import locality_aware_nms
 
-SIZE = (640, 640)
 TEST_SIZE = (736, 1280)
 
 
@@ -109,83 +107,63 @@ def print_round_trip(root: Path) -> None:
         print("  ", outcome)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
-    parser.add_argument("--round-trip", type=Path, help="folder of ICDAR2015")
-    args = parser.parse_args()
-    seconds = args.seconds
-    cv2.setNumThreads(1)
-    if args.round_trip:
-        print_round_trip(args.round_trip)
-        return
+def fill(table: Table) -> None:
+    """Measure everything."""
     rng = np.random.default_rng(0)
-    goals = []
-    print(f"{'':<44} {'ours':>12} {'plain':>12} {'ratio':>8}")
     for count in (20, 100):
         for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
             quads = random_quads(rng, count, sides=sides)
             name = f"label maps, {count} {kind}, 640 x 640"
-            mine, _ = compare(
+            mine, _ = table.compare(
                 name,
                 lambda q=quads: draw_east_labels(q, np.zeros(len(q), bool), SIZE),
                 lambda q=quads: labels_by_pixel(q),
-                seconds,
             )
             if count == 20:
-                goals.append(judge(name, mine, 10, "ms"))
+                table.judge(name, mine, 10)
 
     quads = random_quads(rng, 105, TEST_SIZE, (20, 60))
     score, geometry = perturbed_maps(rng, quads)
     cells = np.flatnonzero(score > 0.8)
     values = score.ravel()[cells].astype(np.float64)
-    compare(
+    table.compare(
         f"restore {len(cells)} rectangles",
         lambda: restore_boxes(cells, geometry),
         lambda: restore_one_by_one(cells, geometry),
-        seconds,
     )
     boxes = restore_boxes(cells, geometry)
-    compare(
+    table.compare(
         f"NMS, {len(cells)} candidates; plain: the loop",
         lambda: locality_aware_nms(boxes, values),
         lambda: locality_aware_nms(boxes, values, sequential=True),
-        seconds,
     )
-    compare(
+    table.compare(
         "the same; plain: greedy NMS by shapely",
         lambda: locality_aware_nms(boxes, values),
         lambda: greedy_nms(boxes, values),
-        seconds,
     )
     name = f"decode {len(cells)} cells"
-    mine, _ = compare(name, lambda: decode_east_maps(score, geometry), None, seconds)
-    goals.append(judge(name, mine, 20, "ms"))
-
-    def early(name: str, decode: Callable) -> None:
-        mine, _ = compare(name, decode, None, seconds)
-        goals.append(judge(name, mine, 100, "ms"))
+    mine, _ = table.compare(name, lambda: decode_east_maps(score, geometry))
+    table.judge(name, mine, 20)
 
     for kind in ("large, alike", "small", "any"):
         maps = early_maps(rng, kind)
         for thresh in (0.8, 0.4):
-            early(
+            table.early(
                 f"early map, {(maps[0] > thresh).sum()} cells, {kind}",
                 lambda t=thresh, maps=maps: decode_east_maps(*maps, score_thresh=t),
             )
         for count in (5_000, 20_000, 50_000):
             specks, number = speckled(rng, maps[0].shape, count, 4)
-            early(
+            table.early(
                 f"early map, {number} specks, {kind}",
                 lambda specks=specks, maps=maps: decode_east_maps(specks, maps[1]),
             )
     head, maps = untrained("quickstart/east_icdar2015.yaml", TEST_SIZE)
-    early("maps of random weights", lambda: head.decode(maps, TEST_SIZE))
+    table.early("maps of random weights", lambda: head.decode(maps, TEST_SIZE))
     head.decoding["score_thresh"] = 0.0
-    early("the same, every cell", lambda: head.decode(maps, TEST_SIZE))
-    print("goals:", *goals, sep="\n")
+    table.early("the same, every cell", lambda: head.decode(maps, TEST_SIZE))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, fill, print_round_trip)

@@ -5,7 +5,6 @@ other side is a library that is not installed (pyclipper, scikit-image) are left
 ``--round-trip datasets/icdar2015`` it decodes the perfect maps of all training images instead.
 """
 
-import argparse
 import importlib.util
 import sys
 from collections import deque
@@ -15,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import shapely
-from bench_db import compare, judge, random_quads, separate_quads
+from drawn_texts import SIZE, random_quads, separate_quads
 from early_maps import speckled, untrained
+from table import Table, run
 
 from vlpt_d2.modeling.detection.psenet import (
     decode_kernel_maps,
@@ -25,7 +25,6 @@ from vlpt_d2.modeling.detection.psenet import (
     kernel_scales,
 )
 
-SIZE = (640, 640)
 SCALES = kernel_scales(7, 0.4)[1:]
 
 
@@ -132,20 +131,9 @@ def print_round_trip(root: Path) -> None:
             print("  ", outcome)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
-    parser.add_argument("--round-trip", type=Path, metavar="ICDAR2015", help="see above")
-    args = parser.parse_args()
-    seconds = args.seconds
-    cv2.setNumThreads(1)
-    if args.round_trip:
-        print_round_trip(args.round_trip)
-        return
+def fill(table: Table) -> None:
+    """Measure everything."""
     rng = np.random.default_rng(0)
-    goals = []
-    print(f"{'':<44} {'ours':>12} {'other':>12} {'ratio':>8}")
 
     for count in (20, 100):
         for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
@@ -153,11 +141,11 @@ def main() -> None:
             ours = lambda q=quads: draw_psenet_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
             name = f"6 kernels, {count} {kind}, 640 x 640"
             other = lambda q=quads: labels_by_shapely(q)  # noqa: E731
-            mine, _ = compare(f"{name}: shapely", ours, other, seconds)
+            mine, _ = table.compare(f"{name}: shapely", ours, other)
             if count == 20:
-                goals.append(judge(name, mine, 10, "ms"))
+                table.judge(name, mine, 10)
             if importlib.util.find_spec("pyclipper") is not None:
-                compare(f"{name}: pyclipper", ours, lambda q=quads: labels_by_pyclipper(q), seconds)
+                table.compare(f"{name}: pyclipper", ours, lambda q=quads: labels_by_pyclipper(q))
 
     watershed = expand_by_watershed()
     size = (736, 1280)
@@ -173,27 +161,22 @@ def main() -> None:
         where = f"{seeds.max()} texts {kind}, stride {stride}"
         slow = None if stride == 1 else lambda: expand_pixel_by_pixel(seeds, kernels[-2::-1])  # noqa: B023
         ours = lambda: expand_kernels(seeds, kernels[-2::-1])  # noqa: B023, E731
-        compare(f"expansion, {where}: plain queue", ours, slow, seconds)
+        table.compare(f"expansion, {where}: plain queue", ours, slow)
         if watershed is not None:
             other = lambda: watershed(seeds, kernels[-2::-1])  # noqa: B023, E731
-            compare(f"expansion, {where}: scikit-image", ours, other, seconds)
+            table.compare(f"expansion, {where}: scikit-image", ours, other)
             same = np.mean(other()[grown > 0] == grown[grown > 0])
             print(f"    watershed agrees on {100 * same:.2f} % of the pixels")
         for polygon_mode in (False, True):
             plain = lambda: boxes_label_by_label(grown, maps[0])  # noqa: B023, E731
             name = f"whole decoding, {where}, {'polygon' if polygon_mode else 'box'}"
-            mine, _ = compare(
+            mine, _ = table.compare(
                 name,
                 lambda: decode_kernel_maps(maps, stride=stride, polygon_mode=polygon_mode),  # noqa: B023
                 None if polygon_mode else plain,
-                seconds,
             )
             if stride == 4 and not polygon_mode:
-                goals.append(judge(name, mine, 3, "ms"))
-
-    def early(name: str, decode: Callable) -> None:
-        mine, _ = compare(name, decode, None, seconds)
-        goals.append(judge(name, mine, 100, "ms"))
+                table.judge(name, mine, 3)
 
     # A network in its first epochs: specks everywhere, nested in nothing, or all text but kernels
     # of specks; the second setting of the least kernel is the quickstart's.
@@ -204,7 +187,7 @@ def main() -> None:
             noise = np.stack(maps)
             full = np.concatenate([np.full((1, *shape), 0.9, np.float32), noise[1:]])
             for name, maps in (("specks", noise), ("specks in one text", full)):
-                early(
+                table.early(
                     f"decode {numbers[-1]} {name}, stride {stride}",
                     lambda: decode_kernel_maps(maps, stride=stride, min_kernel_area=least),  # noqa: B023
                 )
@@ -212,9 +195,8 @@ def main() -> None:
         keys = ("MODEL.PSENET.DECODE_STRIDE", stride, "MODEL.PSENET.SCORE_THRESH", 0.3)
         head, maps = untrained("quickstart/psenet_icdar2015.yaml", size, keys)
         name = f"decode maps of random weights, stride {stride}"
-        early(name, lambda: head.decode(maps, size))  # noqa: B023
-    print("goals:", *goals, sep="\n")
+        table.early(name, lambda: head.decode(maps, size))  # noqa: B023
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, fill, print_round_trip, other="other")

@@ -1,0 +1,45 @@
+"""Polygons like those of texts, for the timings of labels and decoders."""
+
+import cv2
+import numpy as np
+
+SIZE = (640, 640)
+
+
+def random_quads(rng: np.random.Generator, count: int, size=SIZE, sides=(12, 60)) -> list:
+    """Word-like rectangles, turned a little, within the image."""
+    quads = []
+    for _ in range(count):
+        height = rng.uniform(*sides)
+        width = height * rng.uniform(1.5, 5)
+        centre = rng.uniform((60, 30), (size[1] - 60, size[0] - 30))
+        corners = cv2.boxPoints((centre.tolist(), (width, height), rng.uniform(-20, 20)))
+        quads.append(np.clip(corners, 0, size[::-1]).astype(np.float32))
+    return quads
+
+
+def separate_quads(rng: np.random.Generator, count: int, size: tuple[int, int]) -> list:
+    """Word-like rectangles, turned a little, each in a cell of its own."""
+    rows = round(np.sqrt(3 * count * size[0] / size[1]))
+    columns = -(-count // rows)
+    height, width = size[0] / rows, size[1] / columns
+    quads = []
+    for i in range(count):
+        centre = ((i % columns + 0.5) * width, (i // columns + 0.5) * height)
+        sides = (rng.uniform(0.6, 0.8) * width, rng.uniform(0.35, 0.6) * height)
+        quads.append(cv2.boxPoints((centre, sides, rng.uniform(-8, 8))).astype(np.float32))
+    return quads
+
+
+def random_bands(rng: np.random.Generator, count: int, size=SIZE) -> list:
+    """Curved lines of text: bent bands of 14 points, as those of SCUT-CTW1500."""
+    bands = []
+    for _ in range(count):
+        height = rng.uniform(16, 60)
+        radius = rng.uniform(2, 5) * height
+        angles = np.linspace(-0.5, 0.5, 7) * rng.uniform(4, 8) * height / radius - np.pi / 2
+        arc = np.column_stack([np.cos(angles), np.sin(angles)])
+        band = np.concatenate([arc * (radius + height), arc[::-1] * radius])
+        band += rng.uniform((60, 60), (size[1] - 60, size[0] - 60)) - band.mean(axis=0)
+        bands.append(band.astype(np.float32))
+    return bands
