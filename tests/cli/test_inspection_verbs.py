@@ -92,6 +92,22 @@ def test_read(model, image, tmp_path, capsys):
     assert capsys.readouterr().out.count("mask ") == 1
 
 
+def test_answers_are_drawn(model, image, tmp_path, capsys):
+    captions = tmp_path / "captions.txt"
+    captions.write_text("exit $1 shop $2\n" + "bar " * 20, encoding="utf-8")
+    read, near = tmp_path / "new" / "read.png", tmp_path / "new" / "near.png"
+    command = ["read", image, "--words-count", "2", "--captions", str(captions)]
+    assert main([*command, "--output", str(read), *model]) == 0
+    assert main(["neighbours", "exit", "bar", "--output", str(near), *model]) == 0
+    text = capsys.readouterr().out
+    assert f"written: {read}" in text and f"written: {near}" in text
+    # The image, two masks and the captions; then a column of bars for each word.
+    assert cv2.imread(str(read)).shape[1] > 3 * 320
+    assert cv2.imread(str(near)).shape[1] == 2 * 320
+    assert main([*command, "--output", str(tmp_path / "read.xyz"), *model]) == 2
+    assert "xyz" in capsys.readouterr().err
+
+
 def test_wrong_requests(model, image, tmp_path, capsys):
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..inspection import Inspected
 
-__all__ = ["add_model_arguments", "with_model"]
+__all__ = ["IMAGE_HELP", "add_model_arguments", "with_model", "write_figure"]
 
 IMAGE_HELP = "an image file, or DATASET:INDEX for an image of a registered dataset"
 
@@ -49,3 +50,10 @@ def with_model(
     except KeyError as error:
         print(f"{parser.prog}: {error.args[0]}", file=sys.stderr)
     return 2
+
+
+def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:
+    """Let ``draw`` write its ``content`` to a picture, whose folder is made, and say so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(*content, path)
+    print(f"written: {path}")

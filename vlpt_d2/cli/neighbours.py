@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .model_arguments import add_model_arguments
+from .model_arguments import add_model_arguments, write_figure
 
 if TYPE_CHECKING:
     from ..inspection import Inspected
@@ -31,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("words", nargs="+", metavar="WORD", help="words to find neighbours of")
     parser.add_argument("--bert", help="folder or Hugging Face name of a BERT model, to compare")
     parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
+    parser.add_argument("--output", type=Path, help="draw them as bars to this file")
     add_model_arguments(parser, _run)
 
 
@@ -66,6 +68,11 @@ def _run(args: argparse.Namespace, inspected: Inspected) -> int:
                 rows, headers=[h for t in tables for h in (t.name, "cosine")], disable_numparse=True
             )
         )
+    if args.output:
+        from ..visualization.words import plot_neighbours
+
+        names = [table.name for table in tables]
+        write_figure(args.output, plot_neighbours, args.words, names, found)
     return 0
 
 

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .model_arguments import IMAGE_HELP, add_model_arguments
+from .model_arguments import IMAGE_HELP, add_model_arguments, write_figure
 
 if TYPE_CHECKING:
-    from ..inspection import Inspected
+    from ..inspection import Inspected, Picture
 
 __all__ = ["add_parser"]
 
@@ -17,7 +17,8 @@ _EPILOG = """examples:
   vlpt-d2 read sign.jpg --prompt "exit [MASK]" --config-file pretrain.yaml \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
   vlpt-d2 read rendered_quickstart_val:3 --words-count 2 --one-by-one \\
-      --captions captions.txt --config-file quickstart/pretrain.yaml --weights model_final.pth
+      --captions captions.txt --output read.png --config-file quickstart/pretrain.yaml \\
+      --weights model_final.pth
 A prompt holds [MASK] for each piece to read. Captions are the lines of a UTF-8 file."""
 
 
@@ -43,6 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--top", type=int, default=5, help="guesses for each mask, captions shown")
     parser.add_argument("--captions", type=Path, help="rank the lines of this file")
+    parser.add_argument("--output", type=Path, help="draw the image and the answers to this file")
     add_model_arguments(parser, _run)
 
 
@@ -58,17 +60,26 @@ def _run(args: argparse.Namespace, inspected: Inspected) -> int:
     prompt = args.prompt
     if prompt is None and (args.words_count or not captions):
         prompt = " ".join([MASK] * (args.words_count or 1))
+    panels = []
     if prompt is not None:
         guesses = fill_masks(inspected, picture, prompt, args.top, args.one_by_one)
         for number, guess in enumerate(guesses, 1):
-            odds = zip(guess.words, guess.probabilities)
-            print(f"mask {number}: " + ", ".join(f"{word} {100 * p:.1f} %" for word, p in odds))
+            answers = list(zip(guess.words, guess.probabilities))
+            print(f"mask {number}: " + ", ".join(f"{word} {100 * p:.1f} %" for word, p in answers))
+            panels.append((f"mask {number}: {prompt}", answers))
     if captions:
-        _rank(args, inspected, picture, captions)
+        panels.append(_rank(args, inspected, picture, captions))
+    if args.output:
+        from ..visualization.words import plot_reading
+
+        write_figure(args.output, plot_reading, inspected.rgb(picture), panels)
     return 0
 
 
-def _rank(args: argparse.Namespace, inspected: Inspected, picture, captions: list[str]) -> None:
+def _rank(
+    args: argparse.Namespace, inspected: Inspected, picture: Picture, captions: list[str]
+) -> tuple[str, list[tuple[str, float]]]:
+    """Print the best captions; return their title and, with their probabilities, them."""
     from tabulate import tabulate
 
     from ..inspection import rank_captions
@@ -78,8 +89,10 @@ def _rank(args: argparse.Namespace, inspected: Inspected, picture, captions: lis
         [rank, f"{cosine:.3f}", f"{100 * odds:.1f}", captions[i]]
         for rank, (i, cosine, odds) in enumerate(ranked, 1)
     ]
-    print(f"\n{len(captions)} captions, the best first")
+    title = f"{len(captions)} captions, the best first"
+    print(f"\n{title}")
     print(tabulate(rows, headers=["", "cosine", "%", "caption"], disable_numparse=True))
+    return title, [(captions[i], odds) for i, _, odds in ranked]
 
 
 def _captions(path: Path) -> list[str]:
