@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from vlpt_d2.comparison.grid import read_grid
+from vlpt_d2.comparison.job import lock_folder
 from vlpt_d2.comparison.run import RECORD, state_of
-from vlpt_d2.comparison.runner import lock_folder
 
 PRETRAINING = "pretrain/vlpt/seed_1"
 FINETUNING = "finetune/db-icdar2015/vlpt/seed_1"

@@ -1,10 +1,6 @@
 """Running what is missing of a grid: in processes, several at once, resumed after kills."""
 
-import fcntl
-import os
-import resource
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,104 +10,17 @@ from typing import IO
 import torch
 
 from ..engine.stage import TRAINER
-from ..utils.atomic import write_json
 from ..utils.provenance import git_commit
 from ..visualization.curves import read_metrics
-from .run import RECORD, Run, State, run_config, state_of
+from .job import Job, lock_folder
+from .run import Run, State, run_config, state_of
 
-__all__ = ["Runner", "lock_folder"]
+__all__ = ["Runner"]
 
 # A run that a signal ends is started again this often before it counts as failed.
 _RESTARTS = 3
 # Of a failed run's output, in the message.
 _TAIL_LINES = 5
-
-
-def lock_folder(folder: Path) -> IO[str] | None:
-    """Lock a run's folder for one process; None where another one holds it.
-
-    The trainer inherits the lock, so that one which outlives its parent is not started twice.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / "lock", "a+")  # noqa: SIM115, it is held until the run ends
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-class _Job:
-    """A run's process, and the record of it that survives a kill of this one."""
-
-    def __init__(self, run: Run, record: dict, lock: IO[str], command: list[str], threads: int):
-        self.run = run
-        self.code = 0
-        self._stopped = False
-        self._record = record
-        self._lock = lock
-        self._before = record["seconds"]
-        self._start = self._saved = time.monotonic()
-        self._save()
-        env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        with open(run.folder / "console.txt", "ab") as console:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                env=env,
-                pass_fds=(lock.fileno(),),
-            )
-
-    @property
-    def seconds(self) -> float:
-        """Time of the run so far, its earlier parts included."""
-        return self._before + time.monotonic() - self._start
-
-    def ended(self) -> bool:
-        """Whether the process has ended; then its record is complete."""
-        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
-        if pid == 0:
-            if time.monotonic() - self._saved > 10:
-                self._save()
-            return False
-        self._close(status, usage)
-        return True
-
-    def stop(self) -> None:
-        """End the process; what it did since its last checkpoint is lost."""
-        self._stopped = True
-        self._process.terminate()
-        for _ in range(100):
-            if self.ended():
-                return
-            time.sleep(0.1)
-        self._process.kill()
-        self._close(*os.wait4(self._process.pid, 0)[1:])
-
-    def _close(self, wait_status: int, usage: resource.struct_rusage) -> None:
-        self.code = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
-        # In KiB on Linux.
-        peak = round(usage.ru_maxrss / 1024)
-        self._record["peak_memory_mib"] = max(peak, self._record["peak_memory_mib"])
-        self._record["cpu_seconds"] += round(usage.ru_utime + usage.ru_stime, 2)
-        if self.code == 0:
-            status = "finished"
-        else:
-            status = "killed" if self.code < 0 or self._stopped else "failed"
-        self._save(status)
-        if self.code == 0:
-            self.run.stage.finish(self.seconds)
-            for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
-                checkpoint.unlink()
-        self._lock.close()
-
-    def _save(self, status: str = "running") -> None:
-        self._saved = time.monotonic()
-        self._record.update(status=status, seconds=round(self.seconds, 1))
-        write_json(self.run.folder / RECORD, self._record, indent=1)
 
 
 @dataclass
@@ -135,7 +44,7 @@ class Runner:
     after_run: Callable[[], None] = lambda: None
     interval: float = 60.0
     poll: float = 0.5
-    _active: list[_Job] = field(default_factory=list)
+    _active: list[Job] = field(default_factory=list)
     _kills: dict[Run, int] = field(default_factory=dict)
 
     def __call__(self, runs: Sequence[Run]) -> dict[Run, str]:
@@ -206,13 +115,13 @@ class Runner:
             self.say(f"{run.name}: {'resumed' if state.record else 'started'} in {run.folder}")
             self._active.append(self._start(run, state, lock))
 
-    def _start(self, run: Run, state: State, lock: IO[str]) -> _Job:
+    def _start(self, run: Run, state: State, lock: IO[str]) -> Job:
         """Start a run from a copy of its config, which no later edit reaches."""
         config = run.folder / "start.yaml"
         config.write_text(run_config(run).cfg.dump(), encoding="utf-8")
         stage = replace(run.stage, config=str(config))
         command = [*stage.command(self.trainer), "NUM_THREADS", str(self.threads)]
-        return _Job(run, _record(run, state, command), lock, command, self.threads)
+        return Job(run, _record(run, state, command), lock, command, self.threads)
 
     def _collect(self, pending: list[Run], problems: dict[Run, str]) -> None:
         """See which processes have ended."""

@@ -1,0 +1,69 @@
+"""What is written of a run while its process works, so that a kill of everything loses little."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from vlpt_d2.comparison import job as job_module
+from vlpt_d2.comparison.job import Job, lock_folder
+from vlpt_d2.comparison.run import RECORD, Run
+
+# Half a second of the processor's time and 64 MiB, then asleep.
+BUSY = (
+    "import time; data = bytearray(64 << 20)\n"
+    "while time.process_time() < 0.5: pass\n"
+    "open('{}', 'w').close(); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start a job that is busy and then sleeps; return it once it sleeps."""
+    monkeypatch.setattr(job_module, "_SAVE_INTERVAL", 0.0)
+
+    def begin(record):
+        run = Run("VLPT", 1, "config.yaml", tmp_path / "run")
+        lock = lock_folder(run.folder)
+        sign = tmp_path / "asleep"
+        sign.unlink(missing_ok=True)
+        command = [sys.executable, "-c", BUSY.format(sign)]
+        job = Job(run, record, lock, command, threads=1)
+        for _ in range(3000):
+            if sign.exists():
+                return job
+            time.sleep(0.01)
+        raise TimeoutError
+
+    return begin
+
+
+def read_record(tmp_path):
+    return json.loads((tmp_path / "run" / RECORD).read_text())
+
+
+def test_record_of_a_running_process_grows(start, tmp_path):
+    job = start({"seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_mib": 0})
+    assert not job.ended()
+    running = read_record(tmp_path)
+    assert running["status"] == "running"
+    assert 0.4 < running["cpu_seconds"] < 2 and 64 < running["peak_memory_mib"] < 300
+    job.stop()
+    ended = read_record(tmp_path)
+    assert ended["status"] == "killed"
+    # The figures of its end are those that were read before, but for the clock's ticks; the memory
+    # is not that of this process, which a child is told to have had.
+    assert ended["cpu_seconds"] == pytest.approx(running["cpu_seconds"], abs=0.1)
+    assert ended["peak_memory_mib"] == running["peak_memory_mib"]
+
+
+def test_earlier_parts_are_kept(start, tmp_path):
+    job = start({"seconds": 100.0, "cpu_seconds": 50.0, "peak_memory_mib": 5000})
+    for _ in range(3):
+        assert not job.ended()
+    record = read_record(tmp_path)
+    assert 50.4 < record["cpu_seconds"] < 52 and record["peak_memory_mib"] == 5000
+    assert record["seconds"] > 100
+    job.stop()
+    assert 50.4 < read_record(tmp_path)["cpu_seconds"] < 52
