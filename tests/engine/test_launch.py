@@ -49,6 +49,7 @@ def test_bad_config_files_are_explained(tmp_path, text, message):
         (["SOLVR.MAX_ITER", "1"], "no key SOLVR.MAX_ITER; did you mean 'SOLVER.MAX_ITER'"),
         (["SOLVER.MAX_ITER", "x"], "Type mismatch"),
         (["SOLVER.MAX_ITER"], "pairs"),
+        (["MODEL.DEVICE", "gpu"], "MODEL.DEVICE is 'gpu'; it must be cuda"),
     ],
 )
 def test_bad_options_are_explained(opts, message):

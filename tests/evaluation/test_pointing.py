@@ -39,6 +39,21 @@ def test_the_peak_is_the_centre_of_its_cell():
     assert peak_of(peaks((1, 3))[0, 0].numpy(), (64, 128)) == (56 / 128, 24 / 64)
 
 
+def test_a_token_lies_where_the_fusion_samples():
+    first = peaks((1, 3))[0, 0].numpy()
+    assert peak_of(first, (64, 128), 0.25) == (52 / 128, 20 / 64)
+    # The top left quarter of the first cell holds its first 8 pixels, not its middle.
+    item = sample([[box(0, 0, 7, 7)]], [0])
+    assert [point_at_words(item, peaks((0, 0)), centre=c)[0].hit for c in (0.25, 0.5)] == [
+        True,
+        False,
+    ]
+    # 37 pixels: a token at 32 + 4 is in the image, one at 32 + 8 is in its padding.
+    item = sample([[box(0, 0, 30, 30)]], [0], size=(37, 48))
+    grids = [point_at_words(item, peaks((0, 0)), centre=c)[0].grid for c in (0.25, 0.5)]
+    assert grids == [(3, 3), (2, 3)]
+
+
 def test_hits_and_baselines_by_hand():
     words = [[TOP_LEFT], [BOTTOM]]
     # tokens: [CLS], two of word 0, one of word 1

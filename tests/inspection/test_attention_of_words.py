@@ -7,7 +7,7 @@ import torch
 from helpers.inspection import tiny_checkpoint, tiny_inspected
 
 from vlpt_d2.checkpoint import CheckpointError, TextCheckpointer
-from vlpt_d2.engine import ConfigError
+from vlpt_d2.engine import ConfigError, TextTrainer, load_config
 from vlpt_d2.inspection import attend, load_inspected, measure_pointing
 from vlpt_d2.inspection import pointing as pointing_module
 from vlpt_d2.inspection.pointing import windows_of_words
@@ -73,6 +73,7 @@ def test_arrays_come_back_from_their_file(inspected, picture, tmp_path):
     with np.load(tmp_path / "maps.npz") as arrays:
         assert set(arrays) == {
             "tokens", "words", "shown", "shown_cls", "masked", "masked_cls", "probability", "image",
+            "centre",
         }  # fmt: skip
         assert arrays["tokens"].tolist() == ["shop"]
         np.testing.assert_array_equal(arrays["masked"], maps.masked)
@@ -116,6 +117,17 @@ def test_models_that_cannot_be_looked_into(tmp_path):
     torch.save({"model": names}, tmp_path / "trunk.pth")
     with pytest.raises(CheckpointError, match="trunk but not the text encoder"):
         load_inspected(config, [], str(tmp_path / "trunk.pth"))
+
+
+def test_without_weights_a_model_is_as_its_training_begins(tmp_path):
+    config, _ = tiny_checkpoint(tmp_path)
+    options = ["NUM_THREADS", "1", "SEED", "3", "MODEL.WEIGHTS", ""]
+    ours = load_inspected(config, options).model.state_dict()
+    theirs = TextTrainer.build_model(load_config(config, options)).state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    others = load_inspected(config, [*options, "SEED", "4"]).model.state_dict()
+    name = "text_encoder.word_embeddings.weight"
+    assert not torch.equal(ours[name], others[name])
 
 
 def test_models_with_regions_are_looked_into_alike():

@@ -106,7 +106,7 @@ def _table(maps: AttentionMaps, polygons: list) -> str:
         row = [token, f"{100 * maps.probability[number]:.1f}"]
         places = polygons[maps.words[number]]
         for part, cls in ((maps.shown, maps.shown_cls), (maps.masked, maps.masked_cls)):
-            x, y = peak_of(part[:, :, number].mean(axis=(0, 1)), size)
+            x, y = peak_of(part[:, :, number].mean(axis=(0, 1)), size, maps.centre)
             row += [f"{x * size[1]:.0f}, {y * size[0]:.0f}", f"{100 * cls[..., number].mean():.1f}"]
             hit = places and intersects_xy(region_of(places, size), x, y)
             row.append(("yes" if hit else "no") if places else "-")

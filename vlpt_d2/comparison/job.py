@@ -3,6 +3,7 @@
 import fcntl
 import os
 import resource
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -84,15 +85,20 @@ class Job:
         self._close(status, usage)
         return True
 
+    def ask_to_stop(self) -> None:
+        """Tell the process to end; it may have ended already."""
+        self._stopped = True
+        # Not by Popen's methods: they take the exit status of an ended process, which is needed.
+        os.kill(self._process.pid, signal.SIGTERM)
+
     def stop(self) -> None:
         """End the process; what it did since its last checkpoint is lost."""
-        self._stopped = True
-        self._process.terminate()
+        self.ask_to_stop()
         for _ in range(100):
             if self.ended():
                 return
             time.sleep(0.1)
-        self._process.kill()
+        os.kill(self._process.pid, signal.SIGKILL)
         self._close(*os.wait4(self._process.pid, 0)[1:])
 
     def _close(self, wait_status: int, usage: resource.struct_rusage) -> None:

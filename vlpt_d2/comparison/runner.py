@@ -19,6 +19,9 @@ __all__ = ["Runner"]
 
 # A run that a signal ends is started again this often before it counts as failed.
 _RESTARTS = 3
+# Seconds that a killed trainer's workers, which hold its lock, take to notice (torch's
+# MP_STATUS_CHECK_INTERVAL is 5), and some more.
+_ORPHANS = 15.0
 # Of a failed run's output, in the message.
 _TAIL_LINES = 5
 
@@ -46,6 +49,8 @@ class Runner:
     poll: float = 0.5
     _active: list[Job] = field(default_factory=list)
     _kills: dict[Run, int] = field(default_factory=dict)
+    # Until when locked runs are waited for although nothing runs.
+    _patience: float = 0.0
 
     def __call__(self, runs: Sequence[Run]) -> dict[Run, str]:
         """Run what is missing, one's pre-training before it.
@@ -71,13 +76,15 @@ class Runner:
             while pending or self._active:
                 self._collect(pending, problems)
                 self._fill(pending, problems)
-                if not self._active:
+                if not self._active and time.monotonic() > self._patience:
                     break
                 if time.monotonic() - last_line >= self.interval:
                     last_line = time.monotonic()
                     self.say(self._progress(runs, pending))
                 time.sleep(self.poll)
         finally:
+            for job in self._active:
+                job.ask_to_stop()
             for job in self._active:
                 job.stop()
             self._active.clear()
@@ -132,6 +139,7 @@ class Runner:
                 self.say(f"{run.name}: finished after {job.seconds / 60:.1f} minutes")
             elif job.code < 0 and self._kills.get(run, 0) < _RESTARTS:
                 self._kills[run] = self._kills.get(run, 0) + 1
+                self._patience = time.monotonic() + _ORPHANS
                 self.say(f"{run.name}: killed by {_signal(job.code)}; it goes on where it was")
                 pending.insert(0, run)
                 continue

@@ -67,7 +67,13 @@ def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
         cfg.merge_from_list(list(opts))
     except (KeyError, ValueError, AssertionError, AttributeError) as error:
         raise ConfigError(f"in the options: {_explain(error, cfg, opts[::2])}") from error
-    if not torch.cuda.is_available() and torch.device(cfg.MODEL.DEVICE).type == "cuda":
+    try:
+        device = torch.device(cfg.MODEL.DEVICE)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"MODEL.DEVICE is {cfg.MODEL.DEVICE!r}; it must be cuda, cuda:<number> or cpu"
+        ) from error
+    if not torch.cuda.is_available() and device.type == "cuda":
         cfg.MODEL.DEVICE = "cpu"
     cfg.freeze()
     return cfg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class PointedWord:
         hit: whether the peak of the attention lies in the region.
         shuffled_hit: the same with another image before the model; None where there was none.
         on_text: whether the peak lies on any word of the image.
-        cells: bits (``np.packbits``) of the attention's cells whose centre lies in the region.
+        cells: bits (``np.packbits``) of the tokens that lie in the region.
         grid: (rows, columns) of the attention.
     """
 
@@ -55,18 +56,22 @@ def region_of(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> shapely.
     return shapely.intersection(shapely.union_all(parts), _IMAGE)
 
 
-def peak_of(attention: np.ndarray, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the centre of the cell with the largest value, the first of several.
+def peak_of(
+    attention: np.ndarray, size: tuple[int, int], centre: float = 0.5
+) -> tuple[float, float]:
+    """Return the place of the token with the largest value, the first of several.
 
     Args:
-        attention: (h, w), cells of TOKEN_STRIDE pixels.
+        attention: (h, w), one value for TOKEN_STRIDE x TOKEN_STRIDE pixels.
         size: (height, width) of the image in pixels.
+        centre: where in these pixels a token lies, see
+            :func:`~vlpt_d2.modeling.backbone.image_encoder.token_centre`.
 
     Returns:
         (x, y) as shares of the width and the height.
     """
     row, column = np.unravel_index(int(attention.argmax()), attention.shape)
-    return (column + 0.5) * TOKEN_STRIDE / size[1], (row + 0.5) * TOKEN_STRIDE / size[0]
+    return (column + centre) * TOKEN_STRIDE / size[1], (row + centre) * TOKEN_STRIDE / size[0]
 
 
 def point_at_words(
@@ -74,6 +79,7 @@ def point_at_words(
     attention: torch.Tensor,
     shuffled: torch.Tensor | None = None,
     layers: Sequence[int] = (),
+    centre: float = 0.5,
 ) -> list[PointedWord]:
     """Look for the peak of each word's attention: the mean over its tokens and over layers.
 
@@ -85,6 +91,7 @@ def point_at_words(
         attention: (layers, K, h, w), without [CLS].
         shuffled: the same of the caption beside another image.
         layers: which are averaged; all if empty.
+        centre: see :func:`peak_of`.
 
     Raises:
         ValueError: there is no such layer.
@@ -94,11 +101,11 @@ def point_at_words(
             f"TEST.POINTING_LAYERS is {list(layers)}; the layers are 0 to {len(attention) - 1}"
         )
     size = tuple(sample["image"].shape[-2:])
-    maps = _inside(attention, layers, size)
-    other = None if shuffled is None else _inside(shuffled, layers, size)
+    maps = _inside(attention, layers, size, centre)
+    other = None if shuffled is None else _inside(shuffled, layers, size, centre)
     rows, columns = maps.shape[1:]
-    x = (np.arange(columns) + 0.5) * TOKEN_STRIDE / size[1]
-    y = (np.arange(rows) + 0.5) * TOKEN_STRIDE / size[0]
+    x = (np.arange(columns) + centre) * TOKEN_STRIDE / size[1]
+    y = (np.arange(rows) + centre) * TOKEN_STRIDE / size[0]
     x, y = np.meshgrid(x, y)
     numbers = sample["token_words"].numpy()
     selected = (sample["mlm_labels"] != IGNORE_INDEX).numpy()
@@ -111,10 +118,11 @@ def point_at_words(
         masked = selected[tokens]
         if not tokens.any() or region.area == 0 or masked.any() != masked.all():
             continue
-        peak = peak_of(maps[tokens].mean(axis=0), size)
+        peak = peak_of(maps[tokens].mean(axis=0), size, centre)
         hit = None
         if other is not None:
-            hit = bool(shapely.intersects_xy(region, *peak_of(other[tokens].mean(axis=0), size)))
+            elsewhere = peak_of(other[tokens].mean(axis=0), size, centre)
+            hit = bool(shapely.intersects_xy(region, *elsewhere))
         words.append(
             PointedWord(
                 masked=bool(masked.all()),
@@ -137,10 +145,10 @@ def pointing_results(words: Sequence[PointedWord]) -> dict[str, float]:
         - ``shuffled``: the same with the next image of the batch (where there was one);
         - ``chance``: the polygons' share of the image, the mean over words: a random peak;
         - ``centre``: a peak that is always at the mean of all words' centres;
-        - ``best_place``: a peak that is always in the cell that is right most often on these very
+        - ``best_place``: a peak that is always at the token that is right most often on these very
           words, which no fixed answer exceeds;
         - ``on_text``: words whose peak lies on any word of the image;
-        - ``reachable``: words that hold the centre of a cell; others cannot be hit.
+        - ``reachable``: words in which a token lies; others cannot be hit.
 
         Empty without words.
     """
@@ -163,8 +171,10 @@ def pointing_results(words: Sequence[PointedWord]) -> dict[str, float]:
     return {name: 100 * float(share) for name, share in shares.items()}
 
 
-def _inside(attention: torch.Tensor, layers: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Average layers; leave out cells whose centre lies in the padding of the image."""
+def _inside(
+    attention: torch.Tensor, layers: Sequence[int], size: tuple[int, int], centre: float
+) -> np.ndarray:
+    """Average layers; leave out tokens that lie in the padding of the image."""
     chosen = attention[list(layers)] if layers else attention
-    rows, columns = (-(-(side - TOKEN_STRIDE // 2) // TOKEN_STRIDE) for side in size)
+    rows, columns = (math.ceil(side / TOKEN_STRIDE - centre) for side in size)
     return chosen.float().mean(dim=0)[:, :rows, :columns].cpu().numpy()

@@ -9,6 +9,7 @@ from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
+from ..modeling.backbone.image_encoder import token_centre
 from .pointing import PointedWord, point_at_words, pointing_results
 
 logger = logging.getLogger(__name__)
@@ -65,22 +66,29 @@ class PretrainEvaluator(DatasetEvaluator):
     # What the model counts: its outputs have <name>_correct and <name>_total.
     counters: tuple[str, ...] = ("mlm", "shuffled_mlm", "wip", "shuffled_wip")
 
-    def __init__(self, gallery_size: int = 128, pointing_layers: Sequence[int] = ()):
+    def __init__(
+        self,
+        gallery_size: int = 128,
+        pointing_layers: Sequence[int] = (),
+        token_centre: float = 0.5,
+    ):
         """
         Args:
             gallery_size: images of one retrieval gallery, at least 2.
             pointing_layers: whose cross-attention is averaged; all if empty.
+            token_centre: see :func:`~vlpt_d2.modeling.backbone.image_encoder.token_centre`.
         """
         if gallery_size < 2:
             raise ValueError(f"TEST.GALLERY_SIZE is {gallery_size}; a gallery needs at least 2")
         self.gallery_size = gallery_size
         self.pointing_layers = tuple(pointing_layers)
+        self.token_centre = token_centre
         self.reset()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "PretrainEvaluator":
         """Build the evaluator with ``TEST.GALLERY_SIZE`` and ``TEST.POINTING_LAYERS``."""
-        return cls(gallery_size=cfg.TEST.GALLERY_SIZE, pointing_layers=cfg.TEST.POINTING_LAYERS)
+        return cls(cfg.TEST.GALLERY_SIZE, cfg.TEST.POINTING_LAYERS, token_centre(cfg))
 
     def reset(self) -> None:
         """Forget all images."""
@@ -100,7 +108,11 @@ class PretrainEvaluator(DatasetEvaluator):
             if "attention" in output and "word_polygons" in sample:
                 shuffled = output.get("shuffled_attention")
                 self._pointed += point_at_words(
-                    sample, output["attention"], shuffled, self.pointing_layers
+                    sample,
+                    output["attention"],
+                    shuffled,
+                    layers=self.pointing_layers,
+                    centre=self.token_centre,
                 )
         for output in outputs:
             self._images += 1

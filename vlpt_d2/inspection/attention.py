@@ -11,6 +11,7 @@ import torch
 
 from ..data.masking import IGNORE_INDEX
 from ..modeling.attention_maps import recorded_attention
+from ..modeling.backbone.image_encoder import token_centre
 from ..modeling.pretraining.batch import EncodedBatch, TokenBatch
 from .loading import Inspected, Picture
 
@@ -32,6 +33,7 @@ class AttentionMaps:
         masked_cls: (layers, heads, T).
         probability: (T,) of the true piece when its word is masked.
         image: (H, W, 3) uint8, RGB, as the model sees it.
+        centre: where in its 16 x 16 pixels a token lies, as a share of the side.
     """
 
     tokens: np.ndarray
@@ -42,6 +44,7 @@ class AttentionMaps:
     masked_cls: np.ndarray
     probability: np.ndarray
     image: np.ndarray
+    centre: float
 
     def save(self, path: str | Path) -> None:
         """Write all attributes as arrays of a compressed ``.npz``."""
@@ -127,4 +130,5 @@ def attend(inspected: Inspected, picture: Picture, words: Sequence[str]) -> Atte
         masked_cls=masked[..., 0].cpu().numpy(),
         probability=odds.gather(1, true[:, None])[:, 0].cpu().numpy(),
         image=inspected.rgb(picture),
+        centre=token_centre(inspected.cfg),
     )

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
-from detectron2.modeling import META_ARCH_REGISTRY, build_model
+from detectron2.modeling import META_ARCH_REGISTRY
 
 from ..checkpoint import CheckpointError, TextCheckpointer
-from ..data.datasets.rendered import register_rendered_from_config
+from ..data.datasets.from_config import register_from_config
 from ..data.loader import get_dataset_dicts
 from ..data.pretrain_mapper import legible, words_of
 from ..data.squashed_image import SquashedImages
@@ -21,6 +21,7 @@ from ..data.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
 from ..data.word_locations import tokens_of_words, word_polygons
 from ..engine.defaults import ConfigError, load_config
 from ..engine.threads import set_threads
+from ..engine.trainer import TextTrainer
 from ..modeling.pretraining import MLM, VLPT
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
@@ -137,7 +138,7 @@ def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = ""
         config_file: the config it was pre-trained with.
         opts: "KEY value" pairs on top.
         weights: the checkpoint; if not given MODEL.WEIGHTS. Without either the model has its
-            initial weights, those of SEED.
+            initial weights, those that a training with this SEED begins with.
 
     Raises:
         ConfigError: the config cannot be read, or is not of VLPT.
@@ -150,10 +151,9 @@ def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = ""
             f"{config_file}: MODEL.META_ARCHITECTURE is {name!r}; only a "
             "VLPT model can be looked into, with the config of its pre-training"
         )
-    register_rendered_from_config(cfg)
+    register_from_config(cfg)
     set_threads(cfg)
-    torch.manual_seed(max(cfg.SEED, 0))
-    model = build_model(cfg).eval()
+    model = TextTrainer.build_model(cfg).eval()
     weights = weights or cfg.MODEL.WEIGHTS
     if weights:
         table = model.text_encoder.word_embeddings.weight.data.zero_()

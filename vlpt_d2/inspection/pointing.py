@@ -14,6 +14,7 @@ from ..data.pretrain_mapper import legible
 from ..data.sample import load_sample
 from ..data.squashed_image import SquashedImages, map_annotations
 from ..evaluation.pointing import PointedWord, point_at_words, pointing_results
+from ..modeling.backbone.image_encoder import token_centre
 from ..modeling.pretraining.batch import TokenBatch
 from .attention import captions_with_masks, cross_attention
 from .loading import Inspected
@@ -202,7 +203,11 @@ def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWor
                 "token_words": torch.tensor([n if n in wanted else -1 for n in numbers]),
                 "word_polygons": question.polygons,
             }
-            layers = inspected.cfg.TEST.POINTING_LAYERS
-            pointed += point_at_words(sample, *(view[row] for view in maps), layers=layers)
+            pointed += point_at_words(
+                sample,
+                *(view[row] for view in maps),
+                layers=inspected.cfg.TEST.POINTING_LAYERS,
+                centre=token_centre(inspected.cfg),
+            )
             row += 1
     return pointed

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..evaluation.pointing import peak_of
 from ..inspection.attention import AttentionMaps
+from ..modeling.backbone.image_encoder import TOKEN_STRIDE
 from .detections import TRUTH
 from .maps import map_pictures
 from .polygons import contact_sheet, draw_polygons
@@ -67,15 +68,34 @@ def attention_figure(
         pictures.append(canvas)
         titles.append(f"{token} (read {100 * maps.probability[number]:.0f} %)")
         for name, attention, cls in columns:
-            pictures.append(_overlay(canvas, attention, maps.image.shape[:2]))
+            pictures.append(_overlay(canvas, attention, maps.image.shape[:2], maps.centre))
             titles.append(f"{name} {100 * attention.max():.0f}, CLS {100 * cls:.0f}")
     return contact_sheet(pictures, columns=1 + len(columns), titles=titles)
 
 
-def _overlay(canvas: np.ndarray, attention: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Colour one map over a picture of an image of ``size`` (height, width)."""
-    ((picture,), _) = map_pictures(canvas, {"": attention / max(attention.max(), 1e-12)}, 0.55)
-    x, y = peak_of(attention, size)
+def _overlay(
+    canvas: np.ndarray, attention: np.ndarray, size: tuple[int, int], centre: float
+) -> np.ndarray:
+    """Colour one map over a picture of an image of ``size`` (height, width).
+
+    Each pixel has the colour of the token that it is nearest to.
+    """
+    rows, columns = (
+        _nearest_tokens(drawn, side, count, centre)
+        for drawn, side, count in zip(canvas.shape, size, attention.shape)
+    )
+    near = attention[np.ix_(rows, columns)] / max(attention.max(), 1e-12)
+    ((picture,), _) = map_pictures(canvas, {"": near}, 0.55)
+    x, y = peak_of(attention, size, centre)
     place = (round(x * picture.shape[1]), round(y * picture.shape[0]))
     picture = np.ascontiguousarray(picture)
     return cv2.drawMarker(picture, place, _PEAK, cv2.MARKER_CROSS, picture.shape[0] // 10, 2)
+
+
+def _nearest_tokens(drawn: int, side: int, count: int, centre: float) -> np.ndarray:
+    """The number of the token, of ``count``, that each of ``drawn`` pixels of a side is nearest to.
+
+    ``side`` is that side in pixels of the model's image.
+    """
+    places = (np.arange(drawn) + 0.5) * side / drawn / TOKEN_STRIDE
+    return np.clip(np.floor(places - centre + 0.5), 0, count - 1).astype(int)

@@ -9,7 +9,7 @@ from detectron2.modeling import build_backbone
 from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.backbone import ResNetTrunk, build_resnet_trunk
 from vlpt_d2.modeling.backbone.fusion import ConcatFusion, PlainFPN
-from vlpt_d2.modeling.backbone.image_encoder import AttentionPooling
+from vlpt_d2.modeling.backbone.image_encoder import TOKEN_STRIDE, AttentionPooling, token_centre
 from vlpt_d2.modeling.statistics import frozen_statistics
 
 
@@ -92,6 +92,26 @@ def test_concat_fusion_equals_the_written_formula():
     weight, bias = fusion.project.weight[:, :, 0, 0], fusion.project.bias
     expected = torch.einsum("oc,nchw->nohw", weight, joined) + bias[:, None, None]
     torch.testing.assert_close(fusion(maps), expected)
+
+
+@pytest.mark.parametrize("fusion, stride", [(ConcatFusion, 8), (PlainFPN, 16)])
+def test_tokens_lie_where_the_fusion_says(fusion, stride):
+    """A map that holds the places of its own cells comes out as the places of the tokens."""
+    shape = {"map": ShapeSpec(channels=1, stride=stride)}
+    module = fusion(input_shape=shape, fpn_channels=1, embed_dim=1)
+    for name, parameter in module.named_parameters():
+        torch.nn.init.zeros_(parameter)
+        if name.endswith("weight"):  # the middle tap alone
+            parameter.data[:, :, parameter.shape[2] // 2, parameter.shape[3] // 2] = 1
+    places = (torch.arange(128 // stride) + 0.5) * stride
+    out = module({"map": places.expand(1, 1, 128 // stride, -1)})
+    tokens = (torch.arange(8) + fusion.TOKEN_CENTRE) * TOKEN_STRIDE
+    torch.testing.assert_close(out[0, 0], tokens.expand(8, -1))
+
+
+def test_the_config_knows_where_tokens_lie():
+    assert token_centre(tiny_cfg()) == 0.25
+    assert token_centre(tiny_cfg(FUSION="PlainFPN")) == 0.5
 
 
 def test_plain_fpn_keeps_no_unused_weights():

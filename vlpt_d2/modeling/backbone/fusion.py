@@ -11,12 +11,15 @@ from torch import nn
 FUSION_REGISTRY = Registry("FUSION")
 FUSION_REGISTRY.__doc__ = """
 Modules that turn a dict of trunk maps into one (N, embed_dim, H / 16, W / 16) map; the name is
-``MODEL.IMAGE_ENCODER.FUSION``, called as ``obj(cfg, input_shape)``.
+``MODEL.IMAGE_ENCODER.FUSION``, called as ``obj(cfg, input_shape)``. ``TOKEN_CENTRE`` says where in
+its 16 x 16 pixels a token lies, as a share of the side (0.5 if there is no such attribute).
 """
 
 
 class _TopDown(nn.Module):
     """FPN laterals (1x1, no bias, no norm) and the top-down path (nearest upsampling, sum)."""
+
+    TOKEN_CENTRE = 0.5
 
     @configurable
     def __init__(self, *, input_shape: dict[str, ShapeSpec], fpn_channels: int, embed_dim: int):
@@ -59,6 +62,9 @@ class ConcatFusion(_TopDown):
 
     Paper section 3.1 and release models/encoders.py: bilinear resizing, order P2, P3, P4, P5.
     """
+
+    # The strided convolution has one tap: it keeps the first of two cells of 8 pixels.
+    TOKEN_CENTRE = 0.25
 
     @configurable
     def __init__(self, *, input_shape: dict[str, ShapeSpec], fpn_channels: int, embed_dim: int):

@@ -13,6 +13,15 @@ from .trunk import ResNetTrunk, build_resnet_trunk, checkpointed
 TOKEN_STRIDE = 16
 
 
+def token_centre(cfg: CfgNode) -> float:
+    """Where in its TOKEN_STRIDE pixels a visual token lies, as a share of the side from the first.
+
+    It is the centre of what the fusion samples, if each cell of a map stands for the pixels below
+    it, which is what the fusion's own resizing takes them for.
+    """
+    return getattr(FUSION_REGISTRY.get(cfg.MODEL.IMAGE_ENCODER.FUSION), "TOKEN_CENTRE", 0.5)
+
+
 class AttentionPooling(nn.Module):
     """Transformer blocks over a learned [CLS] and the visual tokens.
 
