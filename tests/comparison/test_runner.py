@@ -1,7 +1,10 @@
 """Running what is missing: order, kills, failures, changed configs, locks. The trainer pretends."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -40,6 +43,13 @@ def test_killed_run_goes_on_at_its_checkpoint(compare_grid, starts, tmp_path):
     assert json.loads((folder / RECORD).read_text())["starts"] == 3
     # The final weights alone are kept.
     assert [path.name for path in folder.glob("*.pth")] == ["model_final.pth"]
+
+
+def test_killed_run_whose_workers_hold_its_lock_for_a_while(compare_grid, starts):
+    problems, lines = compare_grid(plan={PRETRAINING: ["orphan"]})
+    assert problems == {}
+    assert len(starts(PRETRAINING)) == 2
+    assert not any("another process" in line for line in lines)
 
 
 def test_failed_run_is_told_and_the_rest_goes_on(compare_grid, starts):
@@ -167,6 +177,26 @@ def test_jobs_run_at_once(compare_grid, tmp_path):
         PRETRAINING: [f"meet {tmp_path / 'out' / one / 'starts.txt'}"],
     }
     assert compare_grid(plan=plan, jobs=2)[0] == {}
+
+
+def test_interrupt_that_the_trainers_heard_too(compare_grid, tmp_path):
+    """As from a terminal: some have ended when they are told to."""
+    records = [
+        tmp_path / "out" / folder / RECORD
+        for folder in ("finetune/db-icdar2015/random/seed_1", PRETRAINING)
+    ]
+
+    def say(line):
+        if "left" in line or "starting" in line:
+            given = json.loads((records[0].parent / "given.json").read_text())
+            os.kill(given["pid"], signal.SIGKILL)
+            time.sleep(0.3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_grid(plan={"seed_1": ["sleep"]}, say=say, interval=1.0, jobs=2)
+    assert [json.loads(r.read_text())["status"] for r in records] == ["killed", "killed"]
+    assert compare_grid()[0] == {}
 
 
 def test_interrupt_stops_the_trainers(compare_grid, tmp_path, starts):

@@ -1,13 +1,16 @@
 """Stand-in for ``vlpt-d2 train``, run as a script: does what the environment's FAKE_PLAN says.
 
 FAKE_PLAN is JSON: part of a folder to what each of its starts does ("ok" where nothing is said):
-"ok", "kill" (itself at step 5), "fail", "sleep", or "meet <file>" (wait until that file is there).
+"ok", "kill" (itself at step 5), "orphan" (the same, and a child that holds its files for two more
+seconds stays), "fail", "sleep", "meet <file>" (wait until that file is there). Its process, the
+GPUs that it sees and its other arguments stand in given.json.
 FAKE_SCORES is JSON: part of a folder to its test hmean.
 """
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +28,8 @@ def main():
         pass
     argv = sys.argv[1:]
     assert argv[0] == "--config-file" and argv[2] == "--resume"
-    options = dict(zip(argv[3::2], argv[4::2]))
+    first = argv.index("OUTPUT_DIR")
+    options = dict(zip(argv[first::2], argv[first + 1 :: 2]))
     folder = Path(options["OUTPUT_DIR"])
     weights = options.get("MODEL.WEIGHTS")
     assert weights is None or Path(weights).is_file(), "starts before its pre-training's end"
@@ -38,7 +42,15 @@ def main():
         file.write(f"step {step} seed {options['SEED']} threads {os.environ['OMP_NUM_THREADS']}\n")
     plan = matching("FAKE_PLAN", folder, [])
     action = plan[starts] if starts < len(plan) else "ok"
-    if action == "kill":
+    given = {
+        "pid": os.getpid(),
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "arguments": argv[3:first],
+    }
+    (folder / "given.json").write_text(json.dumps(given))
+    if action == "orphan":
+        subprocess.Popen(["sleep", "2"], close_fds=False)
+    if action in ("kill", "orphan"):
         checkpoint.write_text("weights")
         os.kill(os.getpid(), signal.SIGKILL)
     if action == "fail":

@@ -13,9 +13,10 @@ __all__ = ["add_parser", "run"]
 EXAMPLES = """examples:
   vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
   vlpt-d2 compare small --report-only             # tables of what is finished
+  vlpt-d2 compare paper --jobs 2 --num-gpus 4     # on 8 GPUs
   vlpt-d2 compare my_grid.yaml SOLVER.MAX_ITER 100 --jobs 2 --output output/try
 exit status: 0 where the whole grid is finished, 1 where a run is not (the messages say why), 2 for
-a grid file that cannot be used, 130 when interrupted"""
+a grid file or GPUs that cannot be used, 130 when interrupted"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -31,6 +32,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("grid", help="a grid file, or the name of one that comes with the package")
     add("--jobs", type=int, default=1, help="runs at once (default 1)")
     add("--threads", type=int, default=0, help="of each run; 0: the cores, shared by the jobs")
+    add(
+        "--num-gpus",
+        type=int,
+        default=0,
+        metavar="N",
+        help="GPUs of each run (default 1 if there are any, shared where there are fewer than "
+        "jobs)",
+    )
     add("--output", help="folder of runs and tables, in place of the grid's")
     add("--report-only", action="store_true", help="run nothing; write the tables")
     add("--report-to", metavar="FOLDER", help="write tables and plot here too, whole or partial")
@@ -41,6 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; the exit status is described in the help."""
+    from ..comparison.gpus import share_gpus, visible_gpus
     from ..comparison.grid import GridError, read_grid
     from ..comparison.report import write_report
     from ..comparison.runner import Runner
@@ -48,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         grid = read_grid(args.grid, args.opts, args.output)
-    except GridError as error:
+        jobs = max(1, args.jobs)
+        gpus = share_gpus(jobs, args.num_gpus, visible_gpus())
+    except (GridError, ValueError) as error:
         print(f"vlpt-d2 compare: {error}", file=sys.stderr)
         return 2
 
@@ -60,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
 
     interrupted = False
     if not args.report_only:
-        jobs = max(1, args.jobs)
         runner = Runner(
             jobs=jobs,
+            gpus=gpus,
             threads=args.threads or max(1, usable_cores() // jobs),
             say=lambda line: print(line, flush=True),
             after_run=update,

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -38,15 +39,33 @@ class Job:
 
     Attributes:
         run: what runs.
+        slot: number of the place it takes among the runs at once.
         code: exit status of the process once it has ended, negative for a signal.
     """
 
-    def __init__(self, run: Run, record: dict, lock: IO[str], command: list[str], threads: int):
-        """Start ``command`` with ``threads`` threads in the run's folder, locked by ``lock``.
+    def __init__(
+        self,
+        run: Run,
+        record: dict,
+        lock: IO[str],
+        command: list[str],
+        threads: int,
+        slot: int = 0,
+        gpus: Sequence[str] = (),
+    ):
+        """Start a run's process.
 
-        ``record`` holds the sums of the run's earlier parts and what else is to be written.
+        Args:
+            run: whose folder is locked.
+            record: the sums of the run's earlier parts and what else is to be written.
+            lock: of :func:`lock_folder`.
+            command: what is started.
+            threads: of each of its processes.
+            slot: number of the place it takes among the runs at once.
+            gpus: those that it sees, as CUDA_VISIBLE_DEVICES names them; all if empty.
         """
         self.run = run
+        self.slot = slot
         self.code = 0
         self._stopped = False
         self._sampled = False
@@ -57,6 +76,8 @@ class Job:
         self._start = self._saved = time.monotonic()
         self._save()
         env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        if gpus:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         with open(run.folder / "console.txt", "ab") as console:
             self._process = subprocess.Popen(
                 command,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-import torch
-
 from ..engine.stage import TRAINER
 from ..utils.provenance import git_commit
 from ..visualization.curves import read_metrics
+from .gpus import device_name
 from .job import Job, lock_folder
 from .run import Run, State, run_config, state_of
 
@@ -32,7 +31,9 @@ class Runner:
 
     Attributes:
         jobs: processes at once.
-        threads: of each.
+        threads: of each, shared by its processes.
+        gpus: for each of the jobs those that it sees, as CUDA_VISIBLE_DEVICES names them; a run
+            has a process for each. If empty a run has one process and sees what this one does.
         trainer: command of ``vlpt-d2 train``.
         say: called with each line of progress.
         after_run: called whenever a run has ended.
@@ -42,6 +43,7 @@ class Runner:
 
     jobs: int = 1
     threads: int = 1
+    gpus: Sequence[Sequence[str]] = ()
     trainer: Sequence[str] = TRAINER
     say: Callable[[str], None] = print
     after_run: Callable[[], None] = lambda: None
@@ -127,8 +129,14 @@ class Runner:
         config = run.folder / "start.yaml"
         config.write_text(run_config(run).cfg.dump(), encoding="utf-8")
         stage = replace(run.stage, config=str(config))
-        command = [*stage.command(self.trainer), "NUM_THREADS", str(self.threads)]
-        return Job(run, _record(run, state, command), lock, command, self.threads)
+        slot = min(set(range(self.jobs)) - {job.slot for job in self._active})
+        gpus = self.gpus[slot] if self.gpus else ()
+        processes = max(1, len(gpus))
+        threads = max(1, self.threads // processes)
+        arguments = ["--num-gpus", str(processes)] if processes > 1 else []
+        command = [*stage.command(self.trainer, arguments), "NUM_THREADS", str(threads)]
+        record = _record(run, state, command, processes)
+        return Job(run, record, lock, command, threads, slot, gpus)
 
     def _collect(self, pending: list[Run], problems: dict[Run, str]) -> None:
         """See which processes have ended."""
@@ -179,7 +187,7 @@ class Runner:
         return left / self.jobs
 
 
-def _record(run: Run, state: State, command: Iterable[str]) -> dict:
+def _record(run: Run, state: State, command: Iterable[str], processes: int) -> dict:
     """What is written of a run when it is started, what it took before included."""
     config = run_config(run)
     return {
@@ -189,16 +197,12 @@ def _record(run: Run, state: State, command: Iterable[str]) -> dict:
         "config_sha256": config.sha256,
         "settings": dict(config.settings),
         "commit": git_commit(),
-        "device": _device(config.cfg.MODEL.DEVICE),
+        "device": device_name(config.cfg.MODEL.DEVICE, processes),
         "starts": state.record.get("starts", 0) + 1,
         "seconds": state.record.get("seconds", 0.0),
         "cpu_seconds": state.record.get("cpu_seconds", 0.0),
         "peak_memory_mib": state.record.get("peak_memory_mib", 0),
     }
-
-
-def _device(name: str) -> str:
-    return torch.cuda.get_device_name() if torch.device(name).type == "cuda" else "CPU"
 
 
 def _step(run: Run) -> str:

@@ -37,9 +37,14 @@ class Stage:
         """Whether the run came to its end, measurement included."""
         return (self.folder / "finished.json").is_file()
 
-    def command(self, trainer: Sequence[str] = TRAINER) -> list[str]:
-        """The command line that trains and measures, from the last checkpoint if there is one."""
-        command = [*trainer, "--config-file", self.config, "--resume"]
+    def command(self, trainer: Sequence[str] = TRAINER, arguments: Sequence[str] = ()) -> list[str]:
+        """The command line that trains and measures, from the last checkpoint if there is one.
+
+        Args:
+            trainer: what starts ``vlpt-d2 train``.
+            arguments: further ones of it, such as "--num-gpus 8".
+        """
+        command = [*trainer, "--config-file", self.config, "--resume", *arguments]
         return [*command, "OUTPUT_DIR", str(self.folder), *self.options]
 
     def finish(self, seconds: float, **facts: Any) -> None:
