@@ -162,3 +162,49 @@ def test_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg):
     third = best_trainer(tiny_cfg, [])
     third.resume_or_load(resume=True)
     assert third.train() is None
+
+
+def test_evaluation_within_a_run_that_was_cut_off_is_made_up_for(tiny_cfg, tmp_path):
+    tiny_cfg.SOLVER.CHECKPOINT_PERIOD = 2
+    whole, parts = tiny_cfg.clone(), tiny_cfg.clone()
+    whole.OUTPUT_DIR, parts.OUTPUT_DIR = str(tmp_path / "whole"), str(tmp_path / "parts")
+    best_trainer(whole, [3.0, 2.0, 5.0]).train()
+    with pytest.raises(StopIteration):
+        best_trainer(parts, [3.0]).train()  # stopped in the evaluation after four steps
+    resumed = best_trainer(parts, [2.0, 5.0])
+    resumed.resume_or_load(resume=True)
+    assert resumed.start_iter == 4
+    resumed.train()
+    found = []
+    for cfg in (whole, parts):
+        lines = [line for line in metrics(cfg) if "tiny/error" in line]
+        found.append([(line["iteration"], line["tiny/error"]) for line in lines])
+    assert found[0] == found[1] == [(1, 3.0), (3, 2.0), (5, 5.0)]
+    best = [torch.load(tmp_path / d / "model_best.pth") for d in ("whole", "parts")]
+    assert [b["iteration"] for b in best] == [3, 3]
+    assert best[0]["trainer"]["iteration"] == best[1]["trainer"]["iteration"]
+    assert all(torch.equal(w, best[1]["model"][k]) for k, w in best[0]["model"].items())
+
+
+def test_recorded_evaluation_is_not_repeated(tiny_cfg):
+    tiny_cfg.SOLVER.CHECKPOINT_PERIOD = 2
+    first = best_trainer(tiny_cfg, [3.0, 2.0])
+    first.max_iter = 5
+    with pytest.raises(StopIteration):
+        first.train()
+    (Path(tiny_cfg.OUTPUT_DIR) / "last_checkpoint").write_text("model_0000003.pth")
+    second = best_trainer(tiny_cfg, [1.0])
+    second.resume_or_load(resume=True)
+    second.train()
+    assert [m["tiny/error"] for m in metrics(tiny_cfg) if "tiny/error" in m] == [3.0, 2.0, 1.0]
+
+
+def test_a_run_anew_forgets_what_the_folder_held(tiny_cfg):
+    best_trainer(tiny_cfg, [1.0, 1.0, 1.0]).train()
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    trainer = best_trainer(tiny_cfg, [3.0, 2.0])
+    trainer.resume_or_load(resume=False)
+    assert not (folder / "results.json").exists()
+    with pytest.raises(StopIteration):
+        trainer.train()
+    assert json.loads((folder / "model_best.json").read_text())["value"] == 2.0

@@ -93,6 +93,13 @@ class TextCheckpointer(DetectionCheckpointer):
         if tag:
             self.tag_last_checkpoint(os.path.basename(path))
 
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Note the file that resuming starts from; the note appears whole or not at all."""
+        path = os.path.join(self.save_dir, "last_checkpoint")
+        with open(f"{path}.part", "w", encoding="utf-8") as file:
+            file.write(last_filename_basename)
+        os.replace(f"{path}.part", path)
+
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load weights, and checkpointables too where resuming.
 

@@ -4,18 +4,27 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase
+from detectron2.engine.hooks import PeriodicWriter
+from detectron2.engine.train_loop import TrainerBase
 from detectron2.utils import comm
-from detectron2.utils.file_io import PathManager
+from detectron2.utils.events import EventWriter
 
+from ..utils.atomic import write_json
 from ..utils.nearest import did_you_mean
 
-__all__ = ["BestCheckpointer", "EvalHook", "flatten_numbers"]
+__all__ = ["EVAL_SECONDS", "BestCheckpointer", "EvalHook", "ResultWriter", "flatten_numbers"]
 
 logger = logging.getLogger(__name__)
+
+#: Stands in metrics.json beside every evaluation's results.
+EVAL_SECONDS = "eval_seconds"
 
 
 def flatten_numbers(results: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -38,16 +47,33 @@ class EvalHook(HookBase):
     With period 0 nothing is evaluated. Results may be nested and hold other things than numbers.
     """
 
-    def __init__(self, period: int, function: Callable[[bool], Mapping[str, Any] | None]):
+    def __init__(
+        self,
+        period: int,
+        function: Callable[[bool], Mapping[str, Any] | None],
+        recorded: Callable[[int], bool] = lambda iteration: True,
+    ):
         """
         Args:
             period: steps, 0 for never.
             function: called, in every process, with whether it is the last step; returns results.
+            recorded: whether the results of an iteration were written before the run was stopped,
+                the same in every process.
         """
         self._period = period
         self._function = function
-        # Step of the last evaluation and its flattened results.
-        self.latest: tuple[int, dict[str, float]] = (-1, {})
+        self._recorded = recorded
+        # Step of the last evaluation, -2 for none, and its flattened results.
+        self.latest: tuple[int, dict[str, float]] = (-2, {})
+
+    def before_train(self) -> None:
+        """On resuming, make up for the evaluation that the run was stopped in."""
+        start = self.trainer.start_iter
+        if not start or self._period <= 0 or start % self._period or self._recorded(start - 1):
+            return
+        logger.info("the evaluation after %d steps was cut off: evaluating", start)
+        with _step_before(self.trainer):
+            self.after_step()
 
     def after_step(self) -> None:
         """Evaluate if it is time to."""
@@ -55,10 +81,12 @@ class EvalHook(HookBase):
         last = done == self.trainer.max_iter
         if self._period <= 0 or not (last or done % self._period == 0):
             return
+        start = time.perf_counter()
         results = self._function(last)
         numbers = flatten_numbers(results or {})
         self.latest = self.trainer.iter, numbers
-        self.trainer.storage.put_scalars(**numbers, smoothing_hint=False)
+        took = {EVAL_SECONDS: time.perf_counter() - start}
+        self.trainer.storage.put_scalars(**numbers, **took, smoothing_hint=False)
         # Evaluation takes different time in each process; wait for all.
         comm.synchronize()
 
@@ -91,13 +119,16 @@ class BestCheckpointer(HookBase):
         self._best: float | None = None
 
     def before_train(self) -> None:
-        """On resuming, take up the best of the steps before."""
-        if not self.trainer.start_iter or not PathManager.isfile(self._file):
+        """On resuming, take up the best of the steps before; else forget another run's."""
+        if not self.trainer.start_iter:
+            Path(self._file).unlink(missing_ok=True)
             return
-        with PathManager.open(self._file) as file:
-            best = json.load(file)
-        if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
-            self._best = best["value"]
+        if os.path.isfile(self._file):
+            best = json.loads(Path(self._file).read_text("utf-8"))
+            if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
+                self._best = best["value"]
+        with _step_before(self.trainer):
+            self.after_step()
 
     def after_step(self) -> None:
         """Look at the result of this step, if there is one."""
@@ -117,6 +148,42 @@ class BestCheckpointer(HookBase):
         self._best = value
         self._checkpointer.save("model_best", tag=False, iteration=iteration)
         record = {"metric": self._metric, "value": value, "iteration": iteration}
-        with PathManager.open(self._file, "w") as file:
-            json.dump(record, file)
+        write_json(self._file, record)
         logger.info("best %s so far: %.4f after %d steps", self._metric, value, iteration + 1)
+
+
+class ResultWriter(PeriodicWriter):
+    """Write every ``period`` steps, after the last one, and after each evaluation.
+
+    Registered behind them, so that results which stand in a line have been used by all.
+    """
+
+    def __init__(self, evaluation: EvalHook, writers: Sequence[EventWriter], period: int = 20):
+        super().__init__(writers, period)
+        self._evaluation = evaluation
+
+    def before_train(self) -> None:
+        """Write the evaluation that was made up for, before another one takes its place."""
+        with _step_before(self.trainer):
+            if self._evaluation.latest[0] == self.trainer.iter:
+                self.after_step()
+
+    def after_step(self) -> None:
+        """Write if it is time to."""
+        if self._evaluation.latest[0] != self.trainer.iter:
+            super().after_step()
+            return
+        for writer in self._writers:
+            writer.write()
+
+
+@contextmanager
+def _step_before(trainer: TrainerBase) -> Iterator[None]:
+    """Let the trainer and what it records stand at the step before the one to come."""
+    trainer.iter -= 1
+    trainer.storage.iter -= 1
+    try:
+        yield
+    finally:
+        trainer.iter += 1
+        trainer.storage.iter += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..utils.atomic import write_json
 
-__all__ = ["read_results", "write_results"]
+__all__ = ["has_metrics", "read_results", "remove_results", "write_results"]
 
 FILE = "results.json"
 
@@ -36,3 +36,24 @@ def read_results(folder: str | Path) -> dict[str, Any] | None:
         return json.loads(Path(folder, FILE).read_text("utf-8"))
     except FileNotFoundError:
         return None
+
+
+def remove_results(folder: str | Path) -> None:
+    """Remove what an earlier run in the same folder ended with."""
+    Path(folder, FILE).unlink(missing_ok=True)
+
+
+def has_metrics(folder: str | Path, iteration: int, name: str) -> bool:
+    """Whether ``metrics.json`` has a value of this name for an iteration."""
+    try:
+        lines = Path(folder, "metrics.json").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # cut off by a kill
+        if isinstance(row, dict) and row.get("iteration") == iteration and name in row:
+            return True
+    return False

@@ -26,8 +26,8 @@ from ..solver import build_lr_scheduler, build_optimizer, resolve_epochs
 from ..utils.rng import INITIALISATION, seeded_rng
 from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
-from .hooks import BestCheckpointer, EvalHook, flatten_numbers
-from .results import read_results, write_results
+from .hooks import EVAL_SECONDS, BestCheckpointer, EvalHook, ResultWriter, flatten_numbers
+from .results import has_metrics, read_results, remove_results, write_results
 from .step import StepTrainer, autocast
 
 __all__ = ["TextTrainer"]
@@ -65,6 +65,8 @@ class TextTrainer(DefaultTrainer):
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self._last_eval_results: dict[str, Any] | None = None
+        # On the validation and on the test images, after the last step.
+        self._final_results: tuple[dict[str, float], dict[str, float]] | None = None
         self.register_hooks(self.build_hooks())
 
     @staticmethod
@@ -94,7 +96,11 @@ class TextTrainer(DefaultTrainer):
                 )
             )
         trainer = weakref.proxy(self)
-        evaluation = EvalHook(cfg.TEST.EVAL_PERIOD, lambda last: trainer.evaluate(last))
+        evaluation = EvalHook(
+            cfg.TEST.EVAL_PERIOD,
+            lambda last: trainer.evaluate(last),
+            lambda iteration: trainer._evaluated(iteration),
+        )
         built.append(evaluation)
         if comm.is_main_process():
             if cfg.TEST.BEST_METRIC:
@@ -103,8 +109,15 @@ class TextTrainer(DefaultTrainer):
                         evaluation, self.checkpointer, cfg.TEST.BEST_METRIC, cfg.TEST.BEST_MODE
                     )
                 )
-            built.append(hooks.PeriodicWriter(self.build_writers(), period=20))
+            built.append(ResultWriter(evaluation, self.build_writers(), period=20))
+            # The last of all: what is written here says that the run is complete.
+            built.append(hooks.CallbackHook(after_step=lambda trainer: trainer.write_results()))
         return built
+
+    def _evaluated(self, iteration: int) -> bool:
+        """Whether the main process has written the evaluation after an iteration."""
+        found = has_metrics(self.cfg.OUTPUT_DIR, iteration, EVAL_SECONDS)
+        return comm.all_gather(found)[0]
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Resume from the last checkpoint of OUTPUT_DIR, if asked and there is one.
@@ -113,6 +126,8 @@ class TextTrainer(DefaultTrainer):
         """
         resume = resume and self.checkpointer.has_checkpoint()
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if not resume and comm.is_main_process() and self.cfg.OUTPUT_DIR:
+            remove_results(self.cfg.OUTPUT_DIR)
         if resume:
             self.start_iter = self.iter + 1
             logger.info("resuming after %d steps, with seed %d", self.start_iter, self.cfg.SEED)
@@ -144,11 +159,12 @@ class TextTrainer(DefaultTrainer):
             return None
         logger.info("the evaluation after the last step was cut off: evaluating")
         self.iter = self.max_iter - 1
-        wanted = (EvalHook, BestCheckpointer, hooks.PeriodicWriter)
+        wanted = (EvalHook, BestCheckpointer, hooks.PeriodicWriter, hooks.CallbackHook)
         with EventStorage(self.iter) as self.storage:
             made_up_for = [hook for hook in self._hooks if isinstance(hook, wanted)]
             for hook in made_up_for:
-                hook.before_train()
+                if isinstance(hook, BestCheckpointer):
+                    hook.before_train()
                 hook.after_step()
             # Past the last step writers only close.
             self.storage.step()
@@ -172,11 +188,17 @@ class TextTrainer(DefaultTrainer):
             self.storage.put_scalars(
                 **{f"test/{name}": value for name, value in tested.items()}, smoothing_hint=False
             )
-        if last and comm.is_main_process() and cfg.OUTPUT_DIR:
-            validated = flatten_numbers(results) if validation else {}
-            tested = flatten_numbers(self._last_eval_results) if cfg.DATASETS.TEST else {}
-            write_results(cfg.OUTPUT_DIR, self.max_iter - 1, validated, tested)
+        if last:
+            self._final_results = (
+                flatten_numbers(results) if validation else {},
+                flatten_numbers(self._last_eval_results) if cfg.DATASETS.TEST else {},
+            )
         return results
+
+    def write_results(self) -> None:
+        """After the last step and its evaluation, write ``results.json`` to OUTPUT_DIR."""
+        if self._final_results is not None and self.cfg.OUTPUT_DIR:
+            write_results(self.cfg.OUTPUT_DIR, self.max_iter - 1, *self._final_results)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights that resuming needs."""
