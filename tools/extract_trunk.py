@@ -26,10 +26,13 @@ def main() -> None:
     parser.add_argument(
         "--config-file",
         default="",
-        help="what the trunk was trained with, where the checkpoint does not record it",
+        help="what the trunk was trained with, where the checkpoint does not record it; or other "
+        "pixels that it shall be taken for",
     )
     parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
     args = parser.parse_intermixed_args()
+    if args.opts and not args.config_file:
+        parser.error("KEY value pairs need a --config-file that they are on top of")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     described = None
     if args.config_file:

@@ -108,3 +108,21 @@ def test_other_contents_are_refused(tmp_path):
     torch.save({"epoch": 3, "weights": {"a": torch.ones(1)}}, path)
     with pytest.raises(CheckpointError, match="'epoch' is a int"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 20, 60])
+def test_old_files_that_are_cut_off_are_named(tmp_path, kept):
+    """torch's message may be empty."""
+    path = tmp_path / "old.pth"
+    torch.save({"a": torch.ones(5)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"old\.pth cannot be read.*cut off"):
+        read_checkpoint(str(path))
+
+
+def test_what_is_no_checkpoint_is_told_by_what_it_holds(tmp_path):
+    path = tmp_path / "page.pth"
+    path.write_text("<!DOCTYPE html><html></html>")
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(str(path))
+    assert "Unsupported operand 60" in str(caught.value) and "PyTorch 2.6" not in str(caught.value)

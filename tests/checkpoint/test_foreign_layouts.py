@@ -8,7 +8,13 @@ from foreign import WIDTH, ForeignResNet
 from torch import nn
 from trunks import Holder, assert_same_outputs, randomize, trunk_cfg
 
-from vlpt_d2.checkpoint import CheckpointError, TextCheckpointer, extract_trunk, read_checkpoint
+from vlpt_d2.checkpoint import (
+    CheckpointError,
+    TextCheckpointer,
+    describe_trunk,
+    extract_trunk,
+    read_checkpoint,
+)
 
 CLIP_PIXELS = {
     "format": "RGB",
@@ -95,8 +101,13 @@ def db(net):
 
 
 LAYOUTS = {
-    "torchvision": ("plain", None, lambda net: below("", net), None),
-    "torchvision, below 'encoder.'": ("plain", None, lambda net: below("encoder.", net), None),
+    "torchvision": ("plain", None, lambda net: below("", net) | some("fc.weight"), None),
+    "torchvision, below 'encoder.'": (
+        "plain",
+        None,
+        lambda net: below("encoder.", net) | some("encoder.fc.weight"),
+        None,
+    ),
     "OpenAI CLIP": ("clip", None, clip, CLIP_PIXELS),
     "a trunk of CLIP's": ("clip", None, lambda net: below("visual.", net), None),
     "oCLIP": ("clip", None, oclip, CLIP_PIXELS),
@@ -297,3 +308,55 @@ def test_timm(tmp_path):
     torch.save(deep, tmp_path / "timm.pth")
     with pytest.raises(CheckpointError, match="resnet50d and the like"):
         load(tmp_path / "timm.pth", cfg)
+
+
+def test_strides_of_trunks_without_a_classifier_are_not_known(tmp_path, log):
+    """OpenMMLab's of style "caffe" have torchvision's names and other strides."""
+    path = tmp_path / "resnet50_caffe.pth"
+    torch.save(foreign().state_dict(), path)
+    load(path, cfg_of())
+    assert "does not record how its trunk was trained" in log.text
+    with pytest.raises(CheckpointError, match="name the config"):
+        extract_trunk(str(path), str(tmp_path / "trunk.pth"))
+
+
+def test_the_place_of_dbs_backbone_is_not_enough_to_be_db(tmp_path, log):
+    path = tmp_path / "lightning.pth"
+    torch.save({"state_dict": below("model.backbone.", foreign())}, path)
+    load(path, cfg_of())
+    assert "MhLiao" not in log.text and "does not record" in log.text
+
+
+def test_batch_norms_do_not_go_into_another_norm(tmp_path):
+    path = tmp_path / "bn.pth"
+    torch.save(foreign().state_dict(), path)
+    cfg = cfg_of(NORM="GN")
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 32
+    with pytest.raises(CheckpointError, match="RESNETS.NORM is GN, the file's trunk has BN"):
+        load(path, cfg)
+
+
+def test_a_classifier_is_no_part_of_the_trunk(tmp_path):
+    """detectron2's conversion of torchvision's R-50 calls it stem.fc."""
+    cfg = cfg_of()
+    net = randomize(Holder(cfg))
+    weights = {
+        k.removeprefix("backbone.bottom_up."): v
+        for k, v in net.state_dict().items()
+        if k.startswith("backbone.bottom_up.")
+    }
+    path, target = tmp_path / "R-50.pth", tmp_path / "trunk.pth"
+    torch.save({"model": weights | {"stem.fc.weight": torch.ones(9, 9)}}, path)
+    described = describe_trunk(cfg)
+    for layout in ("vlpt_d2", "torchvision", "mmocr"):
+        extract_trunk(str(path), str(target), described, layout)
+        assert not any("fc" in key for key in read_checkpoint(str(target))["model"])
+
+
+def test_two_resnets_in_detectron2s_names_are_refused(tmp_path):
+    weights = randomize(Holder(cfg_of())).state_dict()
+    both = {f"modelTeacher.{k}": v for k, v in weights.items()}
+    both |= {f"modelStudent.{k}": v for k, v in weights.items()}
+    torch.save({"model": both}, tmp_path / "both.pth")
+    with pytest.raises(CheckpointError, match="several ResNets.*modelStudent.*modelTeacher"):
+        load(tmp_path / "both.pth", cfg_of())

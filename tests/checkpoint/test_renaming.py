@@ -1,5 +1,6 @@
 """Trunks written for other projects: their models read them and compute the same."""
 
+import logging
 import runpy
 import sys
 from pathlib import Path
@@ -125,7 +126,8 @@ def test_what_a_project_does_not_compute_is_refused(tmp_path, layout, resnets, m
 def test_the_tool_converts(tmp_path, monkeypatch, capsys):
     """From one foreign layout to another, without a config where enough is known."""
     net = randomize(ForeignResNet("plain"))
-    torch.save(net.state_dict(), tmp_path / "torchvision.pth")
+    weights = net.state_dict() | {"fc.weight": torch.ones(9, 9)}
+    torch.save(weights, tmp_path / "torchvision.pth")
     tool = str(REPOSITORY / "tools" / "extract_trunk.py")
     target = str(tmp_path / "detectron2.pth")
     arguments = [str(tmp_path / "torchvision.pth"), target, "--layout", "detectron2"]
@@ -138,6 +140,40 @@ def test_the_tool_converts(tmp_path, monkeypatch, capsys):
     TextCheckpointer(model, cfg=trunk_cfg(**SIZES)).load(target)
     assert_same_outputs(model.outputs, net.outputs)
     assert set(EXPORT_LAYOUTS) >= {"torchvision", "mmocr", "detectron2"}
+
+
+def test_the_tool_wants_a_config_for_options(monkeypatch, capsys):
+    tool = str(REPOSITORY / "tools" / "extract_trunk.py")
+    monkeypatch.setattr(sys, "argv", [tool, "a.pth", "b.pth", "INPUT.FORMAT", "BGR"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(tool, run_name="__main__")
+    assert "need a --config-file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["torchvision", "mmocr"])
+def test_norms_that_the_project_lacks_are_refused(tmp_path, layout):
+    cfg = trunk_cfg(**SIZES)
+    weights = randomize(Holder(cfg)).state_dict()
+    described = describe_trunk(cfg) | {"norm": "GN"}
+    with pytest.raises(CheckpointError, match="norm is GN"):
+        save_trunk(weights, described, str(tmp_path / "a.pth"), layout)
+    assert save_trunk(weights, described, str(tmp_path / "a.pth"), "detectron2")
+
+
+def test_a_trunk_can_be_taken_for_other_pixels(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("vlpt_d2"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="vlpt_d2")
+    cfg = trunk_cfg(**SIZES)
+    source, target = str(tmp_path / "a.pth"), str(tmp_path / "b.pth")
+    save_trunk(randomize(Holder(cfg)).state_dict(), describe_trunk(cfg), source)
+    other = cfg.clone()
+    other.INPUT.FORMAT, other.MODEL.PIXEL_STD = "BGR", [255.0] * 3
+    _, described = extract_trunk(source, target, describe_trunk(other))
+    assert described == describe_trunk(other) == torch.load(target)["trunk"]
+    assert "MODEL.PIXEL_STD is [255.0, 255.0, 255.0], the file's trunk has" in caplog.text
+    other.MODEL.RESNETS.STRIDE_IN_1X1 = True
+    with pytest.raises(CheckpointError, match="STRIDE_IN_1X1 is True"):
+        extract_trunk(source, target, describe_trunk(other))
 
 
 def test_a_description_that_the_weights_contradict_is_refused(tmp_path):

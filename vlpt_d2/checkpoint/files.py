@@ -93,10 +93,16 @@ def _read_torch(path: str) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read as plain tensors: {str(error).splitlines()[0]}. It is cut off, "
-            "no checkpoint, or holds other objects; if you trust where it comes from, load it "
+            f"{path} cannot be read as plain tensors: {_reason(error)}. It is cut off, no "
+            "checkpoint, or holds other objects; if you trust where it comes from, load it "
             "with torch.load(..., weights_only=False) and save its state dict alone"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch's message says is wrong: it may be empty, or come after much advice."""
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def _read_torchscript(path: str) -> dict[str, torch.Tensor]:

@@ -19,7 +19,11 @@ __all__ = ["TRUNK_PREFIX", "TrunkLayout", "trunk_layout"]
 
 TRUNK_PREFIX = "backbone.bottom_up."
 
-_DETECTRON2 = re.compile(r"^(?:(?:.*\.)?(?:bottom_up|backbone|module)\.)?((?:stem|res[2-5])\..*)")
+# Stem and stages; a classifier ("stem.fc" in detectron2's conversion of torchvision's) is no
+# part of a trunk.
+_DETECTRON2 = re.compile(
+    r"^((?:.*\.)?(?:bottom_up|backbone|module)\.)?((?:stem\.conv[123]|res[2-5]\.\d+)\..*)"
+)
 
 # Torchvision puts the stride into the 3x3 convolution (models/resnet.py: "ResNet V1.5"), and so do
 # all projects that start from its weights.
@@ -91,14 +95,10 @@ def trunk_layout(weights: dict[str, torch.Tensor]) -> TrunkLayout | None:
         CheckpointError: there is a ResNet of a kind that none of ours computes, or several.
     """
     if any(key.startswith(TRUNK_PREFIX + "stem.") for key in weights):
-        inside = {k.removeprefix(TRUNK_PREFIX): k for k in weights if k.startswith(TRUNK_PREFIX)}
+        inside = {m[2]: k for k in weights if (m := _DETECTRON2.match(k)) and m[1] == TRUNK_PREFIX}
         return _detectron2("vlpt_d2", inside, weights)
     prefixes = trunk_prefixes(weights)
-    if len(prefixes) > 1:
-        raise CheckpointError(
-            f"the file holds several ResNets, below {', '.join(map(repr, prefixes))}; save the "
-            "weights of one of them alone"
-        )
+    _refuse_several(prefixes)
     if prefixes:
         return _torchvision_family(weights, prefixes[0])
     if "conv1_w" in weights or "res2_0_branch2a_w" in weights:
@@ -107,8 +107,14 @@ def trunk_layout(weights: dict[str, torch.Tensor]) -> TrunkLayout | None:
         _, names = convert_c2_detectron_names(plain)
         names = {TRUNK_PREFIX + k: v for k, v in names.items() if _DETECTRON2.match(k)}
         return TrunkLayout("Caffe2", names)
-    matches = {m[1]: key for key in weights if (m := _DETECTRON2.match(key))}
-    if any(name.startswith("res2.0.conv1") for name in matches):
+    found: dict[str, dict[str, str]] = {}
+    for key in weights:
+        if m := _DETECTRON2.match(key):
+            found.setdefault(m[1] or "", {})[m[2]] = key
+    prefixes = sorted(p for p, inside in found.items() if "res2.0.conv1.weight" in inside)
+    _refuse_several(prefixes)
+    if prefixes:
+        matches = found[prefixes[0]]
         if "stem.conv2.weight" in matches:
             raise CheckpointError(
                 "the ResNet has a stem of three convolutions and a max pool (detectron2's DeepLab "
@@ -116,6 +122,14 @@ def trunk_layout(weights: dict[str, torch.Tensor]) -> TrunkLayout | None:
             )
         return _detectron2("detectron2", matches, weights)
     return None
+
+
+def _refuse_several(prefixes: list[str]) -> None:
+    if len(prefixes) > 1:
+        raise CheckpointError(
+            f"the file holds several ResNets, below {', '.join(map(repr, prefixes))}; save the "
+            "weights of one of them alone"
+        )
 
 
 def _detectron2(kind: str, inside: dict[str, str], weights: dict[str, torch.Tensor]) -> TrunkLayout:
@@ -162,11 +176,12 @@ def _project(
         return "the release of VLPT-STD", _TORCHVISION | _IMAGENET_RGB
     if f"{parent}fpn.conv2_pos.weight" in weights:
         return "STKM", _TORCHVISION | _STKM_BGR
-    if prefix in ("model.module.backbone.", "model.backbone."):
+    if f"{parent}decoder.in5.weight" in weights:
         return "MhLiao/DB", _TORCHVISION | _DB_BGR
     if prefix.endswith("backbone."):
         # Their configs choose stride and pixels ("style", "data_preprocessor").
         return "MMDetection or MMOCR", {"variant": "plain"}
-    if prefix:
-        return f"torchvision, below {prefix!r}", _TORCHVISION
-    return "torchvision", _TORCHVISION
+    # OpenMMLab publishes trunks with strides in the 1x1 under the same names, without classifiers.
+    classifies = f"{prefix}fc.weight" in weights or f"{parent}fc.weight" in weights
+    known = _TORCHVISION if classifies else {"variant": "plain"}
+    return f"torchvision, below {prefix!r}" if prefix else "torchvision", known

@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 
-__all__ = ["TRUNK_ENTRIES", "describe_trunk", "describe_weights", "trunk_mismatches"]
+__all__ = [
+    "BATCH_NORMS",
+    "PIXEL_ENTRIES",
+    "TRUNK_ENTRIES",
+    "describe_trunk",
+    "describe_weights",
+    "trunk_mismatches",
+]
 
 # The config key that decides each entry.
 _KEYS = {
@@ -30,12 +37,14 @@ _KEYS = {
 
 #: What a complete description has.
 TRUNK_ENTRIES = tuple(_KEYS)
+#: Those that say what the trunk was shown.
+PIXEL_ENTRIES = ("input_format", "pixel_mean", "pixel_std")
 
 # In place of keys that detectron2's own configs lack.
 _DEFAULTS = {"MODEL.RESNETS.VARIANT": "plain"}
 
-# All keep the same four tensors and, in eval mode, compute the same.
-_BATCH_NORMS = {"BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "FrozenBN"}
+#: All keep the same four tensors and, in eval mode, compute the same.
+BATCH_NORMS = {"BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "FrozenBN"}
 
 # Depth by the blocks of each stage and whether they are bottlenecks.
 _DEPTHS = {
@@ -113,7 +122,7 @@ def trunk_mismatches(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
 
 def _equal(entry: str, a: Any, b: Any) -> bool:
     if entry == "norm":
-        return a == b or {a, b} <= _BATCH_NORMS
+        return a == b or {a, b} <= BATCH_NORMS
     if entry in ("pixel_mean", "pixel_std"):
         # [103.53] and [103.530] are the same; 0.1 of 255 changes nothing.
         return len(a) == len(b) and all(abs(x - y) <= 0.1 for x, y in zip(a, b))

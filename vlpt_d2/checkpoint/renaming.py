@@ -8,6 +8,7 @@ import torch
 from .errors import CheckpointError
 from .foreign_names import foreign_name, weighs_taps
 from .layouts import TRUNK_PREFIX
+from .metadata import BATCH_NORMS
 
 __all__ = ["EXPORT_LAYOUTS", "rename_trunk"]
 
@@ -58,6 +59,11 @@ def _refusal(
         return f"{layout} has no ResNet with CLIP's stem and average pools; write mmocr or clip"
     if layout == "clip" and not clip:
         return "the trunk has no stem of CLIP's (MODEL.RESNETS.VARIANT clip)"
+    if layout != "detectron2" and trunk.get("norm", "BN") not in BATCH_NORMS:
+        return (
+            f"the trunk's norm is {trunk['norm'] or 'none'} (MODEL.RESNETS.NORM), that of {layout} "
+            "a batch norm; write vlpt_d2 or detectron2"
+        )
     if layout == "torchvision" and trunk.get("stride_in_1x1"):
         return (
             "the trunk has its strides in the 1x1 convolutions (MODEL.RESNETS.STRIDE_IN_1X1), "

@@ -193,16 +193,18 @@ class TextCheckpointer(DetectionCheckpointer):
             # A trunk file, or one of detectron2's: what has the same name is the same.
             trunk = set(layout.names.values())
             return {k: k for k in source if k not in trunk} | layout.names, recorded
+        shared = self._shared(architecture, source, target)
         logger.info(
-            "%s: its ResNet alone is taken, as %s",
+            "%s: %s taken, as %s",
             f"a checkpoint of {architecture}"
             if architecture
             else f"a file with the names of {layout.kind}",
+            "its ResNet and its text head are" if shared else "its ResNet alone is",
             TRUNK_PREFIX + "*",
         )
         if layout.caution:
             logger.warning("%s", layout.caution)
-        names = layout.names | self._shared(architecture, source, target)
+        names = layout.names | shared
         return names, layout.recorded if recorded is None else recorded
 
     def _shared(
@@ -222,13 +224,12 @@ class TextCheckpointer(DetectionCheckpointer):
         if theirs != ours:
             logger.info("its %s* is of another kind or size and is left out", prefix)
             return {}
-        logger.info("its %s* is taken too", prefix)
         return {key: key for key in theirs}
 
     def _compare_trunks(self, recorded: dict[str, Any] | None, names: dict[str, str]) -> None:
         if self._trunk is None or not any(k.startswith(TRUNK_PREFIX) for k in names):
             return
-        recorded = (recorded or {}) | {"variant": _variant(names)}
+        recorded = _shown(names) | (recorded or {}) | {"variant": _variant(names)}
         faults = trunk_mismatches(recorded, self._trunk)
         if faults:
             raise CheckpointError(
@@ -315,6 +316,11 @@ class TextCheckpointer(DetectionCheckpointer):
 def _variant(names: Collection[str]) -> str:
     """Which of MODEL.RESNETS.VARIANT a trunk of these names is."""
     return "clip" if f"{TRUNK_PREFIX}stem.conv3.weight" in names else "plain"
+
+
+def _shown(names: Collection[str]) -> dict[str, str]:
+    """What the names show of the norm: running statistics are a batch norm's."""
+    return {"norm": "BN"} if f"{TRUNK_PREFIX}stem.conv1.norm.running_mean" in names else {}
 
 
 def _by_part(keys: Any) -> str:

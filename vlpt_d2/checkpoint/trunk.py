@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from .errors import CheckpointError
 from .files import read_checkpoint
 from .layouts import TRUNK_PREFIX, trunk_layout
-from .metadata import describe_weights, trunk_mismatches
+from .metadata import PIXEL_ENTRIES, describe_weights, trunk_mismatches
 from .renaming import EXPORT_LAYOUTS, rename_trunk
 
 __all__ = ["EXPORT_LAYOUTS", "extract_trunk", "save_trunk"]
@@ -81,11 +81,12 @@ def extract_trunk(
     Args:
         checkpoint: any file that :func:`~vlpt_d2.checkpoint.files.read_checkpoint` reads.
         path: ends in ".pth" or ".safetensors".
-        trunk: describes the trunk where the checkpoint does not.
+        trunk: describes the trunk where the checkpoint does not; of one that does, it may change
+            channel order and pixels.
         layout: one of :data:`EXPORT_LAYOUTS`.
 
     Returns:
-        The number of tensors, and the trunk's description: what the file records, else ``trunk``,
+        The number of tensors, and the trunk's description: ``trunk``, else what the file records,
         else what is known of files with its names; pixels may be missing then.
 
     Raises:
@@ -102,8 +103,11 @@ def extract_trunk(
     tensors = found.tensors(content["model"])
     shown = describe_weights({k.removeprefix(TRUNK_PREFIX): v for k, v in tensors.items()})
     described = content.get("trunk")
-    if described is None and trunk is not None:
-        _compare(checkpoint, shown, trunk)
+    if trunk is not None:
+        fixed = {k: v for k, v in (described or {}).items() if k not in PIXEL_ENTRIES}
+        _compare(checkpoint, shown | fixed, trunk)
+        if changes := trunk_mismatches(described or {}, trunk):
+            logger.info("%s is described anew: %s", checkpoint, "; ".join(changes))
         described = trunk
     if described is None and "stride_in_1x1" in found.recorded:
         described = shown | found.recorded
