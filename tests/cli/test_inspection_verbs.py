@@ -94,7 +94,7 @@ def test_read(model, image, tmp_path, capsys):
 
 def test_answers_are_drawn(model, image, tmp_path, capsys):
     captions = tmp_path / "captions.txt"
-    captions.write_text("exit $1 shop $2\n" + "bar " * 20, encoding="utf-8")
+    captions.write_text("exit shop\nbar bar bar bar bar bar", encoding="utf-8")
     read, near = tmp_path / "new" / "read.png", tmp_path / "new" / "near.png"
     command = ["read", image, "--words-count", "2", "--captions", str(captions)]
     assert main([*command, "--output", str(read), *model]) == 0

@@ -18,7 +18,7 @@ def annotation(text, iscrowd=0):
 def test_caption_keeps_order_and_leaves_out_what_cannot_be_read():
     words = [annotation(t) for t in ("Stop", "bus", "", "bus", "###", ".")]
     words.insert(1, annotation("hidden", iscrowd=1))
-    assert caption_of(words) == "Stop bus bus"
+    assert caption_of(words) == "Stop bus bus ."
     assert caption_of([]) == ""
 
 

@@ -1,5 +1,6 @@
 """Sums, shares and recall of the pre-training evaluator, beside plain loops."""
 
+import logging
 import math
 
 import pytest
@@ -67,6 +68,18 @@ def test_results_by_hand():
     assert "wip_accuracy" not in results
     evaluator.reset()
     assert evaluator.evaluate()["pretrain"] == {}
+
+
+def test_words_that_did_not_fit_are_counted(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("vlpt_d2"), "propagate", True)
+    evaluator = PretrainEvaluator(gallery_size=2)
+    evaluator.process([{"cut_tokens": 3}, {"cut_tokens": 0}, {"cut_tokens": 4}], [{}, {}, {}])
+    evaluator.evaluate()
+    assert "7 word pieces of 2 captions did not fit" in caplog.text
+    caplog.clear()
+    evaluator.reset()
+    evaluator.evaluate()
+    assert "did not fit" not in caplog.text
 
 
 def test_gallery_of_one_is_refused():

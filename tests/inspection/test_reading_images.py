@@ -93,6 +93,10 @@ def test_captions_are_ranked_by_the_cosine_of_single_passes(inspected, picture):
     assert [p for _, _, p in ranked] == pytest.approx((scaled / scaled.sum()).tolist(), rel=1e-2)
     with pytest.raises(ValueError, match="no caption"):
         rank_captions(inspected, picture, [])
+    with pytest.raises(ValueError, match="caption 2, 'exit zzz': .* no pieces for 'zzz'"):
+        rank_captions(inspected, picture, ["bar", "exit zzz"])
+    with pytest.raises(ValueError, match="caption 1, .*make 7 tokens; the model reads 6"):
+        rank_captions(inspected, picture, ["exits exits exits bar"])
 
 
 def test_images_of_datasets_and_files(inspected, tmp_path):

@@ -4,7 +4,10 @@ from detectron2.config import CfgNode as CN
 
 
 def add_oclip_config(cfg: CN) -> None:
-    """Add the keys of MODEL.META_ARCHITECTURE "OCLIP"; defaults are those of the release."""
+    """Add the keys of MODEL.META_ARCHITECTURE "OCLIP".
+
+    Defaults are those of the release, but for what docs/oclip.md lists as different.
+    """
     node = cfg.MODEL.OCLIP = CN()
     # The trunk's map that is pooled: "res5" (stride 32), or "res4" (stride 16), which leaves res5
     # untrained.

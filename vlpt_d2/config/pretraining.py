@@ -4,7 +4,10 @@ from detectron2.config import CfgNode as CN
 
 
 def add_pretraining_config(cfg: CN) -> None:
-    """Add the keys of the VLPT model; defaults are those of the paper's release."""
+    """Add the keys of the VLPT model; sizes are those of the paper's release.
+
+    Where release and paper leave a choice, docs/pretraining.md names the default and the release's.
+    """
     _add_image_encoder(cfg)
     _add_text_encoder(cfg)
     _add_cross_encoder(cfg)
@@ -52,7 +55,8 @@ def _add_text_encoder(cfg: CN) -> None:
     node.PRETRAINED = ""
     # Caption length K in tokens, [CLS] and [SEP] included.
     node.MAX_TOKENS = 30
-    # Width of the text tokens; projected to the image encoder's width where it differs.
+    # Width of the text tokens, that of MODEL.IMAGE_ENCODER.EMBED_DIM; a pre-trained encoder of
+    # another width is projected to it.
     node.EMBED_DIM = 384
     # Transformer blocks.
     node.DEPTH = 3

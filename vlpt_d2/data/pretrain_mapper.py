@@ -12,8 +12,9 @@ from .squashed_image import SquashedImages
 from .tokenizer import CaptionTokenizer, Encoding, build_tokenizer
 from .word_locations import tokens_of_words, word_polygons
 
-# Transcriptions that say "illegible" rather than being words: ICDAR's and TextOCR's.
-ILLEGIBLE = frozenset({"", "###", "."})
+# Transcriptions that say "illegible" rather than being words: ICDAR's. TextOCR's "." is a word in
+# other datasets; its reader marks it as a don't-care region.
+ILLEGIBLE = frozenset({"", "###"})
 
 
 def legible(annotations: list[dict]) -> list[dict]:
@@ -99,10 +100,11 @@ class PretrainMapper:
         Returns:
             dict: ``image`` uint8 (3, H, W); ``caption`` str; ``input_ids`` int64 (K,), masked;
             ``attention_mask`` bool (K,); ``mlm_labels`` int64 (K,), -100 where nothing is to be
-            predicted; ``file_name, image_id, height, width`` of the source. At test time also
-            ``token_words`` int64 (K,), the number of the word that a token is a piece of, -1 where
-            there is none (:func:`~.word_locations.tokens_of_words`); and ``word_polygons``, for
-            each word a list of (N, 2) arrays in pixels of the image.
+            predicted; ``cut_tokens`` int, word pieces that did not fit; ``file_name, image_id,
+            height, width`` of the source. At test time also ``token_words`` int64 (K,), the number
+            of the word that a token is a piece of, -1 where there is none
+            (:func:`~.word_locations.tokens_of_words`); and ``word_polygons``, for each word a list
+            of (N, 2) arrays in pixels of the image.
         """
         dataset_dict = copy.deepcopy(dataset_dict)
         return self.sample(dataset_dict, *self.images(dataset_dict))
@@ -119,6 +121,7 @@ class PretrainMapper:
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(encoding.mask),
             "mlm_labels": torch.from_numpy(labels),
+            "cut_tokens": encoding.cut,
             **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},
         }
         if not self.is_train:

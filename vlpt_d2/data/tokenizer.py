@@ -29,12 +29,14 @@ class Encoding:
             -1 at special tokens and padding. A word ends where the next token has no "##".
         starts: (max_tokens,) int64, the character of the caption at which a token begins; -1 at
             special tokens and padding.
+        cut: tokens that exceeded ``max_tokens`` and are not there.
     """
 
     ids: np.ndarray
     mask: np.ndarray
     words: np.ndarray
     starts: np.ndarray
+    cut: int = 0
 
 
 class CaptionTokenizer:
@@ -67,7 +69,7 @@ class CaptionTokenizer:
         return sorted(set(self.special.values()))
 
     def encode(self, caption: str) -> Encoding:
-        """Tokenise one caption; what exceeds ``max_tokens`` is cut off its end."""
+        """Tokenise one caption; what exceeds ``max_tokens`` is cut off its end, and counted."""
         encoded = self.tokenizer.encode(caption, add_special_tokens=False)
         pieces = encoded.ids[: self.max_tokens - 2]
         ids = np.full(self.max_tokens, self.special["pad"], dtype=np.int64)
@@ -80,7 +82,8 @@ class CaptionTokenizer:
         words[1 : n + 1] = np.maximum(np.cumsum(starts) - 1, 0)
         places = np.full(self.max_tokens, -1, dtype=np.int64)
         places[1 : n + 1] = [start for start, _ in encoded.offsets[:n]]
-        return Encoding(ids, np.arange(self.max_tokens) < n + 2, words, places)
+        mask = np.arange(self.max_tokens) < n + 2
+        return Encoding(ids, mask, words, places, cut=len(encoded.ids) - n)
 
     def tokens(self, ids: np.ndarray) -> list[str]:
         """Return the word pieces of ``ids``."""

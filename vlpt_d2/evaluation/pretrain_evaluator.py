@@ -96,6 +96,8 @@ class PretrainEvaluator(DatasetEvaluator):
         self._vectors: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._images = 0
         self._pointed: list[PointedWord] = []
+        # Word pieces that did not fit into their captions, and the number of such captions.
+        self._cut = [0, 0]
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
         """Add one batch.
@@ -105,6 +107,8 @@ class PretrainEvaluator(DatasetEvaluator):
             outputs: what :meth:`vlpt_d2.modeling.pretraining.VLPT.inference` returns.
         """
         for sample, output in zip(inputs, outputs):
+            cut = sample.get("cut_tokens", 0)
+            self._cut = [self._cut[0] + cut, self._cut[1] + (cut > 0)]
             if "attention" in output and "word_polygons" in sample:
                 shuffled = output.get("shuffled_attention")
                 self._pointed += point_at_words(
@@ -128,6 +132,7 @@ class PretrainEvaluator(DatasetEvaluator):
 
     def evaluate(self) -> OrderedDict | None:
         """Gather over processes and return ``{"pretrain": {name: percent}}`` on the main one."""
+        cuts = comm.gather(self._cut)
         gathered = comm.gather((self._sums, self._vectors, self._images, self._pointed))
         if not comm.is_main_process():
             return None
@@ -160,6 +165,14 @@ class PretrainEvaluator(DatasetEvaluator):
             len(vectors),
             ", ".join(f"{name} {value:.1f}" for name, value in results.items()),
         )
+        pieces, captions = (sum(part) for part in zip(*cuts))
+        if pieces:
+            logger.warning(
+                "%d word pieces of %d captions did not fit into MODEL.TEXT_ENCODER.MAX_TOKENS and "
+                "took no part",
+                pieces,
+                captions,
+            )
         return OrderedDict(pretrain=results)
 
     @staticmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..data.masking import IGNORE_INDEX
+from ..data.tokenizer import Encoding
 from ..modeling.pretraining.batch import TokenBatch, full_precision
 from .loading import Inspected, Picture
 
@@ -84,24 +85,26 @@ def rank_captions(
     Args:
         inspected: a model with ITC.
         picture: the image.
-        captions: at least one; what exceeds the model's tokens is cut off their ends.
+        captions: at least one.
 
     Returns:
         For each caption its number, the cosine of its vector and the image's, and its
         probability, the softmax of all cosines times the model's learned scale; the best first.
 
     Raises:
-        ValueError: there is no caption.
+        ValueError: there is no caption, or one with words that the tokenizer lacks or with more
+            than the model reads.
     """
     if not captions:
         raise ValueError("there is no caption to rank")
+    encodings = [_encode(inspected, number, text) for number, text in enumerate(captions, 1)]
     model, itc = inspected.model, inspected.itc
     image, grid = model.encode_images([{"image": picture.pixels}])
     cosines = []
     for start in range(0, len(captions), _BATCH):
-        encodings = [inspected.tokenizer.encode(text) for text in captions[start : start + _BATCH]]
-        ids = torch.stack([torch.from_numpy(e.ids) for e in encodings]).to(model.device)
-        mask = torch.stack([torch.from_numpy(e.mask) for e in encodings]).to(model.device)
+        batch = encodings[start : start + _BATCH]
+        ids = torch.stack([torch.from_numpy(e.ids) for e in batch]).to(model.device)
+        mask = torch.stack([torch.from_numpy(e.mask) for e in batch]).to(model.device)
         tokens = TokenBatch(ids, mask, torch.full_like(ids, IGNORE_INDEX))
         encoded = model.with_captions(image.expand(len(ids), -1, -1), grid, tokens)
         ours, theirs = itc.features(encoded)
@@ -110,6 +113,13 @@ def rank_captions(
     odds = (full_precision(itc.scale()) * cosine).softmax(dim=0)
     order = cosine.argsort(descending=True, stable=True)
     return [(int(i), float(cosine[i]), float(odds[i])) for i in order]
+
+
+def _encode(inspected: Inspected, number: int, caption: str) -> Encoding:
+    try:
+        return inspected.encode(caption.split())[0]
+    except ValueError as error:
+        raise ValueError(f"caption {number}, {caption!r}: {error}") from error
 
 
 def _prompt_ids(inspected: Inspected, prompt: str) -> tuple[torch.Tensor, list[int]]:

@@ -57,6 +57,16 @@ def test_nearest_rows_equal_a_full_sort():
     assert torch.equal(table, before)
 
 
+def test_negatives_are_found_in_float32_under_autocast():
+    """Rows that lie close together, as of words that look alike."""
+    table = torch.randn(300, 64) + 8
+    ids, specials = torch.arange(5, 40), torch.tensor(SPECIAL)
+    expected, _ = nearest_rows(table, ids, 20, specials)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = nearest_rows(table, ids, 20, specials)
+    assert torch.equal(found, expected)
+
+
 def test_nearest_rows_are_chunked_alike(monkeypatch):
     table, ids = torch.randn(40, 4), torch.arange(5, 40)
     whole = nearest_rows(table, ids, 5, torch.tensor(SPECIAL))
@@ -133,15 +143,20 @@ def test_loss_equals_the_formula(query):
     assert loss.item() == pytest.approx(total / 4, rel=1e-4)
 
 
-def test_gradient_reaches_the_table_and_no_words_give_zero():
+@pytest.mark.parametrize("negatives", ["similarity", "random"])
+def test_gradient_reaches_the_table_and_no_words_give_zero(negatives):
     table = torch.randn(30, 4, requires_grad=True)
-    wip = build(num_negatives=3)
+    wip = build(num_negatives=3, negatives=negatives)
     loss, _ = wip(encoded(captions([9], [10]), table), torch.tensor(2.0))
     loss.backward()
     assert table.grad[9].abs().sum() > 0
-    loss, _ = wip(encoded(captions([], []), table), torch.tensor(0.0))
-    assert loss.item() == 0
-    loss.backward()
+    # No words, or none that is shown.
+    for tokens in (captions([], []), captions([9], [10], masked=[(0, 1), (1, 1)])):
+        batch = encoded(tokens, table)
+        loss, _ = wip(batch, torch.tensor(0.0))
+        assert loss.item() == 0
+        loss.backward()
+        assert wip.measure(batch)["wip_total"].tolist() == [0, 0]
 
 
 def test_measure_counts_per_image():

@@ -59,6 +59,9 @@ class MultiTaskPretraining(ImagePretraining):
     A meta-architecture gives :meth:`tokens`, :meth:`encode` and :meth:`unmasked`.
     """
 
+    #: The node of MODEL that holds its keys.
+    NODE = "VLPT"
+
     def __init__(
         self,
         *,
@@ -82,8 +85,8 @@ class MultiTaskPretraining(ImagePretraining):
         super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
         if normalization not in ("global", "local"):
             raise ValueError(
-                f"MODEL.{type(self).__name__}.NORMALIZATION must be 'global' or 'local', "
-                f"not {normalization!r}"
+                f"MODEL.{self.NODE}.NORMALIZATION must be 'global' or 'local', not "
+                f"{normalization!r}"
             )
         self.text_encoder = text_encoder
         self.tasks = nn.ModuleDict(tasks)

@@ -76,6 +76,7 @@ class VLPTWithRegions(VLPT):
                 measured | {"region_polygons": polygons}
                 for measured, polygons in zip(self.measure(encoded), found)
             ]
+        self.log_cuts(samples)
         losses = self.task_losses(encoded, context)
         size, stride = images.shape[-2:], self.text_head.target_stride
         head = self.text_head(maps, stack_targets(samples, size, stride, self.device))

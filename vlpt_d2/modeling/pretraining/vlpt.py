@@ -9,7 +9,7 @@ from torch import nn
 
 from ...data.tokenizer import build_tokenizer
 from .batch import EncodedBatch, TokenBatch
-from .multi_task import MultiTaskPretraining
+from .multi_task import MicroBatchContext, MultiTaskPretraining
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
 from .text_encoder import build_text_encoder
 
@@ -90,6 +90,19 @@ class VLPT(MultiTaskPretraining):
             "normalization": node.NORMALIZATION,
             "init_std": node.INIT_STD,
         }
+
+    def forward(
+        self, samples: list[dict], context: MicroBatchContext | None = None
+    ) -> dict[str, torch.Tensor] | list[dict]:
+        """As every :class:`~.multi_task.MultiTaskPretraining`; logs what captions were cut."""
+        if self.training:
+            self.log_cuts(samples)
+        return super().forward(samples, context)
+
+    def log_cuts(self, samples: list[dict]) -> None:
+        """Log how many word pieces of a caption did not fit, as ``caption/cut_tokens``."""
+        cuts = torch.tensor([float(s.get("cut_tokens", 0)) for s in samples])
+        self.log_metrics({"caption/cut_tokens": cuts.mean()})
 
     def tokens(self, samples: list[dict]) -> TokenBatch:
         return TokenBatch.from_samples(samples, self.device)

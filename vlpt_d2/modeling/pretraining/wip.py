@@ -19,7 +19,8 @@ def nearest_rows(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The rows of an embedding table nearest to given rows, by cosine similarity.
 
-    The table is not changed. Top-k selection in chunks, never a sort of the vocabulary.
+    The table is not changed. Top-k selection in chunks, never a sort of the vocabulary. Computed in
+    float32 whatever autocast says: rows that lie close are told apart by the last digits.
 
     Args:
         table: (V, d).
@@ -31,6 +32,13 @@ def nearest_rows(
         (T, k) ids, nearest first, and (T, k) bool, False where no row was left to take. A row is
         never its own neighbour.
     """
+    with torch.autocast(table.device.type, enabled=False):
+        return _nearest_rows(table, ids, k, excluded)
+
+
+def _nearest_rows(
+    table: torch.Tensor, ids: torch.Tensor, k: int, excluded: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     table = F.normalize(full_precision(table.detach()), dim=-1)
     k = min(k, len(table) - 1)
     neighbours, found = [], []
@@ -61,7 +69,8 @@ def random_rows(num_rows: int, ids: torch.Tensor, k: int, excluded: torch.Tensor
     own = torch.searchsorted(pool, ids)[:, None]
     in_pool = allowed[ids][:, None]
     sizes = len(pool) - in_pool.long()
-    draw = (torch.rand(len(ids), k, device=ids.device) * sizes).long().clamp(max=sizes.max() - 1)
+    # float32 may round a draw up to the size itself.
+    draw = (torch.rand(len(ids), k, device=ids.device) * sizes).long().minimum(sizes - 1)
     draw = torch.where(in_pool & (draw >= own), draw + 1, draw)
     return pool[draw.clamp(max=len(pool) - 1)]
 

@@ -56,6 +56,8 @@ class OCLIP(MultiTaskPretraining):
     :class:`~vlpt_d2.evaluation.oclip_evaluator.OclipEvaluator` adds up.
     """
 
+    NODE = "OCLIP"
+
     @configurable
     def __init__(
         self,
