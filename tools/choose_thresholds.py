@@ -6,6 +6,7 @@ import argparse
 from tabulate import tabulate
 
 from vlpt_d2.checkpoint import TextCheckpointer
+from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.engine.trainer import TextTrainer
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("opts", nargs="*", help="KEY value pairs; MODEL.WEIGHTS above all")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
+    register_from_config(cfg)
     set_threads(cfg)
     model = TextTrainer.build_model(cfg).eval()
     TextCheckpointer(model, cfg=cfg).load(cfg.MODEL.WEIGHTS, checkpointables=[])

@@ -46,6 +46,26 @@ def test_formats(sample):
     assert sample["annotations"][0]["segmentation"][0][0] == 3.0
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_grey_images_of_any_depth(sample, depth):
+    """A ramp over the whole range of its bits."""
+    grey = np.linspace(0, np.iinfo(depth).max, 36).astype(depth)
+    cv2.imwrite(sample["file_name"], np.tile(grey, (30, 1)))
+    image, _ = load_sample(dict(sample), "RGB")
+    assert image.shape == (30, 36, 3)
+    expected = np.linspace(0, 255, 36)
+    assert np.abs(image[0].astype(float) - expected[:, None]).max() <= 1
+
+
+def test_boxes_without_polygons_are_restored(sample):
+    annotation = _annotation()
+    del annotation["segmentation"]
+    asked = sample | {"restore_size": (60, 72), "annotations": [annotation]}
+    _, (restored,) = load_sample(asked, "RGB")
+    assert restored["bbox"] == [6.0, 18.0, 30.0, 36.0]
+    assert "segmentation" not in restored
+
+
 def test_restores_image_and_annotations_together(sample):
     asked = sample | {"restore_size": (60, 48)}
     image, (annotation,) = load_sample(asked, "RGB")

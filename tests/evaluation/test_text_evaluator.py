@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.structures import Instances
+from detectron2.structures import BoxMode, Instances
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from helpers.detectors import detector_cfg
@@ -77,6 +77,30 @@ def test_threshold_drops_low_scores():
     strict = TextEvaluator(dataset_name="toy", score_thresh=0.95)
     strict.process(INPUTS, OUTPUTS)
     assert strict.evaluate()["text"] == {"precision": 0, "recall": 0, "hmean": 0}
+
+
+def test_every_ring_is_a_text_and_a_box_stands_for_none():
+    """As in training; annotations of detectron2's own readers have either."""
+    box = {"bbox": [50.0, 50.0, 10.0, 10.0], "bbox_mode": BoxMode.XYWH_ABS, "iscrowd": 0}
+    rings = {"segmentation": [_ring(0, 0), _ring(20, 20)], "iscrowd": 0}
+    item = _input(1, []) | {"annotations": [rings, box]}
+    evaluator = TextEvaluator(dataset_name="x")
+    evaluator.process([item], [_output([_ring(0, 0), _ring(20, 20), _ring(50, 50)], [0.9] * 3)])
+    assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}
+
+
+@pytest.mark.parametrize("protocol, hmean", [("icdar2015", 50.0), ("icdar2017", 100.0)])
+def test_order_of_detections_is_the_protocols(protocol, hmean):
+    """Two overlapping words; the first detection fits either, the second the first word alone.
+
+    Sorted by confidence, which ICDAR2017-MLT asks for, each finds its own.
+    """
+    words = [(_ring(0, 0), 0), (_ring(3, 0), 0)]
+    evaluator = TextEvaluator(dataset_name="x", protocol=protocol)
+    # IoU with the words 0.67 and 0.82; 0.54 and 0.25.
+    found = _output([_ring(2, 0), _ring(-3, 0)], [0.2, 0.9])
+    evaluator.process([_input(1, words)], [found])
+    assert evaluator.evaluate()["text"]["hmean"] == hmean
 
 
 def test_quads_and_polygons_mix():

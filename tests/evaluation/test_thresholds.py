@@ -10,6 +10,7 @@ from detectron2.structures import Instances
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.rendered import register_rendered
+from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.thresholds import score_thresholds
 from vlpt_d2.structures import Polygons
 
@@ -68,3 +69,17 @@ def test_every_pair_is_measured_and_the_best_comes_first():
         elif pair != (0.1, 0.1):
             assert scores == pytest.approx((100, 100, 100))
     assert rows[0][-1] == pytest.approx(100) and rows[-1][-1] == 0
+
+
+def test_images_without_ground_truth_are_no_choice(monkeypatch):
+    name = "rendered_without_truth"
+    register_rendered(name, "quickstart", {"words_per_image": (1, 1)}, size=2)
+    monkeypatch.setattr(TextEvaluator, "evaluate", lambda self: {})
+    cfg = get_cfg()
+    cfg.DATALOADER.NUM_WORKERS = 0
+    try:
+        with pytest.raises(ValueError, match="rendered_without_truth has no ground truth"):
+            score_thresholds(cfg, SureOfTruth(), name, grid=(0.5,))
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.pop(name, None)

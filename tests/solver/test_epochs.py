@@ -1,9 +1,11 @@
 """Schedules in epochs."""
 
+import logging
+
 import pytest
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.solver import resolve_epochs
+from vlpt_d2.solver import check_milestones, resolve_epochs
 
 
 def epochs_cfg(**solver):
@@ -43,3 +45,16 @@ def test_contradictions_are_told():
         resolve_epochs(epochs_cfg(EPOCHS=600, EPOCH_STEPS=(200,), STEPS=(9,)), 1000)
     with pytest.raises(ValueError, match="600 does not"):
         resolve_epochs(epochs_cfg(EPOCHS=600, EPOCH_STEPS=(200, 600)), 1000)
+
+
+def test_forgotten_milestones_are_told(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("vlpt_d2"), "propagate", True)
+    check_milestones(epochs_cfg(EPOCHS=0, EPOCH_STEPS=(), MAX_ITER=100))
+    check_milestones(epochs_cfg(EPOCHS=0, EPOCH_STEPS=(200, 400), STEPS=(10, 20)))
+    check_milestones(epochs_cfg(EPOCHS=600, EPOCH_STEPS=(200, 400)))
+    assert not caplog.text
+    check_milestones(epochs_cfg(EPOCHS=0, EPOCH_STEPS=(200, 400), MAX_ITER=20000))
+    assert (
+        "SOLVER.EPOCH_STEPS (200, 400) is not used and SOLVER.STEPS is still (30000,)"
+        in caplog.text
+    )

@@ -70,7 +70,8 @@ def resize_annotations(
     """Scale boxes and polygons about the image's corner.
 
     Args:
-        annotations: annotations with ``bbox`` in ``bbox_mode`` and ``segmentation`` as polygons.
+        annotations: annotations with ``bbox`` in ``bbox_mode`` and, if any, ``segmentation`` as
+            polygons.
         scale_x: factor on every x.
         scale_y: factor on every y.
 
@@ -81,17 +82,15 @@ def resize_annotations(
     resized = []
     for annotation in annotations:
         box = BoxMode.convert(annotation["bbox"], annotation["bbox_mode"], BoxMode.XYXY_ABS)
-        resized.append(
-            annotation
-            | {
-                "bbox": (np.reshape(box, (2, 2)) * scale).ravel().tolist(),
-                "bbox_mode": BoxMode.XYXY_ABS,
-                "segmentation": [
-                    (np.reshape(ring, (-1, 2)) * scale).ravel().tolist()
-                    for ring in annotation["segmentation"]
-                ],
-            }
-        )
+        changed = {
+            "bbox": (np.reshape(box, (2, 2)) * scale).ravel().tolist(),
+            "bbox_mode": BoxMode.XYXY_ABS,
+        }
+        if rings := annotation.get("segmentation"):
+            changed["segmentation"] = [
+                (np.reshape(ring, (-1, 2)) * scale).ravel().tolist() for ring in rings
+            ]
+        resized.append(annotation | changed)
     return resized
 
 
@@ -108,7 +107,7 @@ def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
         # As detectron2's read_image, which takes file names alone.
         with image_file(dataset_dict) as file:
             image = detection_utils._apply_exif_orientation(Image.open(file))
-            image = detection_utils.convert_PIL_to_numpy(image, image_format)
+            image = detection_utils.convert_PIL_to_numpy(_eight_bits(image), image_format)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: no such image. Check DETECTRON2_DATASETS, or make the dataset whole again "
@@ -130,6 +129,17 @@ def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
             "would be wrong: restore the original image, or scale the ground truth with it."
         )
     return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey images of 16 bits as ones of 8, which Pillow would cut off at 255."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    # "I" holds 16 bits in 32, as PNGs of 16 bits are read by some versions of Pillow.
+    if values.max(initial=0) > 255:
+        values = values >> 8
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
 def _from_rgb(image: np.ndarray, image_format: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import TextCheckpointer
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
 from ..modeling.detection import TextHead
-from ..solver import build_lr_scheduler, build_optimizer, resolve_epochs
+from ..solver import build_lr_scheduler, build_optimizer, check_milestones, resolve_epochs
 from ..utils.rng import INITIALISATION, seeded_rng
 from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
@@ -339,6 +339,7 @@ class TextTrainer(DefaultTrainer):
 def _with_iterations(cfg: CfgNode) -> CfgNode:
     """The config with SOLVER.EPOCHS turned into iterations, also in OUTPUT_DIR's config.yaml."""
     if cfg.SOLVER.EPOCHS <= 0:
+        check_milestones(cfg)
         return cfg
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     cfg = resolve_epochs(cfg, len(dicts))

@@ -18,6 +18,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
+from ..data.transforms import rings_of
 from ..structures import Polygons
 from ..utils.provenance import provenance
 from .formats.rules import RULES
@@ -78,6 +79,8 @@ class TextEvaluator(DatasetEvaluator):
         self._protocol_name = protocol
         self._protocol = PROTOCOLS[protocol]
         self._score_thresh = score_thresh
+        # As the files are read that a benchmark is given.
+        self._by_confidence = RULES[protocol].by_confidence
         self._output_dir = output_dir
         self._submission_format = submission_format or RULES[protocol].file_format or "icdar2015"
         self._origin = dict(origin or {})
@@ -125,14 +128,12 @@ class TextEvaluator(DatasetEvaluator):
         for dataset_dict, output in zip(inputs, outputs):
             instances = output["instances"].to("cpu")
             instances = instances[instances.scores >= self._score_thresh]
+            if self._by_confidence:
+                instances = instances[instances.scores.argsort(descending=True, stable=True)]
             result = None
             if "annotations" in dataset_dict:
-                annotations = dataset_dict["annotations"]
-                result = self._protocol.match_image(
-                    [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations],
-                    [a.get("iscrowd", 0) == 1 for a in annotations],
-                    instances.pred_polygons,
-                )
+                rings, ignored = rings_of(dataset_dict["annotations"])
+                result = self._protocol.match_image(rings, ignored, instances.pred_polygons)
             self._rows.append(
                 {
                     "file_name": dataset_dict.get("file_name"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 
 from ..data.loader import build_test_loader
 from ..engine.step import autocast
@@ -33,10 +34,21 @@ def score_thresholds(
     Returns:
         Rows (first threshold, second threshold, precision, recall, hmean), in the order of
         ``threshold_keys`` and in percent, best hmean first; what is undefined counts as 0.
+
+    Raises:
+        ValueError: the images have no ground truth.
     """
     head = model.text_head
     pairs = list(itertools.product(grid, grid))
-    evaluators = {pair: TextEvaluator(cfg, dataset) for pair in pairs}
+    metadata = MetadataCatalog.get(dataset)
+    evaluators = {
+        pair: TextEvaluator(
+            dataset_name=dataset,
+            protocol=metadata.evaluator_type,
+            score_thresh=cfg.TEST.SCORE_THRESH,
+        )
+        for pair in pairs
+    }
     before = dict(head.decoding)
     for batch in build_test_loader(cfg, dataset):
         with torch.no_grad(), autocast(cfg, cfg.TEST.AMP_ENABLED):
@@ -48,7 +60,10 @@ def score_thresholds(
     head.decoding = before
     rows = []
     for pair, evaluator in evaluators.items():
-        scores = evaluator.evaluate()["text"]
+        measured = evaluator.evaluate()
+        if "text" not in measured:
+            raise ValueError(f"{dataset} has no ground truth to choose thresholds by")
+        scores = measured["text"]
         numbers = (np.nan_to_num(scores[k]).item() for k in ("precision", "recall", "hmean"))
         rows.append((*pair, *numbers))
     return sorted(rows, key=lambda row: -row[-1])

@@ -1,5 +1,5 @@
 """Optimisers and schedules that detectron2 lacks."""
 
 from .build import build_lr_scheduler, build_optimizer, parameter_groups
-from .epochs import resolve_epochs
+from .epochs import check_milestones, resolve_epochs
 from .schedule import WarmupDecay

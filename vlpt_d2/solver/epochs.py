@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from detectron2.config import CfgNode, get_cfg
 
-__all__ = ["epochs_to_steps", "resolve_epochs"]
+__all__ = ["check_milestones", "epochs_to_steps", "resolve_epochs"]
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +13,24 @@ logger = logging.getLogger(__name__)
 def epochs_to_steps(epochs: int, images: int, batch: int) -> int:
     """Steps of ``batch`` images after which ``images`` were seen ``epochs`` times, rounded up."""
     return -(-epochs * images // batch)
+
+
+def check_milestones(cfg: CfgNode) -> None:
+    """Warn where a schedule in iterations has forgotten its milestones.
+
+    With SOLVER.EPOCHS 0 those in epochs play no part, and detectron2's default of STEPS is for
+    another schedule.
+    """
+    solver = cfg.SOLVER
+    default = tuple(get_cfg().SOLVER.STEPS)
+    if solver.EPOCHS <= 0 and solver.EPOCH_STEPS and tuple(solver.STEPS) == default:
+        logger.warning(
+            "SOLVER.EPOCHS is 0, so SOLVER.EPOCH_STEPS %s is not used and SOLVER.STEPS is still %s "
+            "of %d: set SOLVER.STEPS to the iterations at which the rate falls",
+            tuple(solver.EPOCH_STEPS),
+            default,
+            solver.MAX_ITER,
+        )
 
 
 def resolve_epochs(cfg: CfgNode, images: int) -> CfgNode:

@@ -10,6 +10,7 @@ import torch
 from detectron2.config import CfgNode
 
 from ..data import build_mapper
+from ..data.transforms import rings_of
 from ..modeling.detection import TextDetector
 from .detections import DETECTED, IGNORED, TRUTH
 from .polygons import contact_sheet, draw_polygons
@@ -80,12 +81,8 @@ def draw_labels(
     scale = np.divide(image.shape[1::-1], (shown["width"], shown["height"]))
     truth = image
     for ignore, colour in ((1, IGNORED), (0, TRUTH)):
-        rings = [
-            np.reshape(a["segmentation"][0], (-1, 2)) * scale
-            for a in shown["annotations"]
-            if a.get("iscrowd", 0) == ignore
-        ]
-        truth = draw_polygons(truth, rings, colour)
+        chosen = [a for a in shown["annotations"] if a.get("iscrowd", 0) == ignore]
+        truth = draw_polygons(truth, [ring * scale for ring in rings_of(chosen)[0]], colour)
     return _sheet([truth, *pictures], ["ground truth (grey: ignored)", *titles], window, columns)
 
 

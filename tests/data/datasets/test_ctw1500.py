@@ -37,7 +37,8 @@ def test_xml(tmp_path):
     np.testing.assert_array_equal(read.points, CTW)
     assert (read.text, read.ignore) == ("R&D & café '", False)
     text(path, ctw1500_xml(CTW, "###"))
-    assert read_ctw1500_file(path)[0].ignore
+    (read,) = read_ctw1500_file(path)
+    assert (read.text, read.ignore) == ("###", False)  # detection counts every line
 
 
 def test_declared_encodings_and_chinese_words(tmp_path):
@@ -48,16 +49,15 @@ def test_declared_encodings_and_chinese_words(tmp_path):
     assert report.repaired == {"file is not UTF-8, read as gb18030": 1}
 
 
-def test_newest_labels_are_read(tmp_path):
+def test_the_labels_of_the_benchmark_are_read(tmp_path):
     image(tmp_path / "test/text_image/1001.jpg")
-    text(tmp_path / "test/text_label_circum/1001.txt", f"{OFFSETS}\r\n{OFFSETS}\r\n")
-    dicts, report = read_ctw1500(tmp_path, "test")
-    assert report.words == 2
     text(tmp_path / "test/gt_ctw1500/0001001.txt", f"{POINTS},#######\n")
     dicts, report = read_ctw1500(tmp_path, "test")
-    assert [a["text"] for a in dicts[0]["annotations"]] == ["###"]
-    assert report.ignored == 1
-    assert "every word is ignored: nothing to learn or find" in report.notes
+    assert [(a["text"], a["iscrowd"]) for a in dicts[0]["annotations"]] == [("###", 0)]
+    assert (report.words, report.ignored) == (1, 0)
+    text(tmp_path / "test/text_label_circum/1001.txt", f"{OFFSETS}\r\n{OFFSETS}\r\n")
+    dicts, report = read_ctw1500(tmp_path, "test")
+    assert [a["text"] for a in dicts[0]["annotations"]] == ["", ""]
 
 
 @pytest.mark.parametrize(

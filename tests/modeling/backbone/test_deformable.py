@@ -59,6 +59,16 @@ def test_equal_to_the_slow_sum(stride, groups):
         assert not torch.allclose(layer(x), plain(x), atol=0.1)
 
 
+def test_positions_are_those_of_float32_under_autocast():
+    layer = DeformConv2d(Conv2d(4, 2, 3, padding=1, bias=False))
+    torch.nn.init.normal_(layer.offset.weight, std=0.5)
+    x = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = layer(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(layer(x), expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("depth", [R_18, {}], ids=["basic blocks", "bottlenecks"])
 def test_plain_weights_give_the_plain_outputs(depth, tmp_path, caplog):
     plain = Holder(trunk_cfg(**depth))

@@ -40,5 +40,5 @@ def add_east(cfg: CN) -> None:
     node.BOX_THRESH = 0.1
     # Cells of one image that give a rectangle, best first, and merged rectangles that take part in
     # the suppression; 0: all.
-    node.MAX_CELLS = 20000
+    node.MAX_CELLS = 100000
     node.MAX_BOXES = 1000

@@ -7,8 +7,11 @@ Formats (Yuliang-Liu/Curve-Text-Detector, data/README.md), told apart by their c
 - XML, ``0001.xml`` (training annotations of 2020): ``<box>`` with ``<label>`` and ``<segs>`` of 28
   absolute integers;
 - points, ``0001001.txt`` (test annotations of 2020): 28 absolute integers, then ``,####`` and the
-  transcription; a transcription ``###`` is to be ignored. Bare 28 integers are read too, and the
-  mark that Yuliang-Liu/TIoU-metric appends to them (``,CARE``).
+  transcription. Bare 28 integers are read too, and the mark that Yuliang-Liu/TIoU-metric appends
+  to them (``,CARE``).
+
+A transcription ``###`` (Chinese text) is to be ignored in end-to-end evaluation alone: detection
+counts every line, so none is a don't-care region here.
 
 The first seven points run along one side of the line, the last seven back along the other.
 """
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import DONT_CARE, Text, read_folders
+from .records import Text, read_folders
 from .report import ReadReport
 from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
 
@@ -31,13 +34,13 @@ __all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
 _TREE = """expected, for SCUT-CTW1500, under DETECTRON2_DATASETS:
   ctw1500/
     train/text_image/             0001.jpg ... 1000.jpg
-    train/ctw1500_train_labels/   0001.xml ..., or train/text_label_curve/ with 0001.txt ...
+    train/text_label_curve/       0001.txt ..., or train/ctw1500_train_labels/ with 0001.xml ...
     test/text_image/              1001.jpg ... 1500.jpg
-    test/gt_ctw1500/              0001001.txt ..., or test/text_label_circum/ with 1001.txt ...
+    test/text_label_circum/       1001.txt ..., or test/gt_ctw1500/ with 0001001.txt ...
 datasets/README.md says where to get them."""
 _LABEL_FOLDERS = {
-    "train": ("ctw1500_train_labels", "text_label_curve"),
-    "test": ("gt_ctw1500", "text_label_circum", "text_label_curve"),
+    "train": ("text_label_curve", "ctw1500_train_labels"),
+    "test": ("text_label_circum", "text_label_curve", "gt_ctw1500"),
 }
 _EXPECTED = "expected 28 coordinates with ,####text, or 4 coordinates and 28 offsets"
 _ESCAPED = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|amp|lt|gt|quot|apos);)")
@@ -55,7 +58,8 @@ def read_ctw1500(
 
     Returns:
         Dataset dicts with polygons, ``image_id`` counted from 1; and the report. Of several label
-        folders the newest annotations are read. ``iscrowd`` is 1 for ``###``.
+        folders those of the first release are read, by which detection is measured; the later
+        ones differ a little and have transcriptions.
 
     Raises:
         FileNotFoundError: a folder, or the ground truth of an image, is missing.
@@ -88,7 +92,7 @@ def read_ctw1500_file(path: str | Path, report: ReadReport | None = None) -> lis
             points, text = parse_ctw1500_line(line)
         except ValueError as error:
             raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        texts.append(Text(points, text, text == DONT_CARE, str(number)))
+        texts.append(Text(points, text, False, str(number)))
     return texts
 
 
@@ -134,5 +138,5 @@ def _read_xml(content: str, path: Path) -> list[Text]:
         except ValueError as error:
             raise GroundTruthError(f"{path}, box {number}, segs: {error}") from error
         text = (box.findtext("label") or "").strip()
-        texts.append(Text(points, text, text == DONT_CARE, str(number)))
+        texts.append(Text(points, text, False, str(number)))
     return texts

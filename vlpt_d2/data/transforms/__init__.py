@@ -12,7 +12,7 @@ from .augmentation import (
 )
 from .build import build_detection_augmentation
 from .colour import RandomHue
-from .polygon import clip_polygons, polygon_parts, polygons_from_annotations
+from .polygon import clip_polygons, polygon_parts, polygons_from_annotations, rings_of
 from .window import RandomTextWindow
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "clip_polygons",
     "polygon_parts",
     "polygons_from_annotations",
+    "rings_of",
 ]

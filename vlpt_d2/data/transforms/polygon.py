@@ -7,21 +7,17 @@ import shapely
 from detectron2.structures import BoxMode
 
 
-def polygons_from_annotations(
-    annotations: Sequence[dict],
-) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Read the polygons of detectron2 annotations.
+def rings_of(annotations: Sequence[dict]) -> tuple[list[np.ndarray], list[bool]]:
+    """The texts of detectron2 annotations as they stand.
 
-    Every ring of "segmentation" is a text of its own; without one, the box is the polygon. Rings
-    that cross themselves are replaced by the largest part of their repaired shape.
+    Every ring of "segmentation" is a text of its own; without one, the box is.
 
     Args:
         annotations: dicts with "bbox" and "bbox_mode" or "segmentation" ([[x0, y0, ...], ...]),
             and "iscrowd" (1 means "don't care").
 
     Returns:
-        (N_i, 2) float64 arrays of (x, y) pixels, (N,) bool of what to ignore, and the number of
-        rings that were repaired, or dropped for want of an area.
+        (N_i, 2) float64 arrays of (x, y) pixels, and what to ignore.
     """
     rings, ignore = [], []
     for annotation in annotations:
@@ -34,7 +30,24 @@ def polygons_from_annotations(
         for ring in segmentation:
             rings.append(np.asarray(ring, np.float64).reshape(-1, 2))
             ignore.append(bool(annotation.get("iscrowd", 0)))
+    return rings, ignore
 
+
+def polygons_from_annotations(
+    annotations: Sequence[dict],
+) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Read the polygons of detectron2 annotations, :func:`rings_of`, fit to draw labels of.
+
+    Rings that cross themselves are replaced by the largest part of their repaired shape.
+
+    Args:
+        annotations: see :func:`rings_of`.
+
+    Returns:
+        (N_i, 2) float64 arrays of (x, y) pixels, (N,) bool of what to ignore, and the number of
+        rings that were repaired, or dropped for want of an area.
+    """
+    rings, ignore = rings_of(annotations)
     kept, kept_ignore, faults = [], [], 0
     for ring, skip in zip(rings, ignore):
         if len(ring) < 3:

@@ -8,6 +8,7 @@ weights load by name; what is new are the offsets, ``<block>.conv2.offset.*``.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from detectron2.layers import Conv2d
 from detectron2.modeling import ResNet
 from torch import nn
@@ -61,10 +62,16 @@ class DeformConv2d(Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H', W')."""
-        offset = self.offset(x)
         # Positions lose too much in 16 bits, and not every device has the operator in them.
         with torch.autocast(x.device.type, enabled=False):
-            offset = offset.float()
+            offset = F.conv2d(
+                x.float(),
+                self.offset.weight.float(),
+                self.offset.bias.float(),
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+            )
             weights = 2.0 * offset[:, self._shifts :].sigmoid() if self.modulated else None
             moved = deform_conv2d(
                 x.float(),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
+from detectron2.utils import comm
 from detectron2.utils.registry import Registry
 from torch import Tensor, nn
 
@@ -106,15 +107,19 @@ class TextHead(nn.Module):
         """
 
     def report_limits(self) -> None:
-        """Log what the limits of the decoding left out since the last call, and start anew."""
-        dropped = {k: n for k, n in self.counts.items() if k.startswith("dropped_") and n}
+        """Log what the limits of the decoding left out since the last call, and start anew.
+
+        To be called in all processes, whose counts are added up.
+        """
+        counts = sum(comm.gather(self.counts), Counter())
+        dropped = {k: n for k, n in counts.items() if k.startswith("dropped_") and n}
         if dropped:
             logger.warning(
                 "%s: the limits of the decoding were met on %d of %d maps; left out: %s",
                 type(self).__name__,
-                self.counts["limited_maps"],
-                self.counts["maps"],
-                ", ".join(f"{n} of {self.counts[k[8:]]} {k[8:]}" for k, n in dropped.items()),
+                counts["limited_maps"],
+                counts["maps"],
+                ", ".join(f"{n} of {counts[k[8:]]} {k[8:]}" for k, n in dropped.items()),
             )
         self.counts.clear()
 
