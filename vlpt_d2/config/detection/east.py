@@ -38,7 +38,7 @@ def add_east(cfg: CN) -> None:
     # the whole "box" (argman/EAST); those up to BOX_THRESH are dropped.
     node.BOX_SCORE = "core"
     node.BOX_THRESH = 0.1
-    # Cells of one image that give a rectangle, best first, and merged rectangles that take part in
-    # the suppression; 0: all.
-    node.MAX_CELLS = 100000
+    # Cells of one image that give a rectangle, shared evenly by its connected regions, and merged
+    # rectangles that take part in the suppression; 0: all.
+    node.MAX_CELLS = 20000
     node.MAX_BOXES = 1000

@@ -16,7 +16,7 @@ from helpers.round_trip import (
 )
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
-from vlpt_d2.modeling.detection.east.decode import restore_boxes
+from vlpt_d2.modeling.detection.east.decode import _in_turns, restore_boxes
 
 
 def slow_restore(row, column, geometry):
@@ -113,24 +113,40 @@ def test_thresholds_alone():
     assert len(decode_east_maps(*maps, nms_thresh=0.2)[0]) == 1
 
 
-def test_limits_keep_the_best_cells_and_are_counted():
-    boxes = [cv2.boxPoints(((60, 40), (80, 30), 0)), cv2.boxPoints(((60, 120), (80, 30), 0))]
-    score, geometry = perfect(boxes)
-    score[20:] *= 0.9
-    cells = int((score > 0.8).sum())
+def test_limits_are_shared_by_regions_and_counted():
+    """A sign with many sure cells, and a word with few that are less sure."""
+    boxes = [cv2.boxPoints(((100, 60), (180, 80), 0)), cv2.boxPoints(((60, 140), (60, 20), 0))]
+    score, geometry = perfect(boxes, size=(200, 240))
+    score[28:] *= 0.9
+    cells, small = int((score > 0.8).sum()), int((score[28:] > 0.8).sum())
+    assert small < cells / 10
     counts = Counter()
-    polygons, _ = decode_east_maps(
-        score, geometry, max_cells=int((score == 1).sum()), counts=counts
-    )
-    assert len(polygons) == 1 and polygons[0][:, 1].mean() == pytest.approx(40)
-    kept = int((score == 1).sum())
-    assert counts["cells"] == cells and counts["dropped_cells"] == cells - kept
-    assert counts["boxes"] >= 1 and not counts["dropped_boxes"] and counts["limited_maps"] == 1
+    polygons, _ = decode_east_maps(score, geometry, max_cells=3 * small, counts=counts)
+    assert len(polygons) == 2
+    assert counts["cells"] == cells and counts["dropped_cells"] == cells - 3 * small
+    assert counts["boxes"] >= 2 and not counts["dropped_boxes"] and counts["limited_maps"] == 1
     assert len(decode_east_maps(score, geometry, max_cells=0, counts=counts)[0]) == 2
     assert counts["limited_maps"] == 1 and counts["cells"] == 2 * cells
     counts.clear()
     assert len(decode_east_maps(score, geometry, max_boxes=1, counts=counts)[0]) == 1
     assert counts["dropped_boxes"] == counts["boxes"] - 1 >= 1 and counts["limited_maps"] == 1
+
+
+def test_regions_take_turns_as_in_a_loop():
+    rng = np.random.default_rng(3)
+    score = (rng.random((12, 15)) * (rng.random((12, 15)) > 0.4)).astype(np.float32)
+    cells = np.flatnonzero(score > 0.1)
+    regions = cv2.connectedComponents((score > 0.1).astype(np.uint8), connectivity=4)[1].ravel()
+    queues = [
+        sorted((c for c in cells if regions[c] == r), key=lambda c: -score.ravel()[c])
+        for r in range(1, regions.max() + 1)
+    ]
+    taken = []
+    while any(queues):
+        turn = [queue.pop(0) for queue in queues if queue]
+        taken += sorted(turn, key=lambda c: -score.ravel()[c])
+    for count in (1, 5, len(queues), len(cells) - 1):
+        assert cells[_in_turns(score, cells, count)].tolist() == sorted(taken[:count])
 
 
 @pytest.mark.parametrize("nms", ["locality_aware", "sequential"])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import cv2
 import numpy as np
 
 from ..raster import mean_inside
@@ -48,7 +49,9 @@ def decode_east_maps(
         shrink_ratio: of the labels; the core's sides are away from the rectangle's by this share
             of its shorter side.
         nms: "locality_aware", or "sequential": the same boxes from the plain loop.
-        max_cells: cells that give a rectangle, highest scores first; 0: all.
+        max_cells: cells that give a rectangle; 0: all. Where there are more, connected regions
+            take turns, each with its highest score first, so that a large text leaves no small one
+            without cells.
         max_boxes: merged rectangles that take part in the suppression, highest sums of scores
             first; 0: all.
         counts: is told the number of cells above the threshold ("cells") and of those beyond
@@ -71,8 +74,8 @@ def decode_east_maps(
     found = Counter(cells=len(cells), dropped_cells=dropped)
     values = score.ravel()[cells]
     if dropped:
-        best = np.sort(np.argpartition(values, dropped)[dropped:])
-        cells, values = cells[best], values[best]
+        chosen = _in_turns(score, cells, max_cells)
+        cells, values = cells[chosen], values[chosen]
     boxes = restore_boxes(cells, geometry)
     boxes, _ = locality_aware_nms(
         boxes,
@@ -92,6 +95,23 @@ def decode_east_maps(
         means = mean_inside(score, list(boxes / STRIDE - 0.5)).astype(np.float32)
     keep = means > box_thresh
     return list(boxes[keep].astype(np.float32)), means[keep]
+
+
+def _in_turns(score: np.ndarray, cells: np.ndarray, count: int) -> np.ndarray:
+    """Choose ``count`` of the cells: every region's best one first, then their second best ...
+
+    Returns:
+        Their places among ``cells``, sorted.
+    """
+    mask = np.zeros(score.shape, np.uint8)
+    mask.ravel()[cells] = 1
+    regions = cv2.connectedComponents(mask, connectivity=4)[1].ravel()[cells]
+    values = score.ravel()[cells]
+    order = np.lexsort((-values, regions))
+    starts = np.searchsorted(regions[order], regions[order])
+    turn = np.empty(len(cells), np.int64)
+    turn[order] = np.arange(len(cells)) - starts
+    return np.sort(np.lexsort((-values, turn))[:count])
 
 
 def _mean_in_cores(score: np.ndarray, boxes: np.ndarray, shrink_ratio: float) -> np.ndarray:
