@@ -21,8 +21,10 @@ from .loading import Inspected
 
 __all__ = ["Question", "measure_pointing", "windows_of_words"]
 
-# Images that are encoded at once; the shuffled control is the next one of them.
+# Images that are encoded at once; the shuffled control is the next one of them. And captions, one
+# for each word and one more, whose attention is held at once: at 512 pixels 13 MiB each.
 _BATCH = 32
+_CAPTIONS = 128
 # Crops around words: the word's height as a share of the window's, as in the middle of the
 # rendered preset "quickstart" (0.2 to 0.27), and the most that its width may take.
 _HEIGHT_SHARE, _WIDTH_SHARE = 0.235, 0.9
@@ -79,10 +81,11 @@ def measure_pointing(
     pointed: list[PointedWord] = []
     batch: list[Question] = []
     for question in _questions(inspected, dicts, crops, min_width, seed):
-        batch.append(question)
-        if len(batch) == _BATCH:
+        captions = sum(len(q.words) + 1 for q in [*batch, question])
+        if len(batch) == _BATCH or (batch and captions > _CAPTIONS):
             pointed += _ask(inspected, batch)
             batch = []
+        batch.append(question)
     if batch:
         pointed += _ask(inspected, batch)
     results = {}
