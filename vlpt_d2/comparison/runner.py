@@ -77,8 +77,9 @@ class Runner:
         try:
             while pending or self._active:
                 self._collect(pending, problems)
-                self._fill(pending, problems)
-                if not self._active and time.monotonic() > self._patience:
+                locked = self._fill(pending, problems)
+                waiting = locked and time.monotonic() <= self._patience
+                if not self._active and not waiting:
                     break
                 if time.monotonic() - last_line >= self.interval:
                     last_line = time.monotonic()
@@ -95,16 +96,18 @@ class Runner:
             self.say(problems[run])
         return problems
 
-    def _fill(self, pending: list[Run], problems: dict[Run, str]) -> None:
-        """Start what can be started."""
+    def _fill(self, pending: list[Run], problems: dict[Run, str]) -> bool:
+        """Start what can be started; return whether another process's lock kept a run from it."""
+        locked = False
         for run in list(pending):
             if len(self._active) >= self.jobs:
-                return
+                break
             start = run.start
             if start is not None and (start in problems or not start.stage.finished):
                 continue
             lock = lock_folder(run.folder)
             if lock is None:
+                locked = True
                 continue
             # Files may have been edited, and other processes have run, since the last look.
             run_config.cache_clear()
@@ -123,6 +126,7 @@ class Runner:
                 continue
             self.say(f"{run.name}: {'resumed' if state.record else 'started'} in {run.folder}")
             self._active.append(self._start(run, state, lock))
+        return locked
 
     def _start(self, run: Run, state: State, lock: IO[str]) -> Job:
         """Start a run from a copy of its config, which no later edit reaches."""
