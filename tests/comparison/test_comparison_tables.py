@@ -93,6 +93,7 @@ def test_report_of_a_whole_grid(compare_grid, grid_file, tmp_path):
     assert ["VLPT", *scores, "+9.0", "", "2"] in lines
     assert ["VLPT", "mlm accuracy", "21.0 (20.0 to 22.0)", "2.0 (2.0 to 2.0)"] in lines
     assert "told apart by chance in 33% of the cases" in report.text
+    assert "GPU" not in report.text
     assert "BINARY_THRESH 0.3, BOX_THRESH 0.6" in report.text
 
     rows = read_csv(tmp_path / "docs" / "table.csv")
@@ -106,6 +107,21 @@ def test_report_of_a_whole_grid(compare_grid, grid_file, tmp_path):
     assert float(pretraining["validation_mlm_accuracy"]) == 20.0
     assert len({run["config_sha256"] for run in runs}) == 3  # one for both seeds
     assert cv2.imread(str(tmp_path / "docs" / "hmean.png")).shape[0] > 300
+
+
+def test_memory_of_gpus_is_shown_where_there_are_any(
+    compare_grid, grid_file, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FAKE_GPU_MEMORY", '{"vlpt/seed_1": 700, "vlpt/seed_2": 900}')
+    compare_grid()
+    text = write_report(read_grid(str(grid_file)), tmp_path / "docs").text
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()]
+    column = next(line for line in lines if "peak GPU MiB" in line).index("peak GPU MiB")
+    shown = {line[0]: line[column] for line in lines if len(line) > column}
+    assert shown["VLPT"] == shown["DB on ICDAR2015 from VLPT"] == "900"
+    assert shown["DB on ICDAR2015 from random"] == "0"
+    memory = [row["gpu_memory_mib"] for row in read_csv(tmp_path / "docs" / "runs.csv")]
+    assert sorted(memory) == ["0", "0", "700", "700", "900", "900"]
 
 
 def test_report_of_a_partial_grid(compare_grid, grid_file, tmp_path):

@@ -156,7 +156,12 @@ def test_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg):
     second.resume_or_load(resume=True)
     second.train()
     results = json.loads((folder / "results.json").read_text())
-    assert results == {"iteration": 5, "validation": {"tiny/error": 1.0}, "test": {}}
+    assert results == {
+        "iteration": 5,
+        "validation": {"tiny/error": 1.0},
+        "test": {},
+        "gpu_memory_mib": 0,
+    }
     assert metrics(tiny_cfg)[-1]["iteration"] == 5 and metrics(tiny_cfg)[-1]["tiny/error"] == 1.0
     assert json.loads((folder / "model_best.json").read_text())["value"] == 1.0
     third = best_trainer(tiny_cfg, [])

@@ -4,7 +4,7 @@ FAKE_PLAN is JSON: part of a folder to what each of its starts does ("ok" where 
 "ok", "kill" (itself at step 5), "orphan" (the same, and a child that holds its files for two more
 seconds stays), "fail", "sleep", "meet <file>" (wait until that file is there). Its process, the
 GPUs that it sees and its other arguments stand in given.json.
-FAKE_SCORES is JSON: part of a folder to its test hmean.
+FAKE_SCORES is JSON: part of a folder to its test hmean; FAKE_GPU_MEMORY: to its MiB of a GPU.
 """
 
 import json
@@ -69,6 +69,7 @@ def main():
     measured = {"text/hmean": hmean, "text/precision": hmean + 1, "text/recall": hmean - 1}
     learnt = {"pretrain/mlm_accuracy": hmean, "pretrain/shuffled_mlm_accuracy": 2.0}
     results = {"iteration": 9, "test": measured, "validation": measured if weights else learnt}
+    results["gpu_memory_mib"] = matching("FAKE_GPU_MEMORY", folder, 0)
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "model_final.pth").write_text("weights")
 

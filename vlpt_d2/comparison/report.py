@@ -156,6 +156,7 @@ def _pretraining_results(grid: Grid, states: Mapping[Run, State]) -> str:
 
 def _costs(grid: Grid, states: Mapping[Run, State]) -> str:
     lines = []
+    on_gpu = any(state.results.get("gpu_memory_mib") for state in states.values())
     for title, runs in _groups(grid.runs):
         records = [states[run].record for run in runs if states[run].status == "finished"]
         usable = [run for run in runs if states[run].status != "unusable"]
@@ -173,12 +174,13 @@ def _costs(grid: Grid, states: Mapping[Run, State]) -> str:
                 config and config.images,
                 *(spread and f"{spread.mean:.1f}" for spread in minutes),
                 max((record["peak_memory_mib"] for record in records), default=None),
+                *([max(states[run].results.get("gpu_memory_mib", 0) for run in runs)] * on_gpu),
                 ", ".join(sorted({record["device"] for record in records})) or None,
                 count_states(states[run] for run in runs),
             ]
         )
     headers = ["run", "config", "its hash", "images", "minutes", "CPU minutes", "peak MiB"]
-    headers += ["device", "seeds"]
+    headers += [*(["peak GPU MiB"] * on_gpu), "device", "seeds"]
     return _table(lines, headers)
 
 
@@ -273,6 +275,7 @@ def _run_row(run: Run, state: State) -> dict[str, Any]:
     row["images"] = config.images if config and config.images else ""
     for name in ("seconds", "cpu_seconds", "starts", "peak_memory_mib", "device", "commit"):
         row[name] = state.record.get(name, "")
+    row["gpu_memory_mib"] = state.results.get("gpu_memory_mib", "")
     row["config"] = run.config
     row["config_sha256"] = state.record.get("config_sha256", config.sha256 if config else "")
     return row

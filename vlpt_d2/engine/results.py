@@ -17,6 +17,7 @@ def write_results(
     iteration: int,
     validation: Mapping[str, float],
     test: Mapping[str, float],
+    gpu_memory_mib: int = 0,
 ) -> None:
     """Write ``results.json``.
 
@@ -25,8 +26,14 @@ def write_results(
         iteration: the last, from 0.
         validation: flattened results on DATASETS.VALIDATION, such as "text/hmean"; in percent.
         test: those on DATASETS.TEST.
+        gpu_memory_mib: the most that tensors took of the main process's GPU; 0 on the CPU.
     """
-    record = {"iteration": iteration, "validation": dict(validation), "test": dict(test)}
+    record = {
+        "iteration": iteration,
+        "validation": dict(validation),
+        "test": dict(test),
+        "gpu_memory_mib": gpu_memory_mib,
+    }
     write_json(Path(folder, FILE), record, indent=1)
 
 

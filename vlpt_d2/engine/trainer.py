@@ -197,8 +197,11 @@ class TextTrainer(DefaultTrainer):
 
     def write_results(self) -> None:
         """After the last step and its evaluation, write ``results.json`` to OUTPUT_DIR."""
-        if self._final_results is not None and self.cfg.OUTPUT_DIR:
-            write_results(self.cfg.OUTPUT_DIR, self.max_iter - 1, *self._final_results)
+        if self._final_results is None or not self.cfg.OUTPUT_DIR:
+            return
+        on_gpu = torch.device(self.cfg.MODEL.DEVICE).type == "cuda"
+        memory = round(torch.cuda.max_memory_allocated() / 2**20) if on_gpu else 0
+        write_results(self.cfg.OUTPUT_DIR, self.max_iter - 1, *self._final_results, memory)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights that resuming needs."""
