@@ -21,9 +21,14 @@ cv2.setNumThreads(1)
 
 @pytest.fixture(autouse=True)
 def _seeds():
+    """The same seeds for every test, and threads, which some set: both decide the last digits."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
 
 
 def _need(path: Path, what: str) -> Path:
