@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
+from PIL import Image
 
 from vlpt_d2.data.sample import CorruptImageError, load_sample
 
@@ -55,6 +56,13 @@ def test_grey_images_of_any_depth(sample, depth):
     assert image.shape == (30, 36, 3)
     expected = np.linspace(0, 255, 36)
     assert np.abs(image[0].astype(float) - expected[:, None]).max() <= 1
+
+
+def test_dark_images_of_16_bits_stay_dark(tmp_path):
+    path = tmp_path / "dark.tiff"
+    Image.fromarray(np.full((4, 5), 200, np.uint16)).save(path)
+    image, _ = load_sample({"file_name": str(path), "height": 4, "width": 5}, "RGB")
+    assert image.max() == 0  # 200 of 65535
 
 
 def test_boxes_without_polygons_are_restored(sample):

@@ -12,6 +12,7 @@ from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
+from ..utils.atomic import write_text
 from .errors import CheckpointError
 from .files import read_checkpoint
 from .layouts import TRUNK_PREFIX, trunk_layout
@@ -95,10 +96,7 @@ class TextCheckpointer(DetectionCheckpointer):
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Note the file that resuming starts from; the note appears whole or not at all."""
-        path = os.path.join(self.save_dir, "last_checkpoint")
-        with open(f"{path}.part", "w", encoding="utf-8") as file:
-            file.write(last_filename_basename)
-        os.replace(f"{path}.part", path)
+        write_text(os.path.join(self.save_dir, "last_checkpoint"), last_filename_basename)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load weights, and checkpointables too where resuming.

@@ -136,8 +136,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
-    # "I" holds 16 bits in 32, as PNGs of 16 bits are read by some versions of Pillow.
-    if values.max(initial=0) > 255:
+    # "I;16" says what it is. "I" is 32 bits wide and holds 8 or 16: older versions of Pillow read
+    # PNGs of 16 bits so.
+    if image.mode != "I" or values.max(initial=0) > 255:
         values = values >> 8
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
