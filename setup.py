@@ -24,6 +24,8 @@ INSTALL_REQUIRES = [
     "transformers>=4.40",
     "safetensors",
     "pyyaml",
+    # From 4 on a forked child closes the locks of its parent.
+    "filelock>=4",
     # What detectron2's Python part imports.
     "fvcore",
     "iopath",
