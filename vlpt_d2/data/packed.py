@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from detectron2.structures import BoxMode
 
-from ..utils.files import write_json
+from ..utils.atomic import write_json
 from .lazy import LazyDicts
 
 __all__ = ["PackedDicts", "PackedWriter"]

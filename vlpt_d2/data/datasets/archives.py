@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ...utils.files import write_json
+from ...utils.atomic import write_json
 
 __all__ = ["ARCHIVES", "Archive", "ArchiveError", "prepare_dataset"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...utils.files import write_json
+from ...utils.atomic import write_json
 from ..lazy import can_be_learnt_from
 from ..sample import image_file, load_sample
 from .archive import add_sample
