@@ -1,6 +1,7 @@
 # make quickstart   pre-train, fine-tune, evaluate in small (FRESH=1 starts anew)
 # make test         the test suite (ARGS="-k labels" passes options to pytest)
 # make lint         ruff
+# make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
 # make setup        only the virtual environment in .venv, nothing if it is up to date
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-.PHONY: setup quickstart test lint
+.PHONY: setup quickstart test lint fuzz
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -44,3 +45,6 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+fuzz: $(STAMP)
+	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)

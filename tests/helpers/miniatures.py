@@ -292,3 +292,88 @@ WITHOUT_GROUND_TRUTH = {
     f"{name}_test"
     for name in ("icdar2017_mlt", "icdar2019_mlt", "icdar2019_art", "textocr", "coco_text")
 }
+
+
+def _own(write: Callable[[Path], None]) -> Callable[[Path], None]:
+    def write_with_images(root: Path) -> None:
+        for stem in ("a", "b"):
+            image(root / f"images/{stem}.jpg")
+        write(root)
+
+    return write_with_images
+
+
+def _own_coco(root: Path) -> None:
+    # Three columns of twenty pixels.
+    rle = {"size": [SIZE[1], SIZE[0]], "counts": [660, 20, 44, 20, 44, 20, 5336]}
+    texts = [
+        {"segmentation": [[10, 20, 50, 20, 50, 40, 10, 40]], "text": "Joy"},
+        {"segmentation": [], "bbox": [10, 20, 40, 20], "attributes": {"text": "Joy"}},
+        {"segmentation": rle, "iscrowd": 1},
+    ]
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{stem}.jpg", "width": SIZE[0], "height": SIZE[1]}
+            for i, stem in enumerate("ab")
+        ],
+        "annotations": [
+            {"id": 3 * i + j, "image_id": i, "category_id": 1, **t}
+            for i in range(2)
+            for j, t in enumerate(texts)
+        ],
+        "categories": [{"id": 1, "name": "text"}],
+    }
+    text(root / "labels.json", json.dumps(content))
+
+
+def _own_labelme(root: Path) -> None:
+    square = [[10, 20], [50, 20], [50, 40], [10, 40]]
+    for stem in ("a", "b"):
+        shapes = [
+            {"label": "Joy", "points": square, "shape_type": "polygon", "flags": {}},
+            {"label": "###", "points": [[10, 20], [50, 40]], "shape_type": "rectangle"},
+        ]
+        size = {"imageHeight": SIZE[1], "imageWidth": SIZE[0], "imageData": None}
+        content = {"version": "5.0", "shapes": shapes, "imagePath": f"{stem}.jpg", **size}
+        text(root / f"labels/{stem}.json", json.dumps(content))
+
+
+def _own_lines(name: str, *lines: str) -> Callable[[Path], None]:
+    def write(root: Path) -> None:
+        for stem in ("a", "b"):
+            text(root / "labels" / name.format(stem), "".join(f"{line}\n" for line in lines))
+
+    return write
+
+
+#: Labels of the user's own: name -> format, where the labels are below the folder, and what writes
+#: them with their two images.
+OWN: dict[str, tuple[str, str, Callable[[Path], None]]] = {
+    name: (form, labels, _own(write))
+    for name, form, labels, write in (
+        ("coco", "coco", "labels.json", _own_coco),
+        ("labelme", "labelme", "labels", _own_labelme),
+        (
+            "yolo-obb",
+            "yolo-obb",
+            "labels",
+            _own_lines("{}.txt", "0 .1 .3 .5 .3 .5 .6 .1 .6", "0 .3 .5 .4 .3"),
+        ),
+        (
+            "ctw1500-offsets",
+            "ctw1500",
+            "labels",
+            _own_lines("{}.txt", ",".join(map(str, [10, 20, 50, 40, *(CTW - [10, 20]).ravel()]))),
+        ),
+        (
+            "total-text",
+            "total-text",
+            "labels",
+            _own_lines(
+                "poly_gt_{}.txt",
+                "x: [[10 50 50 10]], y: [[20 20 40 40]], ornt: [u'c'], transcriptions: [u'Joy']",
+                "x: [[60 80 80 60]], y: [[10 10 30 30]], ornt: [u'#'], transcriptions: [u'#']",
+            ),
+        ),
+    )
+}

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .json_files import box_points, declared_size, expect, json_points, read_json
+from .json_files import box_points, declared_size, expect, json_points, read_id, read_json
 from .records import DONT_CARE, Text, finish, make_record
 from .report import ReadReport
 from .text_files import GroundTruthError
@@ -53,14 +53,14 @@ def read_coco_json(
     by_image: dict[Any, list[Text]] = {}
     for number, entry in enumerate(images):
         place = f"{labels}, images[{number}]"
-        image_id = _id(expect(entry, dict, place).get("id"), f"{place}, 'id'")
+        image_id = read_id(expect(entry, dict, place).get("id"), f"{place}, 'id'")
         if image_id in by_image:
             raise GroundTruthError(f"{place}: the id {image_id!r} occurs twice. Correct it.")
         by_image[image_id] = []
     annotations = expect(content.get("annotations"), list, f"{labels}, 'annotations'")
     for number, annotation in enumerate(annotations):
         place = f"{labels}, annotations[{number}]"
-        image_id = _id(expect(annotation, dict, place).get("image_id"), f"{place}, 'image_id'")
+        image_id = read_id(expect(annotation, dict, place).get("image_id"), f"{place}, 'image_id'")
         if image_id not in by_image:
             report.count(report.dropped, "annotations of images that are not listed", place)
             continue
@@ -81,12 +81,6 @@ def read_coco_json(
     if not dataset_dicts:
         raise GroundTruthError(f"{labels}: has no images.")
     return dataset_dicts, finish(report, str(labels))
-
-
-def _id(value: Any, place: str) -> int | str:
-    if not isinstance(value, int | str):
-        raise GroundTruthError(f"{place}: {str(value)[:60]!r} is no id. Correct or remove it.")
-    return value
 
 
 def _text(annotation: dict[str, Any], number: int, place: str, report: ReadReport) -> Text:

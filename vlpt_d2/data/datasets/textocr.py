@@ -22,6 +22,7 @@ from .json_files import (
     declared_size,
     expect,
     json_points,
+    read_id,
     read_json,
 )
 from .records import Text, finish, make_record
@@ -106,28 +107,50 @@ def _read(
         for key in ("imgs", "anns", "imgToAnns")
     )
     dataset_dicts = []
+    seen: set[int | str] = set()
+    # Every annotation belongs to one image, of this split or another.
+    left = set(annotations) if annotated else set()
     for key, entry in entries.items():
         place = f"{labels}, image {key}"
         entry = expect(entry, dict, place)
+        ids = [
+            str(read_id(number, f"{labels}, 'imgToAnns', {key}"))
+            for number in expect(of_image.get(key, []), list, f"{labels}, 'imgToAnns', {key}")
+        ]
         if split is not None and entry.get("set") != split:
+            left.difference_update(ids)
             continue
+        image_id = read_id(entry.get("id", key), f"{place}, 'id'")
+        if image_id in seen:
+            raise GroundTruthError(f"{place}: the id {image_id!r} occurs twice. Correct it.")
+        seen.add(image_id)
         file_name = expect(entry.get("file_name"), str, f"{place}, 'file_name'")
         texts = None
         if annotated:
             texts = []
-            ids = expect(of_image.get(key, []), list, f"{labels}, 'imgToAnns', {key}")
-            for number in map(str, ids):
+            for number in ids:
                 here = f"{labels}, annotation {number}"
-                texts.append(text_of(expect(annotations.get(number), dict, here), here))
+                text = text_of(expect(annotations.get(number), dict, here), here)
+                if number not in left:
+                    report.count(report.dropped, "annotations listed twice", here)
+                    continue
+                left.remove(number)
+                texts.append(text)
         dataset_dicts.append(
             make_record(
                 images / PurePosixPath(file_name).name,
-                entry.get("id", key),
+                image_id,
                 texts,
                 labels.name,
                 report,
                 declared=declared_size(entry, "height", "width", place),
             )
+        )
+    for number in sorted(left):
+        report.count(
+            report.dropped,
+            "annotations that imgToAnns gives to no image of imgs",
+            f"{labels.name}, annotation {number}",
         )
     if not dataset_dicts:
         raise GroundTruthError(
