@@ -1,7 +1,7 @@
 """The training and the test loader."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, seeded_rng
+from .collate import CollatedBatch
 from .lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
 from .mapper_registry import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
@@ -165,14 +166,22 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader:
     return _loader(cfg, dataset, batches)
 
 
+class _Loader(DataLoader):
+    """torch's loader, of lists of samples."""
+
+    def __iter__(self) -> Iterator[list[dict]]:
+        return map(CollatedBatch.samples, super().__iter__())
+
+
 def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
     workers = cfg.DATALOADER.NUM_WORKERS
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=cfg.DATALOADER.PREFETCH_FACTOR if workers else None,
-        collate_fn=_as_list,
+        collate_fn=CollatedBatch,
+        pin_memory=torch.device(cfg.MODEL.DEVICE).type == "cuda",
         worker_init_fn=_start_worker,
         # A generator of its own: by default the loader draws a number from the process's.
         generator=torch.Generator().manual_seed(0),
@@ -211,10 +220,6 @@ def _compact(dicts: Sequence[dict]) -> Sequence[dict]:
     if isinstance(dicts, SelectedDicts):
         return SelectedDicts(_compact(dicts.dicts), dicts.indices)
     return dicts if isinstance(dicts, LazyDicts) else DatasetFromList(dicts, copy=False)
-
-
-def _as_list(samples: list[dict]) -> list[dict]:
-    return samples
 
 
 def _start_worker(worker: int) -> None:

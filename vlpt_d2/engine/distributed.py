@@ -55,13 +55,13 @@ def distribute(cfg: CfgNode, model: nn.Module) -> nn.Module:
     """
     if comm.get_world_size() == 1:
         return model
-    on_gpu = next(model.parameters()).is_cuda
     # Each process keeps the statistics of its own batch norms; the argument's name changed.
     has_new_name = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
     buffers = {"forward_sync_buffers" if has_new_name else "broadcast_buffers": False}
     return DistributedDataParallel(
         model,
-        device_ids=[torch.cuda.current_device()] if on_gpu else None,
+        # With ids it would move every tensor of every sample by itself, before the model can.
+        device_ids=None,
         **buffers,
         find_unused_parameters=cfg.SOLVER.FIND_UNUSED_PARAMETERS,
     )

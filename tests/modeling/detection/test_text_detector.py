@@ -9,7 +9,8 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_model
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.modeling.detection import build_label_function, build_text_head
+from vlpt_d2.data.collate import CollatedBatch
+from vlpt_d2.modeling.detection import build_label_function, build_text_head, stack_targets
 from vlpt_d2.modeling.detection.necks import DBNeck
 from vlpt_d2.structures import Polygons
 
@@ -261,3 +262,19 @@ def test_the_published_settings_of_db(name, threshold, output, test_size):
     assert (epochs, 16, 0.9) == (solver.EPOCHS, solver.IMS_PER_BATCH, solver.POLY_LR_POWER)
     assert any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) == name.endswith("dcn")
     assert (db.SCALE_FUSION == "adaptive") == ("plus_plus" in name)
+
+
+def test_targets_are_stacked_on_the_padded_grid():
+    """Of one size without a copy, of several sizes into zeros below and to the right."""
+    samples = [{"targets": {"text": torch.rand(2, 8, 8)}} for _ in range(3)]
+    samples = CollatedBatch(samples).samples()
+    maps = [s["targets"]["text"] for s in samples]
+    exact = stack_targets(samples, (32, 32), 4, torch.device("cpu"))["text"]
+    assert torch.equal(exact, torch.stack(maps))
+    assert exact.untyped_storage().data_ptr() == maps[0].untyped_storage().data_ptr()
+    samples[1]["targets"]["text"] = maps[1][:, :5, :7]
+    padded = stack_targets(samples, (32, 64), 4, torch.device("cpu"))["text"]
+    assert padded.shape == (3, 2, 8, 16)
+    assert torch.equal(padded[0, :, :, :8], maps[0])
+    assert torch.equal(padded[1, :, :5, :7], maps[1][:, :5, :7])
+    assert padded.sum().isclose(maps[0].sum() + maps[1][:, :5, :7].sum() + maps[2].sum())

@@ -7,7 +7,9 @@ from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
+from ...data.collate import stacked
 from ...structures import Polygons
+from ..pixels import normalise_images
 from .text_head import TextHead, build_text_head
 
 
@@ -94,9 +96,10 @@ class TextDetector(nn.Module):
         ]
 
     def _preprocess(self, batched_inputs: list[dict]) -> ImageList:
-        images = [x["image"].to(self.device, non_blocking=True) for x in batched_inputs]
-        images = [(x.float() - self.pixel_mean) / self.pixel_std for x in images]
-        return ImageList.from_tensors(images, self.backbone.size_divisibility)
+        images = [x["image"] for x in batched_inputs]
+        return normalise_images(
+            images, self.pixel_mean, self.pixel_std, self.backbone.size_divisibility
+        )
 
     def decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
         """Turn one image's maps into detections in the pixels of the sample's "height", "width".
@@ -128,13 +131,16 @@ def stack_targets(
             'A training sample has no "targets": read it with the "detection" mapper built '
             "with is_train=True, or call model.eval() first"
         )
-    height, width = (-(-side // stride) for side in size)
+    size = tuple(-(-side // stride) for side in size)
     padded = {}
     for name, first in samples[0]["targets"].items():
-        batch = first.new_zeros(len(samples), *first.shape[:-2], height, width)
-        for out, sample in zip(batch, samples):
-            target = sample["targets"][name]
-            out[..., : target.shape[-2], : target.shape[-1]] = target
+        maps = [sample["targets"][name] for sample in samples]
+        if all(target.shape[-2:] == size for target in maps):
+            batch = stacked(maps)
+        else:
+            batch = first.new_zeros(len(maps), *first.shape[:-2], *size)
+            for out, target in zip(batch, maps):
+                out[..., : target.shape[-2], : target.shape[-1]] = target
         padded[name] = batch.to(device, non_blocking=True)
     return padded
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import torch
 from detectron2.modeling import Backbone
-from detectron2.structures import ImageList
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import nn
+
+from ..pixels import normalise_images
 
 __all__ = ["ImagePretraining"]
 
@@ -38,9 +39,10 @@ class ImagePretraining(nn.Module):
 
     def preprocess_images(self, samples: list[dict]) -> torch.Tensor:
         """Normalise, pad to the backbone's divisibility and stack to (N, 3, H, W)."""
-        images = [s["image"].to(self.device) for s in samples]
-        images = [(x - self.pixel_mean) / self.pixel_std for x in images]
-        return ImageList.from_tensors(images, self.backbone.size_divisibility).tensor
+        images = [s["image"] for s in samples]
+        return normalise_images(
+            images, self.pixel_mean, self.pixel_std, self.backbone.size_divisibility
+        ).tensor
 
     @staticmethod
     def mean_over_processes(counts: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from typing import Protocol, Self
 
 import torch
 
+from ...data.collate import stacked
 from ...data.masking import IGNORE_INDEX
 
 
@@ -34,7 +35,8 @@ class TokenBatch:
     def from_samples(cls, samples: list[dict], device: torch.device) -> "TokenBatch":
         """Stack the samples of :class:`~vlpt_d2.data.pretrain_mapper.PretrainMapper`."""
         keys = ("input_ids", "attention_mask", "mlm_labels")
-        return cls(*(torch.stack([s[key] for s in samples]).to(device) for key in keys))
+        stacks = (stacked([s[key] for s in samples]) for key in keys)
+        return cls(*(stack.to(device, non_blocking=True) for stack in stacks))
 
     @property
     def masked(self) -> torch.Tensor:

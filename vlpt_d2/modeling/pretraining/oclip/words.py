@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ....data.characters import PAD
+from ....data.collate import stacked
 from ....data.masking import IGNORE_INDEX
 from ..batch import Encoded
 
@@ -31,12 +32,13 @@ class WordBatch:
         Rows and columns that are padding in the whole batch are left out (but the first).
         """
         keys = ("word_ids", "whole_word_ids", "character_labels")
-        ids, whole, labels = (torch.stack([s[key] for s in samples]) for key in keys)
+        ids, whole, labels = (stacked([s[key] for s in samples]) for key in keys)
         used = ids != PAD
         words = max(1, int(used[..., 0].sum(dim=1).max()))
         characters = max(1, int(used.sum(dim=2).max()))
         ids, whole = ids[:, :words, :characters], whole[:, :words, :characters]
-        return cls(ids.to(device), whole.to(device), labels[:, :words].to(device))
+        tensors = ids, whole, labels[:, :words]
+        return cls(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
     @property
     def present(self) -> torch.Tensor:

@@ -9,6 +9,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from torch import Tensor, nn
 
 from ....data.character_sequence import PAD
+from ....data.collate import stacked
 from ..base import ImagePretraining
 from ..task import mean_over, share
 from .decoder import CharacterDecoder
@@ -68,7 +69,7 @@ class STKM(ImagePretraining):
 
     def targets(self, samples: list[dict]) -> Tensor:
         """Return the sequences of samples (N, L), L being the length of the longest."""
-        targets = torch.stack([s["target"] for s in samples]).to(self.device)
+        targets = stacked([s["target"] for s in samples]).to(self.device, non_blocking=True)
         return targets[:, : max(int((targets != PAD).sum(dim=1).max()), 1)]
 
     def forward(

@@ -1,0 +1,28 @@
+"""Normalised and padded batches against detectron2's ImageList, image by image."""
+
+import pytest
+import torch
+from detectron2.structures import ImageList
+
+from vlpt_d2.data.collate import CollatedBatch
+from vlpt_d2.modeling.pixels import normalise_images
+
+MEAN = torch.tensor([100.0, 110.0, 120.0]).view(3, 1, 1)
+STD = torch.tensor([50.0, 60.0, 70.0]).view(3, 1, 1)
+
+
+@pytest.mark.parametrize("divisibility", [0, 32])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize(
+    "sizes", [[(64, 96)], [(64, 96)] * 3, [(40, 70)] * 3, [(40, 70), (64, 33)]]
+)
+def test_batches_equal_images_normalised_one_by_one(sizes, dtype, divisibility):
+    images = [torch.randint(0, 256, (3, *size)).to(dtype) for size in sizes]
+    kept = [image.clone() for image in images]
+    expected = ImageList.from_tensors([(x.float() - MEAN) / STD for x in images], divisibility)
+    collated = [s["image"] for s in CollatedBatch([{"image": x} for x in images]).samples()]
+    for given in (images, collated):
+        found = normalise_images(given, MEAN, STD, divisibility)
+        assert torch.equal(found.tensor, expected.tensor)
+        assert [tuple(s) for s in found.image_sizes] == [tuple(s) for s in expected.image_sizes]
+    assert all(torch.equal(a, b) for a, b in zip(collated, kept))
