@@ -68,3 +68,18 @@ def test_random_rings_become_simple():
             assert Polygon(repaired).area > 0
             assert Polygon(repaired).within(Polygon(ring).convex_hull.buffer(1e-6))
     assert 50 < faults < 200
+
+
+def test_a_ring_that_is_noise_is_given_up(monkeypatch):
+    noise = np.random.default_rng(0).random((500, 2)) * 1000
+    monkeypatch.setattr("shapely.make_valid", None)  # minutes of work
+    assert repair_polygon(noise) == (None, "crosses itself hundreds of times")
+
+
+def test_many_points_are_no_fault():
+    angles = np.linspace(0, 2 * np.pi, 5000, endpoint=False)
+    circle = 100 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    circle[[10, 15]] = circle[[15, 10]]
+    ring, fault = repair_polygon(circle)
+    assert fault == "self-crossing"
+    assert Polygon(ring).area == pytest.approx(np.pi * 100**2, rel=1e-3)

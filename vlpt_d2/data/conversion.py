@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..structures import quadrilateral
 from .datasets.records import DONT_CARE
 from .sample import image_file, load_sample
 
@@ -241,7 +242,7 @@ def _quadrilateral(annotation: dict[str, Any], result: Conversion) -> np.ndarray
     if len(ring) == 4:
         return ring
     result.losses["polygons, written as rectangles around them"] += 1
-    return cv2.boxPoints(cv2.minAreaRect(ring.astype(np.float32))).astype(np.float64)
+    return quadrilateral(ring)
 
 
 def _number(value: float) -> str:

@@ -98,8 +98,8 @@ class DetectionMapper:
         if faults:
             log_first_n(
                 logging.WARNING,
-                f"{sample['file_name']}: {faults} polygons cross themselves or have no area; "
-                "their largest part is used, or they are left out",
+                f"{sample['file_name']}: {faults} polygons cross themselves, repeat points or have "
+                "no area; they are repaired, or left out",
                 n=10,
             )
         inputs = TextAugInput(image, polygons, ignore, self.min_visible)

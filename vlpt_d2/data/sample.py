@@ -14,6 +14,8 @@ from detectron2.structures import BoxMode
 from detectron2.utils.file_io import PathManager
 from PIL import Image
 
+from .annotations import check_annotations
+
 __all__ = ["CorruptImageError", "image_file", "load_sample", "resize_annotations"]
 
 
@@ -44,6 +46,7 @@ def load_sample(
         FileNotFoundError: ``file_name`` does not exist.
         CorruptImageError: the file is no image, or a truncated one.
         SizeMismatchError: the image's size is not that of the dict (a ``ValueError``).
+        ValueError: see :func:`~.annotations.check_annotations`.
     """
     if "render" in dataset_dict:
         # Imported here: files need neither fonts nor a renderer.
@@ -52,6 +55,7 @@ def load_sample(
         image, annotations = render_sample(dataset_dict["render"])
         image = _from_rgb(image, image_format)
     else:
+        check_annotations(dataset_dict)
         image = _read(dataset_dict, image_format)
         annotations = copy.deepcopy(dataset_dict.get("annotations", []))
         target = dataset_dict.get("restore_size") if restore_size else None

@@ -12,6 +12,7 @@ import torch
 
 from ..data.masking import IGNORE_INDEX
 from ..modeling.backbone.image_encoder import TOKEN_STRIDE
+from ..structures import repair_polygon
 
 __all__ = ["PointedWord", "peak_of", "point_at_words", "pointing_results", "region_of"]
 
@@ -58,7 +59,8 @@ def region_of(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> shapely.
         The geometry, with coordinates as shares of the width and the height.
     """
     scale = np.array([size[1], size[0]], np.float64)
-    parts = [shapely.make_valid(shapely.Polygon(p / scale)) for p in polygons if len(p) >= 3]
+    rings = (repair_polygon(polygon)[0] for polygon in polygons)
+    parts = [shapely.Polygon(ring / scale) for ring in rings if ring is not None]
     return shapely.intersection(shapely.union_all(parts), _IMAGE)
 
 

@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
+
+from ..structures.quadrilateral import is_clockwise, quadrilateral
 
 __all__ = ["to_quad", "write_submission"]
 
@@ -54,19 +55,13 @@ def to_quad(polygon: np.ndarray) -> np.ndarray:
     """Return four corners in whole pixels, clockwise as seen on the image (the server insists).
 
     Args:
-        polygon: (N, 2) points; unless N is 4, the minimum-area rectangle around them is taken.
+        polygon: (N, 2) points; see :func:`~vlpt_d2.structures.quadrilateral`.
 
     Returns:
         (4, 2) int64.
     """
-    points = np.asarray(polygon, dtype=np.float32)
-    if len(points) != 4:
-        points = cv2.boxPoints(cv2.minAreaRect(points))
-    x, y = points.T
-    # y points down, so the shoelace sum of a ring that runs clockwise on the image is positive.
-    if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) < 0:
-        points = points[::-1]
-    return np.rint(points).astype(np.int64)
+    points = quadrilateral(polygon)
+    return np.rint(points if is_clockwise(points) else points[::-1]).astype(np.int64)
 
 
 def _write_art(

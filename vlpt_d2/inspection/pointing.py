@@ -16,6 +16,7 @@ from ..data.squashed_image import SquashedImages, map_annotations
 from ..evaluation.pointing import PointedWord, point_at_words, pointing_results
 from ..modeling.backbone.image_encoder import token_centre
 from ..modeling.pretraining.batch import TokenBatch
+from ..structures import repair_polygon
 from .attention import captions_with_masks, cross_attention
 from .loading import Inspected
 
@@ -115,7 +116,7 @@ def windows_of_words(
     """
     height, width = image.shape[:2]
     rings = [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations]
-    shapes = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings]
+    shapes = [shapely.Polygon(repair_polygon(ring)[0]) for ring in rings]
     for number, ring in enumerate(rings):
         low, high = ring.min(axis=0), ring.max(axis=0)
         extent = high - low

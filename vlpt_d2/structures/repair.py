@@ -9,6 +9,10 @@ __all__ = ["MIN_AREA", "repair_polygon"]
 
 # Square pixels; a ring that encloses less is a line or a point.
 MIN_AREA = 1e-6
+# A ring that meets itself more often is noise. The time to find its parts grows with the square of
+# this number: a fifth of a second here, a minute for a random ring of 500 points.
+_MOST_CROSSINGS = 500
+_BLOCK = 64
 
 
 def repair_polygon(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
@@ -18,15 +22,16 @@ def repair_polygon(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     - A self-crossing ring of four points is taken for four corners in a wrong order: its convex
       hull, whose corners they are. One of more points keeps the outline of its largest part
       (``shapely.make_valid``).
-    - A ring without area, or with a point that is not finite, cannot be repaired.
+    - A ring without area, with a point that is not finite, or that meets itself more than 500
+      times, cannot be repaired.
 
     Args:
         points: (N, 2) points in pixels.
 
     Returns:
         The ring, (M, 2) in the same dtype, M >= 3, or None where there is no repair; and None for
-        a sound polygon, else one of "repeated points", "self-crossing", "no area", "not finite".
-        A sound ring comes back unchanged.
+        a sound polygon, else one of "repeated points", "self-crossing", "no area", "not finite",
+        "crosses itself hundreds of times". A sound ring comes back unchanged.
     """
     if not np.isfinite(points).all():
         return None, "not finite"
@@ -37,15 +42,33 @@ def repair_polygon(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     shape = shapely.Polygon(distinct)
     if shape.is_valid:
         return (None, "no area") if shape.area < MIN_AREA else (distinct, fault)
-    shape = shape.convex_hull if len(distinct) == 4 else _largest_part(shape)
+    if len(distinct) == 4:
+        shape = shape.convex_hull
+    elif _crosses_too_often(distinct):
+        return None, "crosses itself hundreds of times"
+    else:
+        shape = _largest_part(distinct)
     if shape is None or shape.geom_type != "Polygon" or shape.area < MIN_AREA:
         return None, "no area"
     ring = shapely.get_coordinates(shape.exterior)[:-1]
     return ring.astype(points.dtype), "self-crossing"
 
 
-def _largest_part(shape: shapely.Polygon) -> shapely.Polygon | None:
-    parts = shapely.get_parts(shapely.make_valid(shape))
+def _crosses_too_often(ring: np.ndarray) -> bool:
+    edges = shapely.linestrings(np.stack([ring, np.roll(ring, -1, axis=0)], axis=1))
+    tree = shapely.STRtree(edges)
+    met = 0
+    for start in range(0, len(edges), _BLOCK):
+        block = edges[start : start + _BLOCK]
+        # Every edge meets itself and its two neighbours, and each crossing is met from both sides.
+        met += tree.query(block, predicate="intersects").shape[1] - 3 * len(block)
+        if met > 2 * _MOST_CROSSINGS:
+            return True
+    return False
+
+
+def _largest_part(ring: np.ndarray) -> shapely.Polygon | None:
+    parts = shapely.get_parts(shapely.make_valid(shapely.Polygon(ring)))
     # make_valid may nest polygons in collections beside the lines it cannot use.
     parts = [p for part in parts for p in shapely.get_parts(part) if p.geom_type == "Polygon"]
     return max(parts, key=lambda part: part.area, default=None)

@@ -8,7 +8,7 @@ from shapely import Polygon
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
 from vlpt_d2.data.rendering import render_sample
-from vlpt_d2.data.rendering.export import CorpusOrder, quadrilateral, write_corpus
+from vlpt_d2.data.rendering.export import CorpusOrder, write_corpus
 
 _SETTINGS = {"curved": 0.5, "fonts": ("matplotlib",), "size": (128, 160)}
 _ORDER = CorpusOrder("quickstart_detection", _SETTINGS, 3, 10, 6, "png")
@@ -83,17 +83,6 @@ def test_another_corpus_in_the_folder_is_refused(corpus):
     order = CorpusOrder("quickstart_detection", _SETTINGS, 4, 10, 6, "png")
     with pytest.raises(ValueError, match=r"another corpus \(different: seed"):
         write_corpus(corpus, order)
-
-
-def test_quadrilateral_of_a_curved_word_holds_it_in_reading_order():
-    angles = np.linspace(-2.2, -0.9, 9)
-    outer = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    polygon = np.concatenate([100 * outer, 80 * outer[::-1]]) + 200
-    quad = quadrilateral(polygon)
-    assert Polygon(quad).buffer(0.5).contains(Polygon(polygon))
-    # The text is arched and nearly level: its top left is up and to the left.
-    centre = quad.mean(axis=0)
-    assert ((quad > centre) == [[False, False], [True, False], [True, True], [False, True]]).all()
 
 
 def test_command_line(tmp_path, capsys):

@@ -1,11 +1,14 @@
 """Reading, repairing and clipping polygons."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import shapely
 from detectron2.structures import BoxMode
 
 from vlpt_d2.data.transforms import clip_polygons, polygons_from_annotations
+from vlpt_d2.evaluation.protocols.shapes import to_shapes
 
 
 def square(x, y, side=10.0):
@@ -28,14 +31,29 @@ def test_annotations_to_polygons():
 
 
 def test_faulty_rings_are_repaired_or_dropped_and_counted():
-    bow_tie = [0, 0, 10, 10, 10, 0, 0, 6]  # crosses itself in (3.75, 3.75)
+    bow_tie = [0, 0, 10, 10, 10, 0, 0, 10]  # four corners in a wrong order
     flat = [0, 0, 5, 5, 9, 9]
+    not_finite = [0, 0, 5, float("nan"), 9, 9]
     polygons, ignore, faults = polygons_from_annotations(
-        [{"segmentation": [ring], "iscrowd": 0} for ring in (bow_tie, flat, [1, 2, 3, 4])]
+        [{"segmentation": [r], "iscrowd": 0} for r in (bow_tie, flat, [1, 2, 3, 4], not_finite)]
     )
-    assert faults == 3 and len(polygons) == 1 and len(ignore) == 1
-    # The larger of the two triangles.
-    assert shapely.Polygon(polygons[0]).area == pytest.approx(0.5 * 10 * (10 - 3.75))
+    assert faults == 4 and len(polygons) == 1 and len(ignore) == 1
+    assert shapely.Polygon(polygons[0]).area == pytest.approx(100)
+
+
+def test_mappers_and_protocols_repair_alike():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        ring = rng.integers(0, 12, size=(rng.integers(3, 9), 2)).astype(np.float64)
+        faults = Counter()
+        (shape,) = to_shapes([ring], faults)
+        polygons, _, _ = polygons_from_annotations([{"segmentation": [ring.ravel().tolist()]}])
+        assert sum(shapely.Polygon(p).area for p in polygons) == shape.area
+        # Cut off left of and above 6.
+        clipped, _ = clip_polygons([ring - 6], np.zeros(1, bool), (40, 40))
+        if (ring.min(axis=0) < 6).any():
+            visible = shape.intersection(shapely.box(6, 6, 46, 46)).area
+            assert sum(shapely.Polygon(p).area for p in clipped) == pytest.approx(visible)
 
 
 def test_clipping_is_exact():

@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ...structures import quadrilateral
 from .renderer import Rendering, renderer_of_spec
 from .settings import resolve_settings
 
-__all__ = ["CorpusOrder", "quadrilateral", "write_corpus"]
+__all__ = ["CorpusOrder", "write_corpus"]
 
 # Words of finished images; a run that was interrupted goes on after them.
 _PROGRESS_FILE = "progress.jsonl"
@@ -175,30 +176,6 @@ def _truth_lines(rendering: Rendering) -> Iterator[str]:
     for word, polygon in zip(rendering.words, rendering.polygons):
         corners = np.round(quadrilateral(polygon)).astype(int).ravel().tolist()
         yield ",".join(map(str, corners)) + f",{word}"
-
-
-def quadrilateral(polygon: np.ndarray) -> np.ndarray:
-    """Return a word's polygon as a quadrilateral.
-
-    Args:
-        polygon: (N, 2) points, clockwise from the text's top left.
-
-    Returns:
-        (4, 2) points in the same order: the polygon itself where it has four points, else its
-        rectangle of least area.
-    """
-    if len(polygon) == 4:
-        return polygon
-    corners = cv2.boxPoints(cv2.minAreaRect(np.float32(polygon)))
-    # Clockwise on the screen (y points down): a positive shoelace sum.
-    x, y = corners[:, 0], corners[:, 1]
-    if np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) < 0:
-        corners = corners[::-1]
-    # Start where the corners are nearest to the word's own.
-    half = len(polygon) // 2
-    own = polygon[[0, half - 1, half, -1]]
-    turns = [np.roll(corners, -first, axis=0) for first in range(4)]
-    return min(turns, key=lambda turned: np.linalg.norm(turned - own, axis=1).sum())
 
 
 def _coco(records: list[dict[str, Any]], order: CorpusOrder) -> dict[str, Any]:

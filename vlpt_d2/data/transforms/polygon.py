@@ -6,6 +6,8 @@ import numpy as np
 import shapely
 from detectron2.structures import BoxMode
 
+from ...structures import repair_polygon
+
 
 def rings_of(annotations: Sequence[dict]) -> tuple[list[np.ndarray], list[bool]]:
     """The texts of detectron2 annotations as they stand.
@@ -38,7 +40,7 @@ def polygons_from_annotations(
 ) -> tuple[list[np.ndarray], np.ndarray, int]:
     """Read the polygons of detectron2 annotations, :func:`rings_of`, fit to draw labels of.
 
-    Rings that cross themselves are replaced by the largest part of their repaired shape.
+    Faulty rings are repaired by :func:`~vlpt_d2.structures.repair_polygon`.
 
     Args:
         annotations: see :func:`rings_of`.
@@ -50,18 +52,11 @@ def polygons_from_annotations(
     rings, ignore = rings_of(annotations)
     kept, kept_ignore, faults = [], [], 0
     for ring, skip in zip(rings, ignore):
-        if len(ring) < 3:
-            faults += 1
-            continue
-        shape = shapely.Polygon(ring)
-        if not shape.is_valid or shape.area == 0:
-            faults += 1
-            parts = polygon_parts(shapely.make_valid(shape))
-            if not parts:
-                continue
-            ring = max(parts, key=_area)
-        kept.append(ring)
-        kept_ignore.append(skip)
+        ring, fault = repair_polygon(ring)
+        faults += fault is not None
+        if ring is not None:
+            kept.append(ring)
+            kept_ignore.append(skip)
     return kept, np.asarray(kept_ignore, bool), faults
 
 
@@ -108,9 +103,11 @@ def clip_polygons(
             continue
         if (high <= 0).any() or (low >= (width, height)).any():
             continue
-        shape = shapely.Polygon(polygon)
-        if not shape.is_valid:
-            shape = shapely.make_valid(shape)
+        # A transform may have pressed a thin one onto itself.
+        ring, _ = repair_polygon(polygon)
+        if ring is None:
+            continue
+        shape = shapely.Polygon(ring)
         parts = polygon_parts(shapely.intersection(shape, window))
         whole = len(parts) == 1 and _area(parts[0]) >= min_visible * shape.area
         kept.extend(_in_order_of(part, polygon) for part in parts)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...data.datasets.report import ReadReport
 from ...data.datasets.text_files import GroundTruthError
+from ...structures.quadrilateral import is_clockwise
 from .benchmarks import FORMATS, FileFormat
 from .folders import FileError, list_files, unpacked
 from .results import Detection, read_results
@@ -256,8 +257,7 @@ def _whole(polygons: Sequence[np.ndarray], what: str, notes: Counter[str]) -> li
 def _note_direction(polygons: Sequence[np.ndarray], notes: Counter[str]) -> None:
     """Count rings that run counter-clockwise on the image, where y points down."""
     for points in polygons:
-        x, y = points.T
-        if np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) < 0:
+        if not is_clockwise(points):
             notes["detections not clockwise, which the competition's server refuses"] += 1
 
 
