@@ -7,6 +7,8 @@ import torch
 from detectron2.data import DatasetCatalog
 from helpers.pretraining import tiny_vlpt_cfg
 
+from vlpt_d2.config import get_cfg
+from vlpt_d2.data import build_mapper
 from vlpt_d2.data.pretrain_mapper import PretrainMapper, caption_of
 from vlpt_d2.data.squashed_image import rotate_image
 
@@ -66,6 +68,39 @@ def test_sample(tmp_path, photo):
     assert (sample["mlm_labels"] != -100).sum() == 1
     assert (sample["height"], sample["width"], sample["image_id"]) == (40, 60, "photo")
     assert len(photo["annotations"]) == 3  # the dataset dict is left alone
+
+
+def test_words_outside_their_image_are_not_in_the_caption(tmp_path):
+    """Two of three words lie outside a 200 x 100 image, as some of SynthText do."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((100, 200, 3), 90, np.uint8))
+    rows = {"inside": (60, 40), "outside": (260, 40), "left": (-90, 40)}
+    record = {
+        "file_name": str(tmp_path / "a.png"),
+        "image_id": 1,
+        "annotations": [
+            {
+                "text": text,
+                "iscrowd": 0,
+                "bbox": [x, y, x + 60, y + 20],
+                "bbox_mode": 0,
+                "segmentation": [[x, y, x + 60, y, x + 60, y + 20, x, y + 20]],
+            }
+            for text, (x, y) in rows.items()
+        ],
+    }
+    for name in ("pretrain", "oclip", "stkm", "regions"):
+        cfg = get_cfg()
+        cfg.INPUT.DATASET_MAPPER_NAME = name
+        cfg.INPUT.PRETRAIN.SIZE = (64, 64)
+        cfg.MODEL.TEXT_HEAD.NAME = "DBHead"
+        for is_train in (True, False):
+            sample = build_mapper(cfg, is_train)(record)
+            assert sample["caption"] == "inside", (name, is_train)
+            if "word_polygons" in sample:
+                assert len(sample["word_polygons"]) == 1
+            if "regions" in sample:
+                assert len(sample["regions"]) == 1
+    assert len(record["annotations"]) == 3
 
 
 def test_held_out_masks_depend_on_the_image_alone(tmp_path, photo):

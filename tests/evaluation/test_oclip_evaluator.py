@@ -18,6 +18,7 @@ def output(correct, shuffled, total, vector):
         "image_vector": vector,
         "text_vector": vector,
         "has_words": torch.tensor(total > 0),
+        "text_key": vector.argmax(),
     }
 
 

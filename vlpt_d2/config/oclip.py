@@ -50,8 +50,11 @@ def add_oclip_config(cfg: CN) -> None:
     itc = node.ITC = CN()
     # Weight of the image-text contrast (both directions averaged).
     itc.WEIGHT = 1.0
-    # Gradient through the features gathered from other processes (the release has none).
+    # Gradient through the features gathered from other processes too; without, every process
+    # keeps that of its own features in the loss of all (the release).
     itc.GATHER_GRADIENT = True
+    # Images with the same words are positives of each other; else negatives (the release).
+    itc.MATCH_EQUAL_CAPTIONS = True
     # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
     itc.TEMPERATURE = 0.07
     itc.MAX_LOGIT_SCALE = 100.0

@@ -97,8 +97,11 @@ def _add_tasks(cfg: CN) -> None:
     node.ITC = CN()
     # Weight of the image-text contrast (both directions averaged).
     node.ITC.WEIGHT = 1.0
-    # Gradient through the features gathered from other processes (the release has none).
+    # Gradient through the keys of the contrast too; without, each direction of the loss reaches
+    # its queries only, in one process as in several (the release).
     node.ITC.GATHER_GRADIENT = True
+    # Captions of the same tokens are positives of each other; else negatives (the release).
+    node.ITC.MATCH_EQUAL_CAPTIONS = True
     # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
     node.ITC.TEMPERATURE = 0.07
     node.ITC.MAX_LOGIT_SCALE = 100.0

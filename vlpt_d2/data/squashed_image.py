@@ -2,13 +2,14 @@
 
 import cv2
 import numpy as np
+import shapely
 import torch
 from detectron2.config import CfgNode
 from detectron2.structures import BoxMode
 
 from .sample import load_sample
 
-__all__ = ["SquashedImages", "map_annotations", "rotate_image"]
+__all__ = ["SquashedImages", "map_annotations", "rotate_image", "visible"]
 
 
 def rotate_image(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -59,10 +60,34 @@ def map_annotations(annotations: list[dict], matrix: np.ndarray) -> list[dict]:
     return mapped
 
 
+def visible(annotations: list[dict], shown: shapely.Polygon) -> list[dict]:
+    """Return the annotations of which something can be seen.
+
+    Args:
+        annotations: with "segmentation" as polygons. Those without (a text that stands somewhere
+            in the image) count as visible.
+        shown: the part of the plane that shows the image, in pixels.
+
+    Returns:
+        Those with a polygon that reaches as far into ``shown`` as the centres of its outermost
+        pixels: half a pixel. A narrower sliver shows nothing of a word.
+    """
+    inner = shapely.buffer(shown, -0.5, join_style="mitre")
+    shapely.prepare(inner)
+    return [a for a in annotations if not a.get("segmentation") or _meets(a, inner)]
+
+
+def _meets(annotation: dict, region: shapely.Geometry) -> bool:
+    rings = [np.reshape(ring, (-1, 2)) for ring in annotation["segmentation"]]
+    shapes = [shapely.Polygon(r) if len(r) > 2 else shapely.MultiPoint(r) for r in rings]
+    return bool(shapely.intersects(region, shapes).any())
+
+
 class SquashedImages:
     """Read an image and its words, squash it to one size without keeping its aspect, rotate it.
 
-    Images are never cropped or flipped: the words must stay those of the image.
+    Images are never cropped or flipped: the words must stay those of the image. Words of which no
+    pixel shows anything are left out: those outside their image, and those turned out of it.
     """
 
     def __init__(
@@ -101,19 +126,17 @@ class SquashedImages:
             dataset_dict: in detectron2's format; may be changed.
 
         Returns:
-            The image, uint8 (3, H, W), and its annotations, mapped to its pixels by
-            :func:`map_annotations`.
+            The image, uint8 (3, H, W), and its :func:`visible` annotations, mapped to its pixels
+            by :func:`map_annotations`.
         """
         return self.squash(*load_sample(dataset_dict, self.image_format, self.restore_size))
 
     def squash(self, image: np.ndarray, annotations: list[dict]) -> tuple[torch.Tensor, list[dict]]:
         """Do the same with an (H, W, 3) uint8 image that has been read, and its annotations."""
         height, width = self.size
+        source = shapely.box(0, 0, image.shape[1], image.shape[0])
         matrix = np.array([[width / image.shape[1], 0, 0], [0, height / image.shape[0], 0]])
-        shrinks = image.shape[0] > height or image.shape[1] > width
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        if image.shape[:2] != self.size:
-            image = cv2.resize(image, (width, height), interpolation=interpolation)
+        image = _resized(image, self.size)
         if self.rotation:
             # numpy's global generator, which the loader seeds for each training sample.
             degrees = np.random.uniform(-self.rotation, self.rotation)
@@ -121,4 +144,19 @@ class SquashedImages:
             turn = _rotation(self.size, degrees)
             matrix = np.column_stack([turn[:, :2] @ matrix[:, :2], turn[:, 2]])
         image = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        return image, map_annotations(annotations, matrix)
+        # What the rotation turned in from outside the image is black.
+        shown = shapely.transform(source, lambda p: p @ matrix[:, :2].T + matrix[:, 2])
+        shown = shapely.intersection(shown, shapely.box(0, 0, width, height))
+        return image, visible(map_annotations(annotations, matrix), shown)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize (H, W, 3) to ``size`` without aliasing, whichever of its sides shrink."""
+    height, width = size
+    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+    # INTER_AREA averages only where no side grows, so sides grow in a second step.
+    if smaller != image.shape[1::-1]:
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (width, height):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image

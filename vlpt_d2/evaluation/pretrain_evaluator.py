@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from detectron2.config import CfgNode
@@ -15,37 +16,56 @@ from .pointing import PointedWord, point_at_words, pointing_results
 logger = logging.getLogger(__name__)
 
 
-def gallery_recall(
-    queries: torch.Tensor, keys: torch.Tensor, size: int
-) -> tuple[float, float, float]:
-    """Recall@1 of row i of ``queries`` finding row i of ``keys``, in galleries of equal size.
+@dataclass
+class Recall:
+    """Recall@1 of one direction, shares in [0, 1]; NaN where there is no row.
 
-    The rows are cut into galleries in order; rows left over that do not fill one take no part
-    (unless there are fewer rows than ``size``, which are then one gallery). Ties count as misses.
+    Attributes:
+        recall: queries of which a match is found.
+        control: queries of which a match of the next row is found instead: near chance.
+        chance: what a random choice finds.
+        unmatched: queries that match their own key only.
+    """
+
+    recall: float
+    control: float
+    chance: float
+    unmatched: float
+
+
+def gallery_recall(
+    queries: torch.Tensor, keys: torch.Tensor, text_keys: torch.Tensor, size: int
+) -> Recall:
+    """Measure how often rows of ``queries`` find a match among ``keys``, in galleries of one size.
+
+    Row i matches row j where their texts are equal, so every row matches itself. The rows are cut
+    into galleries in order; rows left over that do not fill one take no part (unless there are
+    fewer rows than ``size``, which are then one gallery). A tie between a match and another key
+    is a miss.
 
     Args:
         queries: (N, d) unit vectors.
         keys: (N, d) unit vectors.
+        text_keys: (N,) int64, equal where the texts of rows are.
         size: rows of one gallery.
-
-    Returns:
-        Recall, recall with the keys shifted by one row (the control: near chance), and chance
-        (one over the size), all in [0, 1]; NaN where there is no row.
     """
     n = len(queries)
     if n == 0:
-        return float("nan"), float("nan"), float("nan")
+        return Recall(*[float("nan")] * 4)
     size = min(size, n)
     galleries = n // size
-    hits, control = 0, 0
-    for q, k in zip(queries.split(size)[:galleries], keys.split(size)[:galleries]):
+    counts = torch.zeros(4, dtype=torch.float64)
+    for q, k, t in zip(
+        queries.split(size)[:galleries], keys.split(size), text_keys.split(size), strict=False
+    ):
         similarity = q @ k.T
-        best = similarity.max(dim=1).values
-        unique = (similarity == best[:, None]).sum(dim=1) == 1
-        hits += ((similarity.diagonal() == best) & unique).sum().item()
-        shifted = similarity.roll(-1, dims=1).diagonal()
-        control += ((shifted == best) & unique).sum().item()
-    return hits / (galleries * size), control / (galleries * size), 1 / size
+        found = similarity == similarity.max(dim=1, keepdim=True).values
+        match = t[:, None] == t
+        hits = (~found | match).all(dim=1).sum()
+        control = (~found | match.roll(-1, dims=0)).all(dim=1).sum()
+        sizes = match.sum(dim=1)
+        counts += torch.stack([hits, control, (sizes / size).sum(), (sizes == 1).sum()])
+    return Recall(*(counts / (galleries * size)).tolist())
 
 
 class PretrainEvaluator(DatasetEvaluator):
@@ -55,7 +75,9 @@ class PretrainEvaluator(DatasetEvaluator):
     (``shuffled_``): what it knows without looking. Images without words take no part in
     retrieval. Results: ``mlm_accuracy, shuffled_mlm_accuracy, wip_accuracy,
     shuffled_wip_accuracy, image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and
-    ``chance_r1``; only those of the model's tasks are there.
+    ``chance_r1``; only those of the model's tasks are there. An equal caption of another image
+    counts as a hit; ``plain_ceiling_r1``, the share of images whose caption no other of their
+    gallery has, is what a perfect model would reach if it counted as a miss.
 
     Where the words' polygons are known, also whether the cross-attention of masked words peaks on
     them: ``pointing_accuracy``, ``shuffled_pointing_accuracy``, and, as ``pointing_<name>``, what
@@ -93,7 +115,7 @@ class PretrainEvaluator(DatasetEvaluator):
     def reset(self) -> None:
         """Forget all images."""
         self._sums: dict[str, int] = {}
-        self._vectors: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._vectors: list[tuple[torch.Tensor, ...]] = []
         self._images = 0
         self._pointed: list[PointedWord] = []
         # Word pieces that did not fit into their captions, and the number of such captions.
@@ -126,9 +148,8 @@ class PretrainEvaluator(DatasetEvaluator):
                     if key in output:
                         self._sums[key] = self._sums.get(key, 0) + int(output[key])
             if "image_vector" in output and bool(output["has_words"]):
-                self._vectors.append(
-                    (output["image_vector"].float().cpu(), output["text_vector"].float().cpu())
-                )
+                vectors = (output[f"{side}_vector"].float().cpu() for side in ("image", "text"))
+                self._vectors.append((*vectors, output["text_key"].cpu()))
 
     def evaluate(self) -> OrderedDict | None:
         """Gather over processes and return ``{"pretrain": {name: percent}}`` on the main one."""
@@ -146,17 +167,18 @@ class PretrainEvaluator(DatasetEvaluator):
                 total = sums[f"{name}_total"]
                 correct = sums[f"{name}_correct"]
                 results[f"{name}_accuracy"] = 100 * correct / total if total else float("nan")
-        vectors = [pair for _, part, *_ in gathered for pair in part]
+        vectors = [row for _, part, *_ in gathered for row in part]
         if vectors:
-            image, text = (torch.stack(side) for side in zip(*vectors))
+            image, text, text_keys = (torch.stack(side) for side in zip(*vectors))
             for name, queries, keys in (
                 ("image_to_text_r1", image, text),
                 ("text_to_image_r1", text, image),
             ):
-                recall, control, chance = gallery_recall(queries, keys, self.gallery_size)
-                results[name] = 100 * recall
-                results[f"shuffled_{name}"] = 100 * control
-                results["chance_r1"] = 100 * chance
+                measured = gallery_recall(queries, keys, text_keys, self.gallery_size)
+                results[name] = 100 * measured.recall
+                results[f"shuffled_{name}"] = 100 * measured.control
+                results["chance_r1"] = 100 * measured.chance
+                results["plain_ceiling_r1"] = 100 * measured.unmatched
         results.update(self._pointing([word for *_, part in gathered for word in part]))
         images = sum(part for _, _, part, _ in gathered)
         logger.info(

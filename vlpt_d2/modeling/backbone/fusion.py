@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from fvcore.common.registry import Registry
-from fvcore.nn import weight_init
 from torch import nn
 
 FUSION_REGISTRY = Registry("FUSION")
@@ -17,7 +16,10 @@ its 16 x 16 pixels a token lies, as a share of the side (0.5 if there is no such
 
 
 class _TopDown(nn.Module):
-    """FPN laterals (1x1, no bias, no norm) and the top-down path (nearest upsampling, sum)."""
+    """FPN laterals (1x1, no bias, no norm) and the top-down path (nearest upsampling, sum).
+
+    Convolutions start as torch initialises them, as in the release: a third of Xavier's variance.
+    """
 
     TOKEN_CENTRE = 0.5
 
@@ -35,8 +37,6 @@ class _TopDown(nn.Module):
         self.laterals = nn.ModuleList(
             nn.Conv2d(s.channels, fpn_channels, 1, bias=False) for s in input_shape.values()
         )
-        for conv in self.laterals:
-            weight_init.c2_xavier_fill(conv)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -76,7 +76,6 @@ class ConcatFusion(_TopDown):
             )
         self.scale = self.strides.index(8)
         self.project = nn.Conv2d(fpn_channels * len(self.laterals), embed_dim, 1, stride=2)
-        weight_init.c2_xavier_fill(self.project)
 
     def forward(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
         levels = self.pyramid(features)
@@ -111,8 +110,6 @@ class PlainFPN(_TopDown):
         self.laterals = self.laterals[self.scale :]
         self.smooth = nn.Conv2d(fpn_channels, fpn_channels, 3, padding=1)
         self.project = nn.Conv2d(fpn_channels, embed_dim, 1)
-        weight_init.c2_xavier_fill(self.smooth)
-        weight_init.c2_xavier_fill(self.project)
 
     def forward(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
         return self.project(self.smooth(self.pyramid(features)[0]))

@@ -16,6 +16,10 @@ class Tokens(Protocol):
     def has_words(self) -> torch.Tensor:
         """(N,) bool: texts with at least one word."""
 
+    @property
+    def text_keys(self) -> torch.Tensor:
+        """(N,) int64, equal where texts read the same to the encoder, nothing masked."""
+
 
 @dataclass
 class TokenBatch:
@@ -60,6 +64,11 @@ class TokenBatch:
         """(N,) bool: captions with at least one word."""
         return self.attention_mask.sum(dim=1) > 2
 
+    @property
+    def text_keys(self) -> torch.Tensor:
+        """(N,) int64, equal where captions have the same tokens."""
+        return hash_rows(self.original_ids.masked_fill(~self.attention_mask, 0))
+
 
 @dataclass
 class Encoded:
@@ -91,6 +100,28 @@ class EncodedBatch(Encoded):
 
     word_table: torch.Tensor
     grid: tuple[int, int] | None = None
+
+
+def hash_rows(ids: torch.Tensor) -> torch.Tensor:
+    """Hash each row of ids to 64 bits, the same on every device and in every process.
+
+    Args:
+        ids: (..., L) int64; zeros at the end of a row change nothing.
+
+    Returns:
+        Tensor: (...) int64. Two different rows agree with a chance of about 2**-64.
+    """
+    places = torch.arange(1, ids.shape[-1] + 1, device=ids.device)
+    # Pseudo-random odd factors: integers wrap around, so a row's sum is one of them modulo 2**64.
+    return _mix((ids * (_mix(places) | 1)).sum(dim=-1))
+
+
+def _mix(x: torch.Tensor) -> torch.Tensor:
+    """Scramble int64 one to one (the finaliser of SplitMix64, with signed shifts)."""
+    x = x * -0x61C8864680B583EB
+    x = (x ^ (x >> 30)) * -0x40A7B892E31B1A47
+    x = (x ^ (x >> 27)) * -0x6B2FB644ECCEEE15
+    return x ^ (x >> 31)
 
 
 def full_precision(x: torch.Tensor) -> torch.Tensor:

@@ -193,17 +193,18 @@ class MultiTaskPretraining(ImagePretraining):
         seeded: Callable[[int], AbstractContextManager],
         count: torch.Tensor,
     ) -> list[CachedContrast]:
-        vectors, valid = [], []
+        vectors, valid, text_keys = [], [], []
         with torch.no_grad(), frozen_statistics(self):
             for i, samples in enumerate(micro_batches):
                 with seeded(i):
                     encoded = self.encode(samples)
                     vectors.append(task.features(encoded))
                     valid.append(encoded.tokens.has_words)
+                    text_keys.append(encoded.tokens.text_keys)
         sizes = [len(v) for v in valid]
         image = torch.cat([v[0] for v in vectors]).requires_grad_()
         text = torch.cat([v[1] for v in vectors]).requires_grad_()
-        loss, metrics = task.contrast(image, text, torch.cat(valid), count)
+        loss, metrics = task.contrast(image, text, torch.cat(valid), torch.cat(text_keys), count)
         parameter = task.scale.log_scale
         d_image, d_text, d_scale = torch.autograd.grad(loss, [image, text, parameter])
         return [

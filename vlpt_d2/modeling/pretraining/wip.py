@@ -81,7 +81,8 @@ class WIP(PretextTask):
 
     For a visible piece k with table row W_k and negatives W_k^l:
     -log(exp(s cos(f(I), g(W_k))) / sum of the same over k and its negatives), f and g linear,
-    s learnable. Rows are normalised copies, as the release uses them; the table stays as it is.
+    s learnable. Rows are normalised copies, as the release uses them; the table stays as it is,
+    and the gradient at a row's copy is the row's.
     Candidate 0 is the true word and no negative equals it. [CLS], [SEP], padding and pieces
     selected for MLM take no part; special ids are never negatives.
     """
@@ -196,7 +197,10 @@ class WIP(PretextTask):
         image_of = self.valid(encoded.tokens).nonzero()[:, 0]
         # Each distinct row is projected once, however many words it is a candidate for.
         rows, inverse = candidates.unique(return_inverse=True)
-        words = F.normalize(full_precision(encoded.word_table[rows]), dim=-1)
+        words = full_precision(encoded.word_table[rows])
+        # Unit rows, but the gradient of rows as they are: the release normalises its table in
+        # place. Through the normalisation it would be longer by one over a row's length.
+        words = words + (F.normalize(words, dim=-1) - words).detach()
         words = full_precision(self.word_projection(words))
         query = full_precision(self.image_projection(encoded.image[:, self.query_index]))
         with torch.autocast(query.device.type, enabled=False):

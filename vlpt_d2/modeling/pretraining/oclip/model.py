@@ -23,10 +23,10 @@ class WordContrast(Contrast):
     """
 
     @configurable
-    def __init__(self, **options: float | bool):
+    def __init__(self, **options: float | bool | str):
         """
         Args:
-            options: weight, gather_gradient, temperature, max_logit_scale: see
+            options: weight, gradient, match_equal_captions, temperature, max_logit_scale: see
                 :class:`~vlpt_d2.modeling.pretraining.itc.Contrast`.
         """
         super().__init__(image_projection=nn.Identity(), text_projection=nn.Identity(), **options)
@@ -36,7 +36,8 @@ class WordContrast(Contrast):
         node = cfg.MODEL.OCLIP.ITC
         return {
             "weight": node.WEIGHT,
-            "gather_gradient": node.GATHER_GRADIENT,
+            "gradient": "all" if node.GATHER_GRADIENT else "own",
+            "match_equal_captions": node.MATCH_EQUAL_CAPTIONS,
             "temperature": node.TEMPERATURE,
             "max_logit_scale": node.MAX_LOGIT_SCALE,
         }

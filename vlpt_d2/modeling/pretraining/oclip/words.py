@@ -7,7 +7,7 @@ import torch
 from ....data.characters import PAD
 from ....data.collate import stacked
 from ....data.masking import IGNORE_INDEX
-from ..batch import Encoded
+from ..batch import Encoded, hash_rows
 
 
 @dataclass
@@ -54,6 +54,11 @@ class WordBatch:
     def has_words(self) -> torch.Tensor:
         """(N,) bool: images with at least one word."""
         return self.present.any(dim=1)
+
+    @property
+    def text_keys(self) -> torch.Tensor:
+        """(N,) int64, equal where images have the same words, in whatever order."""
+        return hash_rows(self.original_ids).masked_fill(~self.present, 0).sum(dim=1)
 
 
 @dataclass
