@@ -1,5 +1,6 @@
 """Shared fixtures: real data where it is at hand, few threads, fixed seeds."""
 
+import importlib.util
 import os
 import random
 from pathlib import Path
@@ -67,6 +68,17 @@ def msra_td500_root(data_root: Path) -> Path:
 def backgrounds_root(data_root: Path) -> Path:
     """A folder of photographs almost free of text."""
     return _need(data_root / "backgrounds", "background photographs")
+
+
+@pytest.fixture(scope="session")
+def ppocr_weights() -> Path:
+    """PP-OCRv6's small text detector: in VLPT_WEIGHTS, or of an installed rapidocr."""
+    name = "PP-OCRv6_det_small.onnx"
+    path = Path(os.environ.get("VLPT_WEIGHTS", SHARED / "weights")) / name
+    package = importlib.util.find_spec("rapidocr")
+    if not path.exists() and package is not None:
+        path = Path(package.origin).parent / "models" / name
+    return _need(path, "PP-OCRv6's small text detector")
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,11 @@ BACKBONES = {
         "MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone", *_NARROW_R_50, *_PYRAMID,
         "MODEL.FPN.IN_FEATURES", ["res2", "res3", "res4", "res5"], "MODEL.FPN.OUT_CHANNELS", 32,
     ],
+    "LCNet": [
+        "MODEL.BACKBONE.NAME", "build_resnet_trunk", "MODEL.RESNETS.VARIANT", "lcnet",
+        "MODEL.RESNETS.DEPTH", 13, "MODEL.RESNETS.STEM_OUT_CHANNELS", 8,
+        "MODEL.RESNETS.RES2_OUT_CHANNELS", 8, "MODEL.RESNETS.NORM", "",
+    ],
     "Swin": [
         "MODEL.BACKBONE.NAME", "build_swin_trunk", "MODEL.SWIN.EMBED_DIM", 8,
         "MODEL.SWIN.DEPTHS", (1, 2, 1, 1), "MODEL.SWIN.NUM_HEADS", (1, 1, 2, 2),

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors_bytes
 
 from .errors import CheckpointError
+from .ppocr import read_ppocr
 from .torchscript import is_torchscript, read_torchscript
 
 __all__ = ["read_checkpoint"]
@@ -29,10 +30,11 @@ _ALLOWED = {
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a ``.pth``, ``.pt``, ``.pkl`` or ``.safetensors`` file from a local disk.
+    """Read a ``.pth``, ``.pt``, ``.pkl``, ``.safetensors`` or ``.onnx`` file from a local disk.
 
     ``torch.load`` runs with ``weights_only``; pickles of detectron2's zoo may hold arrays and
-    plain containers only; of TorchScript archives the tensors are read and the program is not.
+    plain containers only; of TorchScript archives the tensors are read and the program is not;
+    of ONNX files there is one that is read, see :mod:`.ppocr`.
 
     Args:
         path: the file.
@@ -49,6 +51,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         content = _read_pickle(path)
     elif path.endswith(".safetensors"):
         content = _read_safetensors(path)
+    elif path.endswith(".onnx"):
+        content = read_ppocr(path)
     elif is_torchscript(path):
         content = _read_torchscript(path)
     else:

@@ -22,7 +22,7 @@ TRUNK_PREFIX = "backbone.bottom_up."
 # Stem and stages; a classifier ("stem.fc" in detectron2's conversion of torchvision's) is no
 # part of a trunk.
 _DETECTRON2 = re.compile(
-    r"^((?:.*\.)?(?:bottom_up|backbone|module)\.)?((?:stem\.conv[123]|res[2-5]\.\d+)\..*)"
+    r"^((?:.*\.)?(?:bottom_up|backbone|module)\.)?((?:stem\.conv[1-5]|res[2-5]\.\d+)\..*)"
 )
 
 # Torchvision puts the stride into the 3x3 convolution (models/resnet.py: "ResNet V1.5"), and so do

@@ -78,6 +78,16 @@ def describe_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         len({match[1] for key in tensors if (match := re.match(rf"res{stage}\.(\d+)\.", key))})
         for stage in range(2, 6)
     ]
+    norm = {"norm": "BN"} if "stem.conv1.norm.running_mean" in tensors else {}
+    if "stem.conv5.weight" in tensors:
+        return {
+            "variant": "lcnet",
+            "depth": sum(blocks),
+            "stem_out_channels": tensors["stem.conv5.weight"].shape[0],
+            "res2_out_channels": tensors["res2.0.project.weight"].shape[0],
+            "num_groups": 1,
+            **norm,
+        }
     bottleneck = "res2.0.conv3.weight" in tensors
     last = "conv3" if bottleneck else "conv2"
     groups = (
@@ -98,7 +108,7 @@ def describe_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             if bottleneck
             else {}
         ),
-        **({"norm": "BN"} if "stem.conv1.norm.running_mean" in tensors else {}),
+        **norm,
     }
 
 
@@ -116,7 +126,8 @@ def trunk_mismatches(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
     for entry, key in _KEYS.items():
         if entry not in recorded or _equal(entry, recorded[entry], wanted[entry]):
             continue
-        faults.append(f"{key} is {wanted[entry]}, the file's trunk has {recorded[entry]}")
+        ours, theirs = ("''" if x == "" else x for x in (wanted[entry], recorded[entry]))
+        faults.append(f"{key} is {ours}, the file's trunk has {theirs}")
     return faults
 
 

@@ -54,6 +54,8 @@ def rename_trunk(
 def _refusal(
     tensors: Mapping[str, torch.Tensor], trunk: Mapping[str, Any], layout: str
 ) -> str | None:
+    if trunk.get("variant") == "lcnet":
+        return f"{layout} has no PP-LCNetV4 (MODEL.RESNETS.VARIANT lcnet); write vlpt_d2"
     clip = "stem.conv3.weight" in tensors
     if clip and layout in ("torchvision", "detectron2"):
         return f"{layout} has no ResNet with CLIP's stem and average pools; write mmocr or clip"

@@ -313,6 +313,8 @@ class TextCheckpointer(DetectionCheckpointer):
 
 def _variant(names: Collection[str]) -> str:
     """Which of MODEL.RESNETS.VARIANT a trunk of these names is."""
+    if f"{TRUNK_PREFIX}stem.conv5.weight" in names:
+        return "lcnet"
     return "clip" if f"{TRUNK_PREFIX}stem.conv3.weight" in names else "plain"
 
 

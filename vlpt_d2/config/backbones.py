@@ -6,7 +6,8 @@ from detectron2.config import CfgNode as CN
 def add_backbones_config(cfg: CN) -> None:
     """Add the keys of ResNets, Swin and ViTDet; defaults are published Swin-T and ViT-B."""
     # "plain": detectron2's ResNet, which is torchvision's (STRIDE_IN_1X1 False); "clip": that of
-    # CLIP and oCLIP, with a stem of three convolutions and average pools for strides.
+    # CLIP and oCLIP, with a stem of three convolutions and average pools for strides; "lcnet":
+    # PP-LCNetV4, the small backbone of PP-OCRv6 (DEPTH 13).
     cfg.MODEL.RESNETS.VARIANT = "plain"
     _add_swin(cfg)
     _add_vit(cfg)

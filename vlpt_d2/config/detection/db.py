@@ -6,6 +6,8 @@ from detectron2.config import CfgNode as CN
 def add_db(cfg: CN) -> None:
     """Add MODEL.DB."""
     node = cfg.MODEL.DB = CN()
+    # A registered neck: "DBNeck", or "LargeKernelNeck" (PP-OCRv6).
+    node.NECK = "DBNeck"
     # Channels of the laterals; each level is smoothed to a quarter of it before concatenation.
     node.NECK_CHANNELS = 256
     # How the neck's levels are joined: "none": concatenated; "adaptive": each pixel of each level

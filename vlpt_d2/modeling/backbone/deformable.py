@@ -100,7 +100,7 @@ def make_deformable(
         modulated, offset_groups: see :class:`DeformConv2d`.
 
     Raises:
-        ValueError: as many flags as stages are needed.
+        ValueError: as many flags as stages are needed, or the blocks have no such convolution.
     """
     if len(stages) != len(resnet.stages):
         raise ValueError(
@@ -109,6 +109,11 @@ def make_deformable(
         )
     for stage, chosen in zip(resnet.stages, stages):
         for block in stage if chosen else ():
+            if not hasattr(block, "conv2"):
+                raise ValueError(
+                    f"MODEL.RESNETS.DEFORM_ON_PER_STAGE is for ResNets; a {type(block).__name__} "
+                    "has no 3x3 convolution conv2 to replace"
+                )
             block.conv2 = DeformConv2d(
                 block.conv2, modulated=modulated, offset_groups=offset_groups
             )

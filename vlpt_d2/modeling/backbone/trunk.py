@@ -14,11 +14,12 @@ from torch.utils.checkpoint import checkpoint
 from ..statistics import recompute_contexts
 from .clip_resnet import build_clip_resnet
 from .deformable import make_deformable
+from .lcnet import build_lcnet
 
 RESNET_FEATURES = ("res2", "res3", "res4", "res5")
 
 # By MODEL.RESNETS.VARIANT.
-_BUILDERS = {"plain": build_resnet_backbone, "clip": build_clip_resnet}
+_BUILDERS = {"plain": build_resnet_backbone, "clip": build_clip_resnet, "lcnet": build_lcnet}
 
 
 class ResNetTrunk(Backbone):
@@ -77,7 +78,7 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
         cfg: reads ``MODEL.RESNETS``, ``MODEL.BACKBONE.FREEZE_AT`` and
             ``MODEL.IMAGE_ENCODER.CHECKPOINTING``. The keys ``MODEL.RESNETS.DEFORM_*`` mean what
             they do in detectron2, for R-18 and R-34 too, and need nothing compiled;
-            ``MODEL.RESNETS.VARIANT`` chooses between torchvision's layout and CLIP's.
+            ``MODEL.RESNETS.VARIANT`` chooses between torchvision's layout, CLIP's and PP-LCNetV4.
         input_shape: gives the number of input channels.
 
     Raises:

@@ -10,7 +10,7 @@ from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
-from ..necks import DBNeck
+from ..necks import DB_NECK_REGISTRY
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_probability_map
 from .labels import draw_db_labels
@@ -71,8 +71,8 @@ class DBHead(TextHead):
         polygon_mode = wants_polygons(cfg)
         return {
             "in_features": head.IN_FEATURES,
-            "neck": DBNeck(
-                [input_shape[f] for f in head.IN_FEATURES], node.NECK_CHANNELS, node.SCALE_FUSION
+            "neck": DB_NECK_REGISTRY.get(node.NECK)(
+                cfg, [input_shape[f] for f in head.IN_FEATURES]
             ),
             "norm": head.NORM,
             "k": node.K,

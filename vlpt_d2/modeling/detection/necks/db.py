@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 
 import torch
+from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
+from detectron2.utils.registry import Registry
 from torch import Tensor, nn
 
 from .scale_fusion import AdaptiveScaleFusion
 from .upsample import upsample_to
 
+DB_NECK_REGISTRY = Registry("DB_NECK")
+DB_NECK_REGISTRY.__doc__ = """
+Necks of the DB head: modules from a list of maps, finest first, to one, with ``out_channels`` and
+``stride``. The name is ``MODEL.DB.NECK``, called as ``obj(cfg, input_shape)`` with a list of
+``ShapeSpec``.
+"""
 
+
+@DB_NECK_REGISTRY.register()
 class DBNeck(nn.Module):
     """Feature pyramid whose levels are concatenated at the finest scale.
 
@@ -18,6 +28,7 @@ class DBNeck(nn.Module):
     (MhLiao/DB decoders/seg_detector.py). With adaptive scale fusion this is the neck of DB++.
     """
 
+    @configurable
     def __init__(
         self, input_shape: Sequence[ShapeSpec], channels: int = 256, scale_fusion: str = "none"
     ):
@@ -55,6 +66,16 @@ class DBNeck(nn.Module):
         self.scale_fusion = None
         if scale_fusion == "adaptive":
             self.scale_fusion = AdaptiveScaleFusion(channels, len(input_shape))
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: Sequence[ShapeSpec]) -> dict:
+        """Read MODEL.DB."""
+        node = cfg.MODEL.DB
+        return {
+            "input_shape": input_shape,
+            "channels": node.NECK_CHANNELS,
+            "scale_fusion": node.SCALE_FUSION,
+        }
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Fuse maps (N, C_i, h_i, w_i), finest first, into (N, channels, h_0, w_0)."""
