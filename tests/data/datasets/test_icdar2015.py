@@ -193,6 +193,10 @@ def test_real_training_set(icdar2015_root, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
     parts = [DatasetCatalog.get(f"icdar2015_trainval_{part}") for part in ("train", "val")]
     assert [len(part) for part in parts] == [900, 100]
+    few = [DatasetCatalog.get(f"icdar2015_trainval_train_{count}") for count in (50, 200)]
+    names = [{d["file_name"] for d in part} for part in (*few, parts[0])]
+    assert [len(part) for part in names] == [50, 200, 900]
+    assert names[0] < names[1] < names[2]
     dicts = parts[0] + parts[1]
     words = [a for d in dicts for a in d["annotations"]]
     assert len(words) == 11886

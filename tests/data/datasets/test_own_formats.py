@@ -12,8 +12,10 @@ from helpers.damage import damage
 from helpers.miniatures import CTW, QUAD, SIZE, image, text, total_text_mat
 from PIL import Image
 
+from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.coco_json import read_coco_json
 from vlpt_d2.data.datasets.formats import FORMATS, read_folder, register_folder
+from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.datasets.labelme import read_labelme
 from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.datasets.yolo import parse_yolo_line, read_yolo
@@ -287,3 +289,24 @@ def test_damaged_labels_are_our_errors_or_sound_polygons(tmp_path, form):
             for annotation in record["annotations"]:
                 assert shapely.Polygon(np.reshape(annotation["segmentation"][0], (-1, 2))).is_valid
     assert 10 < errors < 60
+
+
+def test_folders_named_in_a_config_are_registered(tmp_path, monkeypatch):
+    coco(tmp_path / "signs", [{"text": "exit", "bbox": [10, 20, 40, 20]}])
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    cfg = get_cfg()
+    cfg.DATASETS.FOLDERS = [["config_signs", "coco", "signs/images", "signs/labels.json"]]
+    register_from_config(cfg)
+    (dataset_dict,) = DatasetCatalog.get("config_signs")
+    assert dataset_dict["file_name"] == str(tmp_path / "signs/images/a/b.jpg")
+    assert [a["text"] for a in dataset_dict["annotations"]] == ["exit"]
+
+
+@pytest.mark.parametrize(
+    "entry", ["signs", ["signs", "coco", "images"], ["signs", "png", "a", "b"]]
+)
+def test_a_folder_of_a_config_needs_its_four_parts(entry):
+    cfg = get_cfg()
+    cfg.DATASETS.FOLDERS = [entry]
+    with pytest.raises(ValueError, match="NAME, FORMAT, IMAGES, LABELS"):
+        register_from_config(cfg)

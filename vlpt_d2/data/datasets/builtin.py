@@ -86,13 +86,18 @@ def register_all_icdar2015() -> None:
     """Register ICDAR2015's two sets, and the fixed 900/100 split of the training images.
 
     Checkpoints and thresholds are to be chosen on ``icdar2015_trainval_val``, never on the test
-    images.
+    images. ``icdar2015_trainval_train_50`` and ``_200`` are that many of the 900, evenly spread:
+    what a detector learns from few labels.
     """
     register_text_dataset("icdar2015_train", _load_train, "icdar2015")
     register_text_dataset("icdar2015_test", _load_test, "icdar2015")
     for part, position in (("train", 0), ("val", 1)):
         register_text_dataset(
             f"icdar2015_trainval_{part}", lambda i=position: _load_train_part(i), "icdar2015"
+        )
+    for count in (50, 200):
+        register_text_dataset(
+            f"icdar2015_trainval_train_{count}", partial(_load_few, count), "icdar2015"
         )
 
 
@@ -108,6 +113,11 @@ def _load_train() -> list[dict[str, Any]]:
 
 def _load_train_part(position: int) -> list[dict[str, Any]]:
     return split_holdout(_load_train())[position]
+
+
+def _load_few(count: int) -> list[dict[str, Any]]:
+    dicts = _load_train_part(0)
+    return [dicts[i * len(dicts) // count] for i in range(count)]
 
 
 def _load_test() -> list[dict[str, Any]]:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from detectron2.config import CfgNode
 
 from ..shards import register_shards_from_config
+from .builtin import data_root
+from .formats import FORMATS, register_folder
 from .rendered import register_rendered_from_config
 
 __all__ = ["register_from_config"]
 
 
 def register_from_config(cfg: CfgNode) -> None:
-    """Register what ``cfg.DATASETS.RENDERED`` and ``cfg.DATASETS.SHARDS`` say.
+    """Register what ``cfg.DATASETS.RENDERED``, ``FOLDERS`` and ``SHARDS`` say.
 
     Raises:
         ValueError: one of them cannot be registered.
     """
     register_rendered_from_config(cfg)
+    for entry in cfg.DATASETS.FOLDERS:
+        if isinstance(entry, str) or len(entry) != 4 or entry[1] not in FORMATS:
+            raise ValueError(
+                f"DATASETS.FOLDERS has {entry!r}; an entry is [NAME, FORMAT, IMAGES, LABELS] with "
+                f"a format of {', '.join(FORMATS)}"
+            )
+        name, form, images, labels = entry
+        register_folder(name, form, data_root() / images, data_root() / labels)
     register_shards_from_config(cfg)
