@@ -1,16 +1,22 @@
 """Datasets written in other formats and read again by our readers."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.locks import held_by_another
 from helpers.miniatures import image
 from PIL import Image
 from pycocotools.coco import COCO
 
+from vlpt_d2.data import conversion
 from vlpt_d2.data.conversion import WRITERS, convert_dataset
 from vlpt_d2.data.datasets.formats import read_folder
 from vlpt_d2.data.datasets.rendered import load_rendered
+from vlpt_d2.data.image_io import CorruptImageError
+from vlpt_d2.utils.locks import FolderInUseError
 
 QUAD = [10.25, 20, 50, 20, 50, 40.5, 10, 40]
 PENTAGON = [60, 10, 80, 10, 85, 20, 80, 30, 60, 30]
@@ -130,3 +136,121 @@ def test_wrong_requests(dicts, tmp_path):
     (tmp_path / "out/mine.json").write_text(json.dumps({}))
     with pytest.raises(ValueError, match="is not empty"):
         convert_dataset(dicts, tmp_path / "out", "coco")
+
+
+def clashing(tmp_path, names):
+    """Images of one colour each, whose word is their grey level."""
+    records = []
+    for number, name in enumerate(names, 1):
+        path = tmp_path / "clash" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (96, 64), (number, number, number)).save(path, "PNG")
+        record = {"file_name": str(path), "height": 64, "width": 96, "image_id": number}
+        records.append(record | {"annotations": [text(QUAD, str(number))]})
+    return records
+
+
+@pytest.mark.parametrize("form", ["coco", "icdar", "labelme"])
+@pytest.mark.parametrize("images", ["copy", "link"])
+def test_no_image_replaces_another(tmp_path, form, images):
+    names = ["a/f.png", "a/f_3.png", "b/f.png", "a/F.PNG", "a/f_4.png", "b/f.jpg", "c/f_3_4.png"]
+    dicts = clashing(tmp_path, names)
+    assert convert_dataset(dicts, tmp_path / "out", form, images).images == len(names)
+    back = read_back(form, tmp_path / "out")
+    stems = {d["file_name"].rpartition("/")[2].rpartition(".")[0].casefold() for d in back}
+    assert len(stems) == len(names)
+    for record in back:
+        with Image.open(record["file_name"]) as opened:
+            assert str(opened.getpixel((0, 0))[0]) == record["annotations"][0]["text"]
+
+
+def files_of(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != ".lock"
+    }
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("moment", range(8))
+def test_an_interrupted_conversion_resumes(dicts, tmp_path, monkeypatch, form, moment):
+    """Killed while the n-th file is written, or a line of the progress."""
+    whole = convert_dataset(dicts, tmp_path / "whole", form)
+    folder, calls = tmp_path / "out", []
+
+    def cut_off(writer):
+        def write(first, *rest, **options):
+            calls.append(first)
+            if len(calls) <= moment:
+                return writer(first, *rest, **options)
+            writer(first, *(r[:10] if isinstance(r, str) else r for r in rest[:1]), *rest[1:])
+            raise Killed
+
+        return write
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", cut_off(shutil.copyfileobj))
+        patch.setattr(Path, "write_text", cut_off(Path.write_text))
+        patch.setattr(conversion, "write_text", cut_off(conversion.write_text))
+        try:
+            convert_dataset(dicts, folder, form)
+        except Killed:
+            with (folder / "unfinished_conversion.jsonl").open("a") as file:
+                file.write('{"source": "cut off')
+        else:
+            assert moment >= len(calls)
+            return
+    result = convert_dataset(dicts, folder, form)
+    assert files_of(folder) == files_of(tmp_path / "whole")
+    assert (result.images, result.texts, result.losses) == (
+        whole.images,
+        whole.texts,
+        whole.losses,
+    )
+    assert result.resumed <= 3
+
+
+def test_a_conversion_resumes_only_the_same(dicts, tmp_path):
+    def cut():
+        yield dicts[0]
+        yield dicts[1]
+        raise Killed
+
+    folder = tmp_path / "out"
+    with pytest.raises(Killed):
+        convert_dataset(cut(), folder, "icdar")
+    with pytest.raises(ValueError, match="unfinished conversion to icdar .images: copy"):
+        convert_dataset(dicts, folder, "yolo-obb")
+    with pytest.raises(ValueError, match="unfinished conversion to icdar"):
+        convert_dataset(dicts, folder, "icdar", "link")
+    changed = [dicts[0], dicts[1] | {"annotations": dicts[0]["annotations"]}, dicts[2]]
+    with pytest.raises(ValueError, match=r"of other data \(from image 2 on\)"):
+        convert_dataset(changed, folder, "icdar")
+    with pytest.raises(ValueError, match=r"of other data \(from image 2 on\)"):
+        convert_dataset(dicts[:1], folder, "icdar")
+    unfinished = folder / "unfinished_conversion.jsonl"
+    content = unfinished.read_text()
+    unfinished.write_text(content.replace('{"source"', "{source", 1))
+    with pytest.raises(ValueError, match="line 2: is damaged"):
+        convert_dataset(dicts, folder, "icdar")
+    unfinished.write_text(content)
+    assert convert_dataset(dicts, folder, "icdar").resumed == 2
+
+
+def test_two_conversions_into_one_folder(dicts, tmp_path):
+    with held_by_another(tmp_path / "out"), pytest.raises(FolderInUseError):
+        convert_dataset(dicts, tmp_path / "out", "coco")
+    assert convert_dataset(dicts, tmp_path / "out", "coco").images == 3
+
+
+def test_a_broken_image_stops_a_conversion_with_its_name(dicts, tmp_path):
+    (tmp_path / "source/1/photo.png").write_bytes(b"no image")
+    with pytest.raises(CorruptImageError, match=r"1/photo\.png"):
+        convert_dataset(dicts, tmp_path / "out", "coco")
+    image(tmp_path / "source/1/photo.png")
+    assert convert_dataset(dicts, tmp_path / "out", "coco").resumed == 1

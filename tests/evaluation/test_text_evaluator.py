@@ -22,7 +22,7 @@ from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
 from vlpt_d2.evaluation.formats import RULES
 from vlpt_d2.evaluation.protocols import PROTOCOLS
-from vlpt_d2.evaluation.submission import to_quad
+from vlpt_d2.evaluation.submission import to_quad, write_submission
 from vlpt_d2.structures import Polygons
 
 
@@ -231,6 +231,70 @@ def test_during_training_the_iteration_is_recorded(tmp_path):
     assert origin["iteration"] == 12
     assert "weights" not in origin
     assert "initial_weights" in origin
+
+
+def _archive(tmp_path, files, file_format, annotated=True):
+    """Evaluate images of one detection each, at x = 10, 20 ...; return the archive's content."""
+    evaluator = TextEvaluator(
+        dataset_name="x", output_dir=str(tmp_path), submission_format=file_format
+    )
+    for number, file in enumerate(files, 1):
+        ring = _ring(10 * number, 0)
+        dataset_dict = {"file_name": file, "image_id": number}
+        if annotated:
+            dataset_dict["annotations"] = [{"segmentation": [ring], "iscrowd": 0}]
+        evaluator.process([dataset_dict], [_output([ring], [0.9])])
+    results = evaluator.evaluate()
+    path = tmp_path / "submission_x.zip"
+    if not path.exists():
+        return results, None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        assert len(names) == len(set(names))
+        return results, {name: int(archive.read(name).split(b",")[0]) for name in names}
+
+
+def test_images_of_one_name_are_all_submitted(tmp_path, caplog):
+    files = ["cam1/frame.png", "cam2/frame.png", "cam2/frame_3.png", "cam1/Frame_3.PNG"]
+    _, content = _archive(tmp_path, files, "icdar2015")
+    assert content == {
+        "res_cam1_frame.txt": 10,
+        "res_cam2_frame.txt": 20,
+        "res_cam2_frame_3.txt": 30,
+        "res_cam1_Frame_3.txt": 40,
+    }
+    assert "x: 4 images share their name with another" in caplog.text
+    caplog.clear()
+    _, content = _archive(tmp_path, ["a/1.jpg", "a/2.jpg"], "icdar2015")
+    assert content == {"res_1.txt": 10, "res_2.txt": 20}
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file_format", "files"),
+    [("icdar2017", ["img_1.jpg", "ts_img_1.jpg"]), ("ctw1500", ["7.jpg", "007.jpg"])],
+)
+def test_a_format_without_room_for_two_names(tmp_path, caplog, file_format, files):
+    """The score is there; with no ground truth there is nothing else, so it is an error."""
+    results, content = _archive(tmp_path, files, file_format)
+    assert results["text"]["hmean"] == 100
+    assert content is None
+    assert "no submission is written: the images" in caplog.text
+    assert (tmp_path / "text_results_x.json").is_file()
+    with pytest.raises(ValueError, match=r"the images .* and .* would both be"):
+        _archive(tmp_path, files, file_format, annotated=False)
+
+
+def test_two_images_of_one_number_in_arts_json(tmp_path):
+    detections = {stem: ([], []) for stem in ("gt_1", "test_1")}
+    with pytest.raises(ValueError, match="'gt_1' and 'test_1' would both be res_1"):
+        write_submission(tmp_path / "out.json", detections, "art")
+    assert not list(tmp_path.iterdir())
+
+
+def test_digits_of_other_scripts_are_no_numbers(tmp_path):
+    _, content = _archive(tmp_path, ["3.jpg", "\u0663.jpg", "\u00b2.jpg"], "ctw1500")
+    assert content == {"0000003.txt": 10, "\u0663.txt": 20, "\u00b2.txt": 30}
 
 
 def test_submission_quads():

@@ -37,7 +37,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to measure on all of it")
     parser.add_argument("--words", help="the caption (default: the dataset's words of the image)")
-    parser.add_argument("--output", type=Path, default=Path("attention.png"), help="the figure")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the figure (default: attention_<image>.png here, with a number where that exists)",
+    )
     parser.add_argument("--arrays", type=Path, help="write the probabilities to this .npz")
     parser.add_argument(
         "--detail",
@@ -69,6 +73,7 @@ def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
     import cv2
 
     from ..inspection import attend
+    from ..utils.names import free_path
     from ..visualization.attention import attention_figure
 
     picture = inspected.read(args.image)
@@ -87,10 +92,13 @@ def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
         maps.save(args.arrays)
         print(f"written: {args.arrays}")
     figure = attention_figure(maps, polygons, args.detail)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(args.output), figure[:, :, ::-1]):
-        raise ValueError(f"{args.output}: cannot be written as a picture")
-    print(f"written: {args.output}")
+    # A dataset's image is named DATASET:INDEX.
+    stem = Path(args.image).stem.replace(":", "_")
+    output = args.output or free_path(Path(f"attention_{stem}.png"))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(output), figure[:, :, ::-1]):
+        raise ValueError(f"{output}: cannot be written as a picture")
+    print(f"written: {output}")
     return 0
 
 

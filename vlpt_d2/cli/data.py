@@ -154,7 +154,8 @@ def _convert(args: argparse.Namespace) -> int:
 
     dicts, _ = _read(args)
     result = convert_dataset(dicts, args.folder, args.to, "link" if args.link else "copy")
-    print(f"{args.folder}: {result.images} images, {result.texts} texts as {args.to}")
+    resumed = f", {result.resumed} of them from before" if result.resumed else ""
+    print(f"{args.folder}: {result.images} images{resumed}, {result.texts} texts as {args.to}")
     for loss, number in result.losses.items():
         print(f"  not kept: {number} {loss}")
     return 0

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             args.preset, settings, args.seed, args.start_index, args.count, args.format
         )
         counts = write_corpus(args.folder, order, args.workers)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"vlpt-d2 render: {error}", file=sys.stderr)
         return 2
     resumed = f", {counts['resumed']} of them from before" if counts["resumed"] else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,10 +17,19 @@ import numpy as np
 from PIL import Image
 
 from ..structures import quadrilateral
+from ..utils.atomic import write_text
+from ..utils.json_lines import read_json_lines
+from ..utils.locks import lock_folder
+from ..utils.names import UniqueNames
 from .datasets.records import DONT_CARE
-from .sample import image_file, load_sample
+from .image_io import open_source, stored_size
+from .sample import image_source, load_sample
 
 __all__ = ["WRITERS", "convert_dataset"]
+
+
+# What is finished, an image a line, as long as the conversion is not.
+_PROGRESS = "unfinished_conversion.jsonl"
 
 
 @dataclass
@@ -30,11 +40,13 @@ class Conversion:
         images: images.
         texts: texts.
         losses: what the format has no room for -> number of texts.
+        resumed: images that an earlier, interrupted run had written.
     """
 
     images: int = 0
     texts: int = 0
     losses: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
 
 
 def convert_dataset(
@@ -45,9 +57,14 @@ def convert_dataset(
 ) -> Conversion:
     """Write ``images/`` and the labels: ``labels/``, of COCO ``labels.json``.
 
+    Images keep their names, but those that share one, as images of several folders may, get a
+    number. An interrupted conversion resumes; until it is finished the folder holds
+    ``unfinished_conversion.jsonl``.
+
     Args:
         dicts: dataset dicts.
-        folder: is created; it must be empty or not exist.
+        folder: is created; it must be empty, not exist, or hold an interrupted conversion of the
+            same.
         form: one of :data:`WRITERS`.
         images: "copy" or "link" the image files; those in shards are copied. An image that EXIF
             turns, one that is stored squeezed, and a rendered one are written anew, as PNG, so that
@@ -57,56 +74,116 @@ def convert_dataset(
         What was written and what was lost.
 
     Raises:
-        ValueError: no such format or way, or the folder is not empty.
+        ValueError: no such format or way, or the folder holds something else.
+        FolderInUseError: another process writes to the folder.
+        FileNotFoundError, CorruptImageError: an image is missing or cannot be read.
     """
     if form not in WRITERS:
         raise ValueError(f"no format {form!r} can be written; there are {', '.join(WRITERS)}")
     if images not in ("copy", "link"):
         raise ValueError(f"images are copied or linked, not {images!r}")
     folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: name another folder")
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "labels").mkdir(exist_ok=True)
-    result, names, records = Conversion(), set(), []
-    for number, record in enumerate(dicts, 1):
-        path, annotations, size = _place_image(
-            dict(record), folder / "images", number, names, images
-        )
-        WRITERS[form](folder, path, annotations, size, records, result)
-        result.images += 1
-        result.texts += len(annotations)
-    if form == "coco":
-        _write_coco(folder, records)
-        (folder / "labels").rmdir()
+    with lock_folder(folder):
+        done = _begun(folder, {"format": form, "images": images})
+        names, result, records = UniqueNames(), Conversion(resumed=len(done)), []
+        with (folder / _PROGRESS).open("a", encoding="utf-8") as progress:
+            for number, record in enumerate(dicts, 1):
+                line = _convert_one(folder, dict(record), form, images, number, names, done)
+                if number > len(done):
+                    progress.write(json.dumps(line) + "\n")
+                    progress.flush()
+                result.images += 1
+                result.texts += line["texts"]
+                result.losses.update(line["losses"])
+                records += line["records"]
+        if result.images < len(done):
+            raise _other_data(folder, result.images + 1)
+        if form == "coco":
+            _write_coco(folder, records)
+        (folder / _PROGRESS).unlink()
     return result
 
 
+def _begun(folder: Path, order: dict[str, str]) -> list[dict[str, Any]]:
+    """What an interrupted conversion has finished; makes the folder ready for the rest."""
+    lines = read_json_lines(folder / _PROGRESS)
+    if not lines:
+        # Hidden files, such as the lock, are no content; nor is a progress that was never begun.
+        if any(not path.name.startswith((".", _PROGRESS)) for path in folder.iterdir()):
+            raise ValueError(f"{folder} is not empty: name another folder")
+        write_text(folder / _PROGRESS, json.dumps(order) + "\n")
+    elif lines[0] != order:
+        raise ValueError(
+            f"{folder} holds an unfinished conversion to {lines[0].get('format')} (images: "
+            f"{lines[0].get('images')}): finish it in the same way, or name another folder"
+        )
+    (folder / "images").mkdir(exist_ok=True)
+    if order["format"] != "coco":
+        (folder / "labels").mkdir(exist_ok=True)
+    return lines[1:]
+
+
+def _convert_one(
+    folder: Path,
+    record: dict[str, Any],
+    form: str,
+    images: str,
+    number: int,
+    names: UniqueNames,
+    done: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Write an image and its labels unless that is done; return its line of the progress."""
+    content = {key: value for key, value in record.items() if key != "image_bytes"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    if number <= len(done):
+        line = done[number - 1]
+        if line.get("source") != digest:
+            raise _other_data(folder, number)
+        names.take(line["stem"])
+        return line
+    # Folders may hold files of the same name.
+    stem = names(Path(record["file_name"]).stem, number)
+    path, annotations, size = _place_image(record, folder / "images", stem, images)
+    result, records = Conversion(), []
+    WRITERS[form](folder, path, annotations, size, records, result)
+    return {
+        "source": digest,
+        "stem": stem,
+        "texts": len(annotations),
+        "losses": result.losses,
+        "records": records,
+    }
+
+
+def _other_data(folder: Path, number: int) -> ValueError:
+    return ValueError(
+        f"{folder} holds an unfinished conversion of other data (from image {number} on): name "
+        "another folder, or delete this one"
+    )
+
+
 def _place_image(
-    record: dict[str, Any], folder: Path, number: int, names: set[str], images: str
+    record: dict[str, Any], folder: Path, stem: str, images: str
 ) -> tuple[Path, list[dict[str, Any]], tuple[int, int]]:
     """Put an image into the folder; return its path, annotations and (height, width)."""
     source = Path(record["file_name"])
-    # Folders may hold files of the same name.
-    stem = source.stem if source.stem not in names else f"{source.stem}_{number}"
-    names.add(stem)
-    if "render" in record or "restore_size" in record or _is_turned(record):
+    anew = "render" in record or "restore_size" in record or _is_turned(record)
+    path = folder / f"{stem}{'.png' if anew else source.suffix}"
+    path.unlink(missing_ok=True)  # of an interrupted run
+    if anew:
         pixels, annotations = load_sample(record, "RGB")
-        path = folder / f"{stem}.png"
         Image.fromarray(pixels).save(path)
         return path, annotations, pixels.shape[:2]
-    path = folder / f"{stem}{source.suffix}"
     if images == "link" and "image_bytes" not in record:
         os.symlink(source.resolve(), path)
     else:
-        with image_file(record) as file, open(path, "wb") as copy:
+        with open_source(image_source(record)) as file, open(path, "wb") as copy:
             shutil.copyfileobj(file, copy)
     return path, record.get("annotations", []), (record["height"], record["width"])
 
 
 def _is_turned(record: dict[str, Any]) -> bool:
-    with image_file(record) as file, Image.open(file) as image:
-        return image.getexif().get(0x0112, 1) != 1
+    return stored_size(image_source(record), record["file_name"])[1] != 1
 
 
 def _write_icdar(
@@ -229,7 +306,7 @@ def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
             )
     categories = [{"id": 1, "name": "text"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "labels.json").write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    write_text(folder / "labels.json", json.dumps(content, ensure_ascii=False))
 
 
 def _ring(annotation: dict[str, Any]) -> np.ndarray:

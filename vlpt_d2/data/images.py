@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.detection_utils import read_image
 from detectron2.data.transforms import ResizeShortestEdge
 
-__all__ = ["image_batches"]
+from .image_io import read_image, readable_suffixes
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+__all__ = ["image_batches"]
 
 
 def image_batches(
@@ -31,17 +30,19 @@ def image_batches(
 
     Raises:
         FileNotFoundError: no image in the folder.
+        CorruptImageError: an image cannot be decoded.
     """
-    files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _SUFFIXES)[:limit]
+    suffixes = readable_suffixes()
+    files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in suffixes)[:limit]
     if not files:
-        raise FileNotFoundError(f"no image ({', '.join(sorted(_SUFFIXES))}) below {folder}")
+        raise FileNotFoundError(f"no image ({', '.join(sorted(suffixes))}) below {folder}")
     mean = torch.tensor(cfg.MODEL.PIXEL_MEAN).view(-1, 1, 1)
     std = torch.tensor(cfg.MODEL.PIXEL_STD).view(-1, 1, 1)
     resize = ResizeShortestEdge(size, 100 * size)
     for start in range(0, len(files), batch):
         images = []
         for file in files[start : start + batch]:
-            image = read_image(str(file), cfg.INPUT.FORMAT)
+            image = read_image(file, str(file), cfg.INPUT.FORMAT)
             image = resize.get_transform(image).apply_image(image)
             top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
             square = np.array(image[top : top + size, left : left + size])

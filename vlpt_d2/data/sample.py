@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import copy
-import io
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
-from detectron2.data import detection_utils
 from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.structures import BoxMode
-from detectron2.utils.file_io import PathManager
-from PIL import Image
 
 from .annotations import check_annotations
+from .image_io import CorruptImageError, Source, read_image
 
-__all__ = ["CorruptImageError", "image_file", "load_sample", "resize_annotations"]
-
-
-class CorruptImageError(RuntimeError):
-    """An image file exists but cannot be decoded."""
+__all__ = ["CorruptImageError", "image_source", "load_sample", "resize_annotations"]
 
 
 def load_sample(
@@ -44,7 +37,7 @@ def load_sample(
 
     Raises:
         FileNotFoundError: ``file_name`` does not exist.
-        CorruptImageError: the file is no image, or a truncated one.
+        CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
         SizeMismatchError: the image's size is not that of the dict (a ``ValueError``).
         ValueError: see :func:`~.annotations.check_annotations`.
     """
@@ -98,29 +91,19 @@ def resize_annotations(
     return resized
 
 
-def image_file(dataset_dict: dict[str, Any]) -> BinaryIO:
-    """Open the image's file, which may be in memory."""
-    if "image_bytes" in dataset_dict:
-        return io.BytesIO(dataset_dict["image_bytes"])
-    return PathManager.open(dataset_dict["file_name"], "rb")
+def image_source(dataset_dict: dict[str, Any]) -> Source:
+    """The image's file: its content where that is in memory, else its name."""
+    return dataset_dict.get("image_bytes", dataset_dict["file_name"])
 
 
 def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
     name = dataset_dict["file_name"]
     try:
-        # As detectron2's read_image, which takes file names alone.
-        with image_file(dataset_dict) as file:
-            image = detection_utils._apply_exif_orientation(Image.open(file))
-            image = detection_utils.convert_PIL_to_numpy(_eight_bits(image), image_format)
+        image = read_image(image_source(dataset_dict), name, image_format)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: no such image. Check DETECTRON2_DATASETS, or make the dataset whole again "
             "(datasets/README.md has the expected tree)."
-        ) from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
-        raise CorruptImageError(
-            f"{name}: cannot be decoded ({error}). Replace the file, or remove it together with "
-            "its ground truth."
         ) from error
     expected = (
         dataset_dict.get("height", image.shape[0]),
@@ -133,18 +116,6 @@ def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
             "would be wrong: restore the original image, or scale the ground truth with it."
         )
     return image
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey images of 16 bits as ones of 8, which Pillow would cut off at 255."""
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image)
-    # "I;16" says what it is. "I" is 32 bits wide and holds 8 or 16: older versions of Pillow read
-    # PNGs of 16 bits so.
-    if image.mode != "I" or values.max(initial=0) > 255:
-        values = values >> 8
-    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
 def _from_rgb(image: np.ndarray, image_format: str) -> np.ndarray:

@@ -40,15 +40,17 @@ def write_submission(
 
     Raises:
         KeyError: there is no such format.
+        ValueError: two images get one name in the format; nothing is written.
     """
     if file_format == "art":
         _write_art(Path(path), detections)
         return
     name, line = _WRITERS[file_format]
+    names = _named(detections, name)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for stem, (polygons, scores) in detections.items():
             lines = [line(p, float(s)) for p, s in zip(polygons, scores, strict=True)]
-            archive.writestr(name(stem), "".join(text + "\r\n" for text in lines))
+            archive.writestr(names[stem], "".join(text + "\r\n" for text in lines))
 
 
 def to_quad(polygon: np.ndarray) -> np.ndarray:
@@ -67,14 +69,29 @@ def to_quad(polygon: np.ndarray) -> np.ndarray:
 def _write_art(
     path: Path, detections: Mapping[str, tuple[Iterable[np.ndarray], Sequence[float]]]
 ) -> None:
+    names = _named(detections, lambda stem: f"res_{stem.rpartition('_')[2]}")
     content = {
-        f"res_{stem.rpartition('_')[2]}": [
+        names[stem]: [
             {"points": np.rint(p).astype(np.int64).tolist(), "confidence": round(float(s), 6)}
             for p, s in zip(polygons, scores, strict=True)
         ]
         for stem, (polygons, scores) in detections.items()
     }
     path.write_text(json.dumps(content), "utf-8")
+
+
+def _named(stems: Iterable[str], name: Callable[[str], str]) -> dict[str, str]:
+    """Stem -> its name in the submission."""
+    names, owners = {}, {}
+    for stem in stems:
+        names[stem] = name(stem)
+        owner = owners.setdefault(names[stem], stem)
+        if owner != stem:
+            raise ValueError(
+                f"the images {owner!r} and {stem!r} would both be {names[stem]} in the submission: "
+                "rename one of them"
+            )
+    return names
 
 
 def _numbers(values: np.ndarray) -> str:
@@ -107,7 +124,7 @@ def _multilingual(stem: str) -> str:
 
 
 def _seven_digits(stem: str) -> str:
-    return f"{int(stem):07d}.txt" if stem.isdecimal() else f"{stem}.txt"
+    return f"{int(stem):07d}.txt" if stem.isascii() and stem.isdecimal() else f"{stem}.txt"
 
 
 #: Format -> name of an image's file, and line of a detection.

@@ -20,6 +20,7 @@ from detectron2.utils.events import get_event_storage
 
 from ..data.transforms import rings_of
 from ..structures import Polygons
+from ..utils.names import distinct_stems
 from ..utils.provenance import provenance
 from .formats.rules import RULES
 from .protocols import PROTOCOLS
@@ -192,9 +193,23 @@ class TextEvaluator(DatasetEvaluator):
         suffix = "json" if self._submission_format == "art" else "zip"
         path = Path(self._output_dir) / f"submission_{self._dataset_name}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Rendered images have no file.
+        files = [row["file_name"] or f"img_{row['image_id']}.jpg" for row in rows]
+        names = distinct_stems(files)
+        renamed = [name for name, file in zip(names, files) if name != Path(file).stem]
+        if renamed:
+            logger.warning(
+                "%s: %d images share their name with another, so the submission names them like %s",
+                self._dataset_name,
+                len(renamed),
+                renamed[0],
+            )
         write_submission(
             path,
-            {_stem(row): (Polygons(row["polygons"]), row["scores"]) for row in rows},
+            {
+                name: (Polygons(row["polygons"]), row["scores"])
+                for name, row in zip(names, rows, strict=True)
+            },
             self._submission_format,
         )
         return path
@@ -241,8 +256,11 @@ class TextEvaluator(DatasetEvaluator):
         }
         path = folder / f"text_results_{self._dataset_name}.json"
         path.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        self._submit(rows)
         logger.info("results written to %s", path)
+        try:
+            self._submit(rows)
+        except ValueError as error:  # names that its format has no room for
+            logger.error("%s: no submission is written: %s", self._dataset_name, error)
 
 
 def _image_report(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,11 +275,6 @@ def _image_report(row: Mapping[str, Any]) -> dict[str, Any]:
         "scores": [round(score, 5) for score in row["scores"]],
         "polygons": [np.round(p, 2).ravel().tolist() for p in row["polygons"]],
     }
-
-
-def _stem(row: Mapping[str, Any]) -> str:
-    """Name of an image in the submission; rendered images have no file."""
-    return Path(row["file_name"]).stem if row["file_name"] else f"img_{row['image_id']}"
 
 
 def _origin_now(origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from detectron2.data import DatasetCatalog
 
 from ..data.sample import load_sample
+from ..utils.names import UniqueNames
 from .polygons import contact_sheet, draw_polygons
 
 # Colours in RGB: ground truth that counts, don't-care regions, detections.
@@ -23,7 +24,8 @@ def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Pat
         report: a ``text_results_<dataset>.json`` of
             :class:`~vlpt_d2.evaluation.text_evaluator.TextEvaluator`; the dataset must be
             registered.
-        folder: gets one picture for each image and ``sheet.jpg`` with all of them.
+        folder: gets one picture for each image, named like it (with a number where images share a
+            name), and ``sheet.jpg`` with all of them.
         count: number of images.
 
     Returns:
@@ -35,8 +37,8 @@ def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Pat
     chosen = np.linspace(0, len(dicts) - 1, min(count, len(dicts))).round().astype(int)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures, titles = [], []
-    for index in chosen:
+    pictures, titles, names = [], [], UniqueNames(["sheet"])
+    for number, index in enumerate(chosen, 1):
         dataset_dict = dict(dicts[index])
         image, annotations = load_sample(dataset_dict, "RGB")
         row = rows[dataset_dict["image_id"]]
@@ -49,11 +51,16 @@ def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Pat
             image = draw_polygons(image, rings, colour)
         found = [np.reshape(p, (-1, 2)) for p in row["polygons"]]
         image = draw_polygons(image, found, DETECTED, scores=row["scores"])
-        name = Path(dataset_dict["file_name"]).stem
-        cv2.imwrite(str(folder / f"{name}.jpg"), image[:, :, ::-1])
+        name = names(Path(dataset_dict["file_name"]).stem, number)
+        _write(folder / f"{name}.jpg", image)
         pictures.append(image)
         titles.append(f"{name}: hmean {100 * row['hmean']:.0f}")
     sheet = folder / "sheet.jpg"
     page = contact_sheet(pictures, columns=3, titles=titles, cell=(270, 480))
-    cv2.imwrite(str(sheet), page[:, :, ::-1])
+    _write(sheet, page)
     return sheet
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image[:, :, ::-1]):
+        raise OSError(f"{path} cannot be written")

@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vlpt_d2.data.image_io import CorruptImageError
 from vlpt_d2.data.rendering import resolve_settings
-from vlpt_d2.data.rendering.backgrounds import make_background
+from vlpt_d2.data.rendering.backgrounds import find_photographs, make_background
 from vlpt_d2.data.rendering.settings import BACKGROUND_KINDS
 
 
@@ -42,10 +43,16 @@ def test_folder_without_photographs_and_broken_photograph(tmp_path):
         make_background(np.random.default_rng(0), settings)
     broken = tmp_path / "sub"
     broken.mkdir()
-    (broken / "broken.jpg").write_bytes(b"no image")
     settings = resolve_settings("default", {"backgrounds": str(broken), "photographs": 1.0})
-    with pytest.raises(ValueError, match=r"broken.jpg: cannot be read"):
-        make_background(np.random.default_rng(0), settings)
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", noise)[1].tobytes()
+    for number, content in enumerate((b"no image", whole[: len(whole) // 2])):
+        for path in broken.iterdir():
+            path.unlink()
+        (broken / f"broken{number}.jpg").write_bytes(content)
+        find_photographs.cache_clear()
+        with pytest.raises(CorruptImageError, match=rf"broken{number}.jpg: cannot be decoded"):
+            make_background(np.random.default_rng(0), settings)
 
 
 def test_real_photographs(backgrounds_root):

@@ -3,12 +3,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from helpers.locks import held_by_another
 from shapely import Polygon
 
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
 from vlpt_d2.data.rendering import render_sample
 from vlpt_d2.data.rendering.export import CorpusOrder, write_corpus
+from vlpt_d2.utils.locks import FolderInUseError
 
 _SETTINGS = {"curved": 0.5, "fonts": ("matplotlib",), "size": (128, 160)}
 _ORDER = CorpusOrder("quickstart_detection", _SETTINGS, 3, 10, 6, "png")
@@ -93,3 +95,11 @@ def test_command_line(tmp_path, capsys):
     assert "2 images" in capsys.readouterr().out
     assert main([*arguments, "--set", "sise=3"]) == 2
     assert "unknown render setting sise" in capsys.readouterr().err
+
+
+def test_two_renderings_into_one_folder(tmp_path):
+    order = CorpusOrder("quickstart", {}, 0, 0, 1)
+    with held_by_another(tmp_path / "out"), pytest.raises(FolderInUseError):
+        write_corpus(tmp_path / "out", order)
+    (tmp_path / "out/render.json.part").write_text("{")  # of a run that was killed
+    assert write_corpus(tmp_path / "out", order)["images"] == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
+from helpers.locks import held_by_another
 from helpers.sharding import image_folder
 from PIL import Image
 
@@ -16,6 +17,7 @@ from vlpt_d2.data.lazy import usable
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.data.shards import open_shards, register_shards_from_config, write_shards
 from vlpt_d2.data.shards.archive import ShardError, read_samples
+from vlpt_d2.utils.locks import FolderInUseError
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_shards_hold_the_dataset(tmp_path, dicts):
     index = write_shards(dicts, tmp_path / "out", "toy", per_shard=4, seed=None)
     assert [s["images"] for s in index["shards"]] == [4, 4, 3]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "shards.json", "toy-000000.tar", "toy-000001.tar", "toy-000002.tar",
+        ".lock", "shards.json", "toy-000000.tar", "toy-000001.tar", "toy-000002.tar",
     ]  # fmt: skip
     shards = open_shards(str(tmp_path / "out"))
     assert [plain(d) for d in shards] == [plain(d) for d in dicts]
@@ -111,7 +113,7 @@ def test_interrupted_writing_goes_on(tmp_path, dicts, shards):
     assert (folder / "toy-000000.tar").stat().st_mtime_ns == before
     for path in (tmp_path / "whole").iterdir():
         assert (folder / path.name).read_bytes() == path.read_bytes()
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.glob("[!.]*"))) == 4
     with pytest.raises(ValueError, match="name another folder"):
         write_shards(dicts, folder, "toy", per_shard=5)
 
@@ -263,3 +265,9 @@ def test_config_registers_shards(tmp_path, dicts):
         cfg.DATASETS.SHARDS = [entry]
         with pytest.raises(ValueError, match=message):
             register_shards_from_config(cfg)
+
+
+def test_two_writers_into_one_folder(tmp_path, dicts):
+    with held_by_another(tmp_path / "out"), pytest.raises(FolderInUseError):
+        write_shards(dicts, tmp_path / "out", "toy")
+    assert len(write_shards(dicts, tmp_path / "out", "toy")["shards"]) == 1

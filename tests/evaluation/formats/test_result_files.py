@@ -355,3 +355,22 @@ def test_damaged_files_never_crash(tmp_path, name):
         path.write_bytes(originals[path])
     assert refused >= 5
     assert measured >= 3
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_odd_names_of_images(tmp_path, archived):
+    names = ["²", "²3", "٣", "3", "03", "中文 ½", "n" * 240, "two\nlines", " a ", "a,b;'<&>"]
+    for kind, prefix, line in (("gt", "gt_", f"{QUAD},a"), ("dt", "res_", QUAD)):
+        if archived:
+            with zipfile.ZipFile(tmp_path / kind, "w") as archive:
+                for name in names:
+                    archive.writestr(f"{prefix}{name}.txt", line)
+        else:
+            _write(tmp_path / kind, {f"{prefix}{name}.txt": line for name in names})
+    evaluation = evaluate_files(tmp_path / "gt", tmp_path / "dt", "icdar2015")
+    assert {image.name for image in evaluation.images} == set(names)
+    assert evaluation.totals.num_matches == len(names)
+    assert not evaluation.notes
+    report = tmp_path / "page.html"
+    status = ["evaluate", "--gt", str(tmp_path / "gt"), "--dt", str(tmp_path / "dt")]
+    assert main([*status, "--protocol", "icdar2015", "--html", str(report)]) == 0

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from ..sample import CorruptImageError
+from ...utils.names import natural_key
+from ..image_io import IMAGE_SUFFIXES, readable_suffixes, stored_size
+from .report import ReadReport
 
-__all__ = ["ImageHeader", "list_images", "natural_key", "read_header"]
+__all__ = ["ImageHeader", "list_images", "note_unused_labels", "read_header"]
 
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
-_EXIF_ORIENTATION = 0x0112
+_UNREADABLE = "images of a kind that cannot be read here: convert them to .png or .jpg"
+# What tools write next to their label files.
+_NO_LABELS = {"classes.txt", "obj.names", "readme.txt", "README.txt", "notes.json"}
 # Orientations of the EXIF standard -> whether to swap x and y first, then whether to mirror the
 # new x and the new y.
 _TURNS = {
@@ -43,7 +44,7 @@ class ImageHeader:
 
     @property
     def shown(self) -> tuple[int, int]:
-        """(height, width) of the image as detectron2 reads it: turned as EXIF says."""
+        """(height, width) of the image as it is read: turned as EXIF says."""
         swap = _TURNS.get(self.orientation, (False,))[0]
         return self.stored[::-1] if swap else self.stored
 
@@ -62,49 +63,71 @@ class ImageHeader:
 
 
 def read_header(path: str | Path) -> ImageHeader:
-    """Read an image's size and orientation without decoding it.
+    """Read an image's size and orientation; see :func:`~vlpt_d2.data.image_io.stored_size`.
 
     Raises:
         FileNotFoundError: no such file.
-        CorruptImageError: the header cannot be read.
+        CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except FileNotFoundError:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise CorruptImageError(
-            f"{path}: is no readable image ({error}). Replace the file, or remove it together "
-            "with its ground truth."
-        ) from error
-    return ImageHeader((height, width), orientation if orientation in _TURNS else 1)
+    stored, orientation = stored_size(path, str(path))
+    return ImageHeader(stored, orientation)
 
 
-def list_images(folders: Iterable[str | Path], tree: str) -> list[Path]:
+def list_images(
+    folders: Iterable[str | Path], tree: str, report: ReadReport | None = None
+) -> list[Path]:
     """Return the images of folders, folder by folder in natural order (img_2 before img_10).
 
     Args:
         folders: not searched in depth. Hidden files are left out.
         tree: the expected tree, for the message.
+        report: where to count images of a kind that cannot be read here, which are left out.
 
     Raises:
-        FileNotFoundError: a folder is missing, or none holds an image.
+        FileNotFoundError: a folder is missing, or none holds an image that can be read.
     """
     images: list[Path] = []
     folders = [Path(folder) for folder in folders]
+    unreadable = 0
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder;\n{tree}")
-        found = (p for p in folder.iterdir() if p.suffix.lower() in _EXTENSIONS)
-        images += sorted((p for p in found if not p.name.startswith(".")), key=natural_key)
+        # A link to nowhere is an image that is missing, so not left out here.
+        found = sorted(
+            (p for p in folder.iterdir() if not p.name.startswith(".") and not p.is_dir()),
+            key=lambda path: (natural_key(path.stem), path.name),
+        )
+        for path in found:
+            if path.suffix.lower() in readable_suffixes():
+                images.append(path)
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                unreadable += 1
+                if report is not None:
+                    report.count(report.dropped, _UNREADABLE, path.name)
     if not images:
         names = ", ".join(map(str, folders))
-        raise FileNotFoundError(f"{names}: holds no .jpg or .png image;\n{tree}")
+        left_out = f", and {unreadable} {_UNREADABLE}" if unreadable else ""
+        raise FileNotFoundError(f"{names}: holds no .jpg or .png image{left_out};\n{tree}")
     return images
 
 
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sort img_2 before img_10."""
-    return [(int(s), "") if s.isdigit() else (-1, s) for s in re.split(r"([0-9]+)", path.stem)]
+def note_unused_labels(used: Iterable[Path], report: ReadReport) -> None:
+    """Count the label files that belong to no image: those next to the ones that do.
+
+    Args:
+        used: the label files of the images, whether they exist or not; others in their folders
+            with one of their suffixes are counted.
+        report: counts are added to what it dropped.
+    """
+    suffixes: dict[Path, set[str]] = {}
+    names = set()
+    for path in used:
+        suffixes.setdefault(path.parent, set()).add(path.suffix)
+        names.add(path)
+    for folder, wanted in suffixes.items():
+        if not folder.is_dir():
+            continue
+        found = (p for p in folder.iterdir() if p.suffix in wanted and not p.name.startswith("."))
+        unused = (p for p in found if p not in names and p.name not in _NO_LABELS)
+        for path in sorted(unused, key=lambda path: natural_key(path.name)):
+            report.count(report.dropped, "label files without an image", path.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .image_files import natural_key
+from ...utils.names import natural_key
 from .json_files import declared_size, expect, json_points, read_json
 from .records import DONT_CARE, Text, finish, make_record
 from .report import ReadReport
@@ -44,7 +44,7 @@ def read_labelme(
         FileNotFoundError: no JSON file, or an image is missing.
         GroundTruthError: a file is not as it should be.
     """
-    files = sorted(Path(labels).glob("*.json"), key=natural_key)
+    files = sorted(Path(labels).glob("*.json"), key=lambda path: natural_key(path.stem))
     if not files:
         raise FileNotFoundError(f"{labels}: holds no .json file of labelme.")
     report = ReadReport(name)

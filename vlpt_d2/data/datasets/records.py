@@ -6,6 +6,7 @@ counting, EXIF orientation and the dict itself are the same for all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from detectron2.structures import BoxMode
 
 from ...structures import repair_polygon
-from .image_files import ImageHeader, list_images, read_header
+from .image_files import ImageHeader, list_images, note_unused_labels, read_header
 from .report import ReadReport
 from .text_files import GroundTruthError
 
@@ -93,16 +94,23 @@ def read_folders(
     """
     report = ReadReport(name)
     dataset_dicts = []
-    for image_id, path in enumerate(list_images(image_dirs, tree), 1):
+    labels: set[Path] = set()
+    read_already: set[Path] = set()
+    for image_id, path in enumerate(list_images(image_dirs, tree, report), 1):
         texts, source = None, ""
         if gt_candidates is not None:
             candidates = gt_candidates(path)
-            found = next((p for p in candidates if p.is_file()), None)
+            labels.update(candidates)
+            # Not Path.is_file, which fails on names that are too long for a file system.
+            found = next((p for p in candidates if os.path.isfile(p)), None)
             if found is None:
                 raise FileNotFoundError(
                     f"{candidates[0]}: no ground truth for {path}. Add the file (an empty one for "
                     "an image without words) or remove the image."
                 )
+            if found in read_already:
+                report.count(report.notes, "images that share a label file", path.name)
+            read_already.add(found)
             texts, source = read(found, report), found.name
         record = make_record(path, image_id, texts, source, report, frame=frame)
         size = (record["height"], record["width"])
@@ -110,6 +118,7 @@ def read_folders(
             record["restore_size"] = tuple(original_size)
             report.restorable += 1
         dataset_dicts.append(record)
+    note_unused_labels(labels, report)
     return dataset_dicts, finish(report, str(image_dirs[0]))
 
 

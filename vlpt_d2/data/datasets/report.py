@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ...utils.names import printable
+
 __all__ = ["ReadReport", "collect_reports", "load_logged"]
 
 _EXAMPLES = 3
@@ -50,7 +52,7 @@ class ReadReport:
         counter[fault] += 1
         places = self.examples.setdefault(fault, [])
         if len(places) < _EXAMPLES:
-            places.append(place)
+            places.append(printable(place))
 
     def as_dict(self) -> dict[str, Any]:
         """All counts, for JSON; ``ReadReport(**...)`` of it is an equal report."""

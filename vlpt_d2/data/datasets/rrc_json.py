@@ -77,7 +77,7 @@ def read_rrc_json(
     """
     report = ReadReport(name)
     image_dirs = [p / p.name if (p / p.name).is_dir() else p for p in map(Path, image_dirs)]
-    images = list_images(image_dirs, tree)
+    images = list_images(image_dirs, tree, report)
     entries: dict[str, Any] | None = None
     if labels is not None:
         if not Path(labels).is_file():

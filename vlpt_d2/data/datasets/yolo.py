@@ -7,12 +7,13 @@ x_centre y_centre width height`` (detection). There are no transcriptions.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .image_files import list_images, read_header
+from .image_files import list_images, note_unused_labels, read_header
 from .records import Text, finish, make_record
 from .report import ReadReport
 from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
@@ -45,20 +46,21 @@ def read_yolo(
     labels = Path(labels)
     report = ReadReport(name)
     dataset_dicts = []
-    images = list_images([image_dir], "expected a folder of images and one of label files")
-    if not any((labels / f"{path.stem}.txt").is_file() for path in images):
+    images = list_images([image_dir], "expected a folder of images and one of label files", report)
+    files = [labels / f"{path.stem}.txt" for path in images]
+    if not any(map(os.path.isfile, files)):
         raise FileNotFoundError(f"{labels}: holds no label file of the images in {image_dir}.")
-    for image_id, path in enumerate(images, 1):
+    for image_id, (path, file) in enumerate(zip(images, files), 1):
         header = read_header(path)
-        file = labels / f"{path.stem}.txt"
         texts = []
-        if file.is_file():
+        if os.path.isfile(file):
             texts = _read_file(file, header.shown, report)
         else:
             report.count(report.notes, "images without a label file", path.name)
         dataset_dicts.append(
             make_record(path, image_id, texts, file.name, report, header=header, frame="shown")
         )
+    note_unused_labels(files, report)
     return dataset_dicts, finish(report, str(labels))
 
 

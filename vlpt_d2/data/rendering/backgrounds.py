@@ -6,12 +6,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from ..image_io import read_image, readable_suffixes
 from .colours import random_colour
 from .settings import RenderSettings
 
 __all__ = ["find_photographs", "make_background"]
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # Photographs kept decoded by each process.
 _CACHED_PHOTOGRAPHS = 64
 
@@ -36,7 +36,7 @@ def find_photographs(folder: str) -> tuple[str, ...]:
         os.path.join(root, name)
         for root, _, names in sorted(os.walk(folder))
         for name in sorted(names)
-        if name.lower().endswith(_SUFFIXES)
+        if os.path.splitext(name)[1].lower() in readable_suffixes()
     )
     if not paths:
         raise FileNotFoundError(
@@ -48,10 +48,7 @@ def find_photographs(folder: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=_CACHED_PHOTOGRAPHS)
 def _read_photograph(path: str) -> np.ndarray:
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path}: cannot be read as an image; remove it from the backgrounds")
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    image = read_image(path, path)
     image.flags.writeable = False
     return image
 

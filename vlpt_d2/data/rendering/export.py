@@ -11,7 +11,6 @@ The tree that is written, for image number n of the folder (counted from 1):
 
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ...structures import quadrilateral
+from ...utils.atomic import write_text
+from ...utils.json_lines import read_json_lines
+from ...utils.locks import lock_folder
 from .renderer import Rendering, renderer_of_spec
 from .settings import resolve_settings
 
@@ -59,11 +61,16 @@ def write_corpus(folder: str | Path, order: CorpusOrder, workers: int = 0) -> di
 
     Raises:
         ValueError: for impossible settings, or a folder that holds another corpus.
+        FolderInUseError: another process writes to the folder.
     """
     resolve_settings(order.preset, order.settings)
     if order.image_format not in ("jpg", "png"):
         raise ValueError(f"images are written as jpg or png, not as {order.image_format!r}")
-    folder = Path(folder)
+    with lock_folder(folder):
+        return _write_corpus(Path(folder), order, workers)
+
+
+def _write_corpus(folder: Path, order: CorpusOrder, workers: int) -> dict[str, int]:
     _claim(folder, order)
     for name in ("images", "gt"):
         (folder / name).mkdir(exist_ok=True)
@@ -72,7 +79,7 @@ def write_corpus(folder: str | Path, order: CorpusOrder, workers: int = 0) -> di
         coco = json.loads((folder / "coco.json").read_text(encoding="utf-8"))
         counts = {"images": len(coco["images"]), "words": len(coco["annotations"])}
         return {**counts, "resumed": counts["images"]}
-    done = _read_progress(progress)
+    done = {record["number"]: record for record in read_json_lines(progress)}
     resumed = len(done)
     numbers = [n for n in range(1, order.count + 1) if n not in done]
     with (
@@ -85,7 +92,7 @@ def write_corpus(folder: str | Path, order: CorpusOrder, workers: int = 0) -> di
             done[record["number"]] = record
             bar.update()
     records = [done[number] for number in sorted(done)]
-    _write_atomically(folder / "coco.json", json.dumps(_coco(records, order)))
+    write_text(folder / "coco.json", json.dumps(_coco(records, order)))
     progress.unlink()
     words = sum(len(record["words"]) for record in records)
     return {"images": len(records), "words": words, "resumed": resumed}
@@ -98,10 +105,10 @@ def _claim(folder: Path, order: CorpusOrder) -> None:
     wanted = json.loads(json.dumps({**asdict(order), "fingerprint": fingerprint}))
     path = folder / "render.json"
     if not path.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
+        # Hidden files, such as the lock, are no content; nor is a record that was never finished.
+        if any(not entry.name.startswith((".", path.name)) for entry in folder.iterdir()):
             raise ValueError(f"{folder} is not empty and has no render.json: name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, json.dumps(wanted, indent=1))
+        write_text(path, json.dumps(wanted, indent=1))
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
@@ -110,24 +117,6 @@ def _claim(folder: Path, order: CorpusOrder) -> None:
             f"{folder} holds another corpus (different: {', '.join(differing)}; see {path}): "
             "name another folder, or delete this one"
         )
-
-
-def _read_progress(path: Path) -> dict[int, dict[str, Any]]:
-    """Return the records of finished images by number; a last line cut off is dropped."""
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    complete = text[: text.rfind("\n") + 1]
-    if complete != text:
-        _write_atomically(path, complete)
-    records = [json.loads(line) for line in complete.splitlines()]
-    return {record["number"]: record for record in records}
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _render_all(

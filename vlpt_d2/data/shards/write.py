@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ...utils.atomic import write_json
+from ...utils.locks import lock_folder
+from ..image_io import open_source
 from ..lazy import can_be_learnt_from
-from ..sample import image_file, load_sample
+from ..sample import image_source, load_sample
 from .archive import add_sample
 from .dataset import INDEX, VERSION, read_json
 
@@ -52,12 +54,23 @@ def write_shards(
     Raises:
         ValueError: ``per_shard`` is not positive, there is no image, or the folder holds other
             shards.
+        FolderInUseError: another process writes to the folder.
         FileNotFoundError: an image is missing.
     """
     if per_shard < 1 or not len(dicts):
         raise ValueError(f"{len(dicts)} images cannot be written in shards of {per_shard}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        return _write(dicts, Path(folder), name, per_shard, seed, progress)
+
+
+def _write(
+    dicts: Sequence[dict[str, Any]],
+    folder: Path,
+    name: str,
+    per_shard: int,
+    seed: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
     key = {"name": name, "images": len(dicts), "per_shard": per_shard, "seed": seed}
     index = _begun(folder, key)
     order = np.arange(len(dicts))
@@ -120,7 +133,7 @@ def _content(record: dict[str, Any]) -> tuple[dict[str, Any], bytes, str]:
         Image.fromarray(pixels).save(buffer, "PNG")
         image, name = buffer.getvalue(), f"{Path(name).stem}.png"
     else:
-        with image_file(record) as file:
+        with open_source(image_source(record)) as file:
             image = file.read()
         record.pop("image_bytes", None)
     record["file_name"] = name

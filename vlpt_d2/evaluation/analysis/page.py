@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
+from ...data.image_io import CorruptImageError, read_image, readable_suffixes
 from ...visualization.polygons import draw_polygons
 from ..file_evaluation import Evaluation
 from ..formats import ImageTexts
@@ -20,7 +21,6 @@ __all__ = ["to_page"]
 _WORST = 24
 _WIDTH = 960  # pixels of a drawn image on the page
 _FOUND, _MISSED, _ALARM, _IGNORED = (0, 150, 60), (220, 40, 40), (240, 150, 0), (130, 130, 130)
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _STYLE = """body{font:15px/1.45 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse;margin:.5em 0 1.5em}td,th{padding:.15em .8em;text-align:right}
 td:first-child,th:first-child{text-align:left}tr{border-bottom:1px solid #ddd}
@@ -157,14 +157,14 @@ def _worst(evaluation: Evaluation, analysis: dict[str, Any], folder: Path | None
     for i in order:
         image, row = evaluation.images[i], analysis["images"][i]
         path = None if folder is None else _find(folder, image.name)
-        picture = None if path is None else _draw(path, image, evaluation.results[i], row)
-        drawn += picture is not None
+        picture = "" if path is None else _draw(path, image, evaluation.results[i], row)
+        drawn += path is not None
         kinds = ", ".join(
             [f"missed: {kind}" for _, kind in row["missed"]]
             + [f"false alarm: {kind}" for _, kind in row["false_alarms"]]
         )
         figures.append(
-            f"<figure>{picture or ''}<figcaption><b>{escape(image.name)}</b>: "
+            f"<figure>{picture}<figcaption><b>{escape(image.name)}</b>: "
             f"{escape(kinds.replace('_', ' '))}</figcaption></figure>"
         )
     if folder is not None and not drawn:
@@ -183,18 +183,19 @@ def _find(folder: Path, name: str) -> Path | None:
     """The image of a name as files have it: ``img_7``, ``7``, ``1001``."""
     stems = [name, f"img{name}", f"img_{name}"] + ([f"{int(name):04d}"] if name.isdecimal() else [])
     for stem in stems:
-        for suffix in _SUFFIXES:
-            if (folder / f"{stem}{suffix}").is_file():
-                return folder / f"{stem}{suffix}"
+        for suffix in sorted(readable_suffixes()):
+            for path in (folder / f"{stem}{suffix}", folder / f"{stem}{suffix.upper()}"):
+                if os.path.isfile(path):
+                    return path
     return None
 
 
-def _draw(path: Path, image: ImageTexts, result: Any, row: dict[str, Any]) -> str | None:
-    """The image with all outlines as an ``img`` element; None where it cannot be read."""
-    pixels = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        return None
-    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+def _draw(path: Path, image: ImageTexts, result: Any, row: dict[str, Any]) -> str:
+    """The image with all outlines as an ``img`` element, or why it cannot be read."""
+    try:
+        pixels = read_image(path, path.name)
+    except CorruptImageError as error:
+        return f"<p>{escape(str(error))}</p>"
     scale = min(1.0, _WIDTH / pixels.shape[1])
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

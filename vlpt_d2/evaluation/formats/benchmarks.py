@@ -37,6 +37,7 @@ class FileFormat:
         parse_dt: reads a line of a result file.
         is_ignored: the benchmark's don't-care mark of a text.
         order: "xy" or "yx", which coordinate of a pair comes first in result files.
+        numbered: whether images are numbers, written with any number of leading zeros.
     """
 
     name: str
@@ -48,6 +49,7 @@ class FileFormat:
     parse_dt: ParseResult
     is_ignored: Callable[[Text], bool]
     order: str = "xy"
+    numbered: bool = False
 
     def image(self, name: str, pattern: re.Pattern[str]) -> str | None:
         """The image that a file belongs to; None if its name does not fit."""
@@ -55,7 +57,7 @@ class FileFormat:
         if match is None:
             return None
         # CTW1500 writes 1001.txt and 0001001.txt for one image.
-        return str(int(match[1])) if match[1].isdigit() else match[1]
+        return (match[1].lstrip("0") or "0") if self.numbered else match[1]
 
 
 def _is_illegible(text: Text) -> bool:
@@ -64,7 +66,8 @@ def _is_illegible(text: Text) -> bool:
     return (quoted[1] if quoted else text.text) == DONT_CARE
 
 
-_GT_TXT, _RES_TXT = re.compile(r"gt_(.+)\.txt"), re.compile(r"res_(.+)\.txt")
+# DOTALL: a name may hold a line end.
+_GT_TXT, _RES_TXT = (re.compile(rf"{kind}_(.+)\.txt", re.DOTALL) for kind in ("gt", "res"))
 FORMATS: dict[str, FileFormat] = {
     file_format.name: file_format
     for file_format in (
@@ -108,6 +111,7 @@ FORMATS: dict[str, FileFormat] = {
             parse_polygon,
             # The benchmark ignores no line, whatever its transcription.
             lambda text: False,
+            numbered=True,
         ),
         FileFormat(
             "totaltext",
@@ -122,8 +126,8 @@ FORMATS: dict[str, FileFormat] = {
         ),
         FileFormat(
             "td500",
-            re.compile(r"(.+)\.gt"),
-            re.compile(r"(.+)\.txt"),
+            re.compile(r"(.+)\.gt", re.DOTALL),
+            re.compile(r"(.+)\.txt", re.DOTALL),
             "IMG_0059.gt",
             "IMG_0059.txt",
             read_msra_file,

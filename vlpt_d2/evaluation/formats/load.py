@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from ...data.datasets.report import ReadReport
 from ...data.datasets.text_files import GroundTruthError
 from ...structures.quadrilateral import is_clockwise
+from ...utils.names import natural_key
 from .benchmarks import FORMATS, FileFormat
 from .folders import FileError, list_files, unpacked
 from .results import Detection, read_results
@@ -111,7 +111,10 @@ def load_set(
             scores = [d.score for d in found if d.score is not None]
             image.scores = scores if len(scores) == len(found) else None
     return LoadedSet(
-        sorted(images.values(), key=lambda image: _natural(image.name)), layout.name, chosen, notes
+        sorted(images.values(), key=lambda image: natural_key(image.name)),
+        layout.name,
+        chosen,
+        notes,
     )
 
 
@@ -266,8 +269,3 @@ def _sorted(detections: list[Detection]) -> list[Detection]:
     if any(d.score is None for d in detections):
         return detections
     return sorted(detections, key=lambda d: -d.score)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort img_2 before img_10."""
-    return [(int(s), "") if s.isdecimal() else (-1, s) for s in re.split(r"([0-9]+)", name)]
