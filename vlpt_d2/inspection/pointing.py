@@ -158,7 +158,10 @@ def _questions(
             continue
         views = windows_of_words(image, known, rng) if crops else [(image, known, None)]
         for view, inside, target in views:
-            pixels, inside = images.squash(view, inside)
+            pixels, seen = images.squash(view, inside)
+            if target is not None and len(seen) < len(inside):
+                continue  # a word without a visible pixel was left out: the numbers are others
+            inside = seen
             picture = inspected.picture(pixels, inside)
             count = _fitting(inspected, picture.words)
             asked = [target] if target is not None else list(range(len(picture.words)))

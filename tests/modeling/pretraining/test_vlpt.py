@@ -31,10 +31,10 @@ def backward(model, samples, **kwargs):
     return {name: value.item() for name, value in losses.items()}
 
 
-def joined(cfg):
+def joined(cfg, captions=CAPTIONS):
     """Losses and gradients of one process on the whole batch, in float64."""
     model = build(cfg).double()
-    losses = backward(model, make_samples(cfg, CAPTIONS))
+    losses = backward(model, make_samples(cfg, captions))
     return losses, gradients(model)
 
 
@@ -103,12 +103,16 @@ def seeded(index):
         yield
 
 
-@pytest.mark.parametrize("tasks", [("ITC", "WIP", "MLM"), ("MLM",)])
-def test_micro_batches_equal_the_joined_batch(tmp_path, tasks):
+@pytest.mark.parametrize(
+    "tasks, gather_gradient", [(("ITC", "WIP", "MLM"), True), (("ITC",), False), (("MLM",), True)]
+)
+def test_micro_batches_equal_the_joined_batch(tmp_path, tasks, gather_gradient):
     cfg = tiny_vlpt_cfg(tmp_path, tasks)
-    expected_losses, expected = joined(cfg)
+    cfg.MODEL.VLPT.ITC.GATHER_GRADIENT = gather_gradient
+    captions = [*CAPTIONS[:5], CAPTIONS[1]]  # two read the same, in different micro-batches
+    expected_losses, expected = joined(cfg, captions)
     model = build(cfg).double()
-    samples = make_samples(cfg, CAPTIONS)
+    samples = make_samples(cfg, captions)
     micro = [samples[:1], samples[1:4], samples[4:]]
     contexts = model.prepare_accumulation(micro, seeded)
     total = dict.fromkeys(expected_losses, 0.0)
