@@ -1,6 +1,7 @@
 """PP-OCRv6's ONNX file as weights: the maps are those of onnxruntime."""
 
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_config_of_another_network_is_refused(tmp_path, opts, message):
 def edited(path, edit):
     model = onnx.load(path)
     edit(model)
-    onnx.save(model, path)
+    Path(path).write_bytes(model.SerializeToString())
     return path
 
 
@@ -148,6 +149,26 @@ def with_another_kernel(model):
 def without_a_bias(model):
     node = next(node for node in model.graph.node if node.op_type == "Add")
     node.op_type = "Mul"
+
+
+def with_a_bias_that_is_computed(model):
+    node = next(node for node in model.graph.node if node.op_type == "Conv")
+    node.input.append("x")
+
+
+def with_weights_elsewhere(model):
+    first = model.graph.initializer[0]
+    first.data_location = onnx.TensorProto.EXTERNAL
+    first.ClearField("raw_data")
+    entry = first.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+
+
+@pytest.mark.parametrize("edit", [with_a_bias_that_is_computed, with_weights_elsewhere])
+def test_damaged_graphs_are_refused(tmp_path, edit):
+    path = edited(write_detector(tmp_path / "a.onnx"), edit)
+    with pytest.raises(CheckpointError, match="a.onnx cannot be read as ONNX.*damaged"):
+        read_checkpoint(path)
 
 
 def as_exported(model):

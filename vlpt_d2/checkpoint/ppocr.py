@@ -41,8 +41,7 @@ def read_ppocr(path: str) -> dict[str, Any]:
     Raises:
         CheckpointError: the package ``onnx`` is missing, or the file is broken or another network.
     """
-    graph = _graph(path)
-    names, convolutions = list(_names()), _convolutions(graph)
+    names, convolutions = list(_names()), _convolutions(path)
     model = {}
     for (name, kernel, has_bias), (weight, bias) in zip(names, convolutions):
         if weight.shape[2:] != (kernel, kernel) or (bias is not None) != has_bias:
@@ -72,7 +71,8 @@ def _another(path: str, reason: str) -> CheckpointError:
     )
 
 
-def _graph(path: str) -> Any:
+def _convolutions(path: str) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Weight and bias of each convolution, in the order of the graph."""
     try:
         import onnx
     except ImportError as error:
@@ -80,15 +80,17 @@ def _graph(path: str) -> Any:
             f"reading {path} needs the package onnx: pip install 'vlpt-d2[export]'"
         ) from error
     try:
-        model = onnx.load(path)
+        # Weights in files of their own are not looked for: the published file has none.
+        model = onnx.load(path, load_external_data=False)
+        found = _weights_and_biases(model.graph)
     except Exception as error:
-        # Protobuf's errors have no common class across its versions.
+        # A broken file can fail in any way, and protobuf's errors differ between its versions.
         raise CheckpointError(
-            f"{path} cannot be read as ONNX, it may be cut off: {error}"
+            f"{path} cannot be read as ONNX; it may be cut off or damaged: {error}"
         ) from error
     if any(entry.key == "vlpt_d2.json" for entry in model.metadata_props):
         raise _another(path, "vlpt-d2 export wrote it")
-    return model.graph
+    return found
 
 
 def _names() -> Iterator[tuple[str, int, bool]]:
@@ -118,11 +120,8 @@ def _squeeze(parent: str) -> Iterator[tuple[str, int, bool]]:
         yield f"{parent}.squeeze.{layer}", 1, True
 
 
-def _convolutions(graph: Any) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Weight and bias of each convolution, in the order of the graph.
-
-    The bias is an input of the convolution or, as Paddle's exporter writes it, added after it.
-    """
+def _weights_and_biases(graph: Any) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """A bias is an input of the convolution or, as Paddle writes it, added after it."""
     from onnx.numpy_helper import to_array
 
     constants = {tensor.name: tensor for tensor in graph.initializer}

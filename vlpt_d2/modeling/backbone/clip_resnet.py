@@ -13,6 +13,8 @@ from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import ResNet
 from fvcore.nn import weight_init
 
+from .variant import stack_blocks, unsuitable_keys
+
 __all__ = ["ClipBottleneck", "ClipStem", "build_clip_resnet"]
 
 _BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -105,35 +107,21 @@ def build_clip_resnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
         ValueError: the variant does not have what a key asks for.
     """
     node = cfg.MODEL.RESNETS
-    wanted = {"STRIDE_IN_1X1": False, "NUM_GROUPS": 1, "RES5_DILATION": 1}
-    wrong = [f"MODEL.RESNETS.{k} is {node[k]}" for k, v in wanted.items() if node[k] != v]
-    if node.DEPTH not in _BLOCKS:
-        wrong.append(f"MODEL.RESNETS.DEPTH is {node.DEPTH}")
+    wrong = unsuitable_keys(node, _BLOCKS)
     if wrong:
         raise ValueError(
             f"{'; '.join(wrong)}: MODEL.RESNETS.VARIANT clip is a ResNet of depth 50, 101 or 152 "
             "whose strides are average pools, without groups or dilation (STRIDE_IN_1X1 False)"
         )
-    channels = node.STEM_OUT_CHANNELS
-    stem = ClipStem(input_shape.channels, channels, node.NORM)
-    stages = []
-    for i, count in enumerate(_BLOCKS[node.DEPTH]):
-        out_channels = node.RES2_OUT_CHANNELS * 2**i
-        blocks = []
-        for j in range(count):
-            block = ClipBottleneck(
-                channels,
-                out_channels,
-                bottleneck_channels=node.WIDTH_PER_GROUP * 2**i,
-                stride=2 if i > 0 and j == 0 else 1,
-                norm=node.NORM,
-            )
-            blocks.append(block)
-            channels = out_channels
-        stages.append(blocks)
-    return ResNet(
-        stem,
-        stages,
-        out_features=list(node.OUT_FEATURES),
-        freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
-    )
+
+    def block(in_channels: int, out_channels: int, stage: int, index: int) -> ClipBottleneck:
+        return ClipBottleneck(
+            in_channels,
+            out_channels,
+            bottleneck_channels=node.WIDTH_PER_GROUP * 2**stage,
+            stride=2 if stage > 0 and index == 0 else 1,
+            norm=node.NORM,
+        )
+
+    stem = ClipStem(input_shape.channels, node.STEM_OUT_CHANNELS, node.NORM)
+    return stack_blocks(cfg, stem, _BLOCKS[node.DEPTH], block)

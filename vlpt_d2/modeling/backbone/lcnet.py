@@ -13,6 +13,8 @@ from detectron2.modeling import ResNet
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
+from .variant import stack_blocks, unsuitable_keys
+
 __all__ = ["LCNetBlock", "LCNetStem", "build_lcnet"]
 
 # Blocks of each stage by MODEL.RESNETS.DEPTH, their sum. 13 is PP-OCRv6's small text detector.
@@ -114,10 +116,7 @@ def build_lcnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
         ValueError: the variant does not have what a key asks for.
     """
     node = cfg.MODEL.RESNETS
-    wanted = {"STRIDE_IN_1X1": False, "NUM_GROUPS": 1, "RES5_DILATION": 1}
-    wrong = [f"MODEL.RESNETS.{k} is {node[k]}" for k, v in wanted.items() if node[k] != v]
-    if node.DEPTH not in _BLOCKS:
-        wrong.append(f"MODEL.RESNETS.DEPTH is {node.DEPTH}")
+    wrong = unsuitable_keys(node, _BLOCKS)
     if node.STEM_OUT_CHANNELS % 4 or node.RES2_OUT_CHANNELS % 4:
         wrong.append("MODEL.RESNETS.STEM_OUT_CHANNELS or RES2_OUT_CHANNELS is no multiple of 4")
     if wrong:
@@ -126,28 +125,16 @@ def build_lcnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
             f"{', '.join(map(str, _BLOCKS))} blocks, channels in fours, and neither groups nor "
             "dilation nor strided 1x1 convolutions (_base_/lcnet.yaml)"
         )
-    channels = node.STEM_OUT_CHANNELS
-    stem = LCNetStem(input_shape.channels, channels, node.NORM)
-    stages = []
-    for i, count in enumerate(_BLOCKS[node.DEPTH]):
-        out_channels = node.RES2_OUT_CHANNELS * 2**i
-        blocks = []
-        for j in range(count):
-            strided = i > 0 and j == 0
-            block = LCNetBlock(
-                channels,
-                out_channels,
-                stride=2 if strided else 1,
-                # Every other block, from the first that is not strided.
-                squeeze=j % 2 == (i > 0),
-                norm=node.NORM,
-            )
-            blocks.append(block)
-            channels = out_channels
-        stages.append(blocks)
-    return ResNet(
-        stem,
-        stages,
-        out_features=list(node.OUT_FEATURES),
-        freeze_at=cfg.MODEL.BACKBONE.FREEZE_AT,
-    )
+
+    def block(in_channels: int, out_channels: int, stage: int, index: int) -> LCNetBlock:
+        return LCNetBlock(
+            in_channels,
+            out_channels,
+            stride=2 if stage > 0 and index == 0 else 1,
+            # Every other block, from the first that is not strided.
+            squeeze=index % 2 == (stage > 0),
+            norm=node.NORM,
+        )
+
+    stem = LCNetStem(input_shape.channels, node.STEM_OUT_CHANNELS, node.NORM)
+    return stack_blocks(cfg, stem, _BLOCKS[node.DEPTH], block)
