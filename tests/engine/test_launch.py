@@ -28,7 +28,7 @@ def write(path, text):
             "SOLVER:\n  BASE_LRR: 1.0\nVERSION: 2\n",
             "SOLVER.BASE_LRR; did you mean 'SOLVER.BASE_LR'",
         ),
-        ("SOLVER:\n  MAX_ITER: many\nVERSION: 2\n", "Type mismatch"),
+        ("SOLVER:\n  MAX_ITER: many\nVERSION: 2\n", "SOLVER.MAX_ITER is a str; it must be a int"),
         ("OUTPUT_DIR: !!python/tuple [1, 2]\n", r"line 1.*safe loader"),
         ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "safe loader"),
         ("SOLVER: [1\nVERSION: 2", "line 2"),
@@ -47,7 +47,7 @@ def test_bad_config_files_are_explained(tmp_path, text, message):
     [
         (["SOLVER.MAXITER", "1"], "no key SOLVER.MAXITER; did you mean 'SOLVER.MAX_ITER'"),
         (["SOLVR.MAX_ITER", "1"], "no key SOLVR.MAX_ITER; did you mean 'SOLVER.MAX_ITER'"),
-        (["SOLVER.MAX_ITER", "x"], "Type mismatch"),
+        (["SOLVER.MAX_ITER", "x"], "SOLVER.MAX_ITER is a str; it must be a int"),
         (["SOLVER.MAX_ITER"], "pairs"),
         (["MODEL.DEVICE", "gpu"], "MODEL.DEVICE is 'gpu'; it must be cuda"),
     ],

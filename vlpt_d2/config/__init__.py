@@ -6,6 +6,7 @@ from detectron2.config import get_cfg as _detectron2_cfg
 from .backbones import add_backbones_config
 from .data import add_data_config
 from .detection import add_detection_config
+from .node import PlainCfgNode
 from .oclip import add_oclip_config
 from .pretraining import add_pretraining_config
 from .regions import add_regions_config
@@ -28,7 +29,10 @@ def add_vlpt_config(cfg: CfgNode) -> None:
 
 
 def get_cfg() -> CfgNode:
-    """Return detectron2's default config with the keys of vlpt_d2 added."""
-    cfg = _detectron2_cfg()
+    """Return detectron2's default config with the keys of vlpt_d2 added.
+
+    Unlike detectron2's, its ``merge_from_file`` runs no code of the file, unless it is asked to.
+    """
+    cfg = PlainCfgNode(_detectron2_cfg())
     add_vlpt_config(cfg)
     return cfg

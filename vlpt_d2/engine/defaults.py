@@ -3,11 +3,11 @@
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
 import torch
-import yaml
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
@@ -24,6 +24,10 @@ __all__ = ["ConfigError", "load_config", "setup", "write_config"]
 
 logger = logging.getLogger(__name__)
 
+# How yacs begins; it goes on with the values, which may be all keys of a group.
+_TYPE_MISMATCH = re.compile(
+    r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs. <class '(?:\w+\.)*(\w+)'>"
+)
 _LOGGERS = ("fvcore", "detectron2", "vlpt_d2")
 
 
@@ -49,23 +53,19 @@ def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
     if config_file:
         path = _find(config_file)
         try:
-            cfg.merge_from_file(path, allow_unsafe=False)
-        except yaml.constructor.ConstructorError as error:
-            raise ConfigError(
-                f"{path}: {error.problem}, {_place(error)}. Configs are read by YAML's safe "
-                "loader: write plain values, a tuple as [1, 2]"
-            ) from error
-        except yaml.MarkedYAMLError as error:
-            raise ConfigError(f"{path}: {error.problem}, {_place(error)}") from error
-        except (KeyError, ValueError, AssertionError, OSError, TypeError) as error:
-            raise ConfigError(f"{path}: {_explain(error, cfg)}") from error
+            cfg.merge_from_file(path)
+        # Whatever yacs and detectron2 fail with, it is the file's content.
+        except Exception as error:
+            message = _explain(error, cfg)
+            named = message if message.startswith(path) else f"{path}: {message}"
+            raise ConfigError(named) from error
     if len(opts) % 2:
         raise ConfigError(
             f"options come in pairs, KEY value; there are {len(opts)}: {' '.join(opts)}"
         )
     try:
         cfg.merge_from_list(list(opts))
-    except (KeyError, ValueError, AssertionError, AttributeError) as error:
+    except Exception as error:
         raise ConfigError(f"in the options: {_explain(error, cfg, opts[::2])}") from error
     try:
         device = torch.device(cfg.MODEL.DEVICE)
@@ -137,17 +137,15 @@ def _find(config_file: str) -> str:
         raise ConfigError(str(error)) from error
 
 
-def _place(error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    return f"line {mark.line + 1}" if mark else "somewhere"
-
-
 def _explain(error: Exception, cfg: CfgNode, given: Sequence[str] = ()) -> str:
     if isinstance(error, OSError):
         return str(error)
     # A KeyError's text is quoted; its argument is not.
     message = str(error.args[0]) if error.args else repr(error)
-    prefix, _, key = message.partition("key: ")
+    prefix, _, key = message.rpartition("key: ")
+    if types := _TYPE_MISMATCH.match(message):
+        wanted, given = ("group of keys" if t == "CfgNode" else t for t in types.groups())
+        return f"{key} is a {given}; it must be a {wanted}"
     if not key or not prefix.startswith("Non-existent"):
         return message
     # For options yacs names the last part alone.

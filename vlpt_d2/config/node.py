@@ -1,0 +1,120 @@
+"""The config's root: files that run no code, and errors that name the file."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from detectron2.config import CfgNode
+from detectron2.utils.file_io import PathManager
+from fvcore.common.config import BASE_KEY
+
+__all__ = ["PlainCfgNode"]
+
+
+class PlainCfgNode(CfgNode):
+    """detectron2's config node whose files hold plain values.
+
+    detectron2 runs the Python tags of a YAML file by default. Nodes below this one are
+    detectron2's own, as yacs compares their types.
+    """
+
+    def merge_from_file(self, cfg_filename: str, allow_unsafe: bool = False) -> None:
+        """Read a YAML file and its ``_BASE_`` and take over their values.
+
+        Args:
+            cfg_filename: the file.
+            allow_unsafe: run Python tags of the file; only for files that you trust.
+
+        Raises:
+            FileNotFoundError: the file or a base of it is missing.
+            ValueError: a file is no YAML of ``KEY: value`` lines, or bases lead in a circle.
+            KeyError: an unknown key.
+        """
+        if not allow_unsafe:
+            _check_file(cfg_filename, self)
+        super().merge_from_file(cfg_filename, allow_unsafe)
+
+    @classmethod
+    def _create_config_tree_from_dict(cls, dic: dict, key_list: list[str]) -> dict:
+        return CfgNode._create_config_tree_from_dict(dic, key_list)
+
+    @classmethod
+    def _decode_cfg_value(cls, value: Any) -> Any:
+        return CfgNode._decode_cfg_value(value)
+
+
+def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:
+    """Refuse a config file that cannot be read, and its bases.
+
+    Args:
+        path: the file.
+        known: all keys.
+        above: the files that lead to it as a base, the first of them first.
+    """
+    if path in above:
+        chain = " -> ".join([*above[above.index(path) :], path])
+        raise ValueError(f"{above[-1]}: {BASE_KEY} leads in a circle: {chain}. Take one out")
+    if not PathManager.isfile(path):
+        named = f"; {above[-1]} names it as {BASE_KEY}" if above else ""
+        raise FileNotFoundError(f"{path}: there is no such config file{named}")
+    content = _parse(path)
+    if not isinstance(content, dict):
+        held = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise ValueError(f"{path}: {held}; a config is made of KEY: value lines")
+    fault = next(_faults(content, known), None)
+    if fault is not None:
+        raise ValueError(f"{path}: {fault}")
+    bases = content.get(BASE_KEY, [])
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str) or not base:
+            raise ValueError(
+                f"{path}: {BASE_KEY} is {bases!r}; it must name a config file, or list several"
+            )
+        base = os.path.expanduser(base)
+        # What detectron2 does not look for next to the file.
+        if not base.startswith(("/", "https://", "http://")):
+            base = os.path.normpath(os.path.join(os.path.dirname(path), base))
+        _check_file(base, known, (*above, path))
+
+
+def _parse(path: str) -> Any:
+    try:
+        with PathManager.open(path, "r") as file:
+            return yaml.safe_load(file)
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise ValueError(f"{path}: is no text; a config is a YAML file in UTF-8") from error
+    except yaml.constructor.ConstructorError as error:
+        raise ValueError(
+            f"{path}: {error.problem}, {_place(error)}. Configs are read by YAML's safe loader: "
+            "write plain values, a tuple as [1, 2]"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(f"{path}: {error.problem or error.context}, {_place(error)}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: lists or keys are nested too deeply") from error
+    except ValueError as error:
+        # A date or a number of thousands of digits.
+        raise ValueError(f"{path}: a value cannot be read: {error}") from error
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    return f"line {mark.line + 1}" if mark else "somewhere"
+
+
+def _faults(content: dict, known: CfgNode, prefix: str = "") -> Iterator[str]:
+    """What detectron2 and yacs would stumble over without naming the key."""
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if not isinstance(key, str):
+            yield f"the key {name} is no text; put it in quotes, or take it out"
+        elif isinstance(value, dict):
+            group = known.get(key)
+            yield from _faults(
+                value, group if isinstance(group, CfgNode) else CfgNode(), f"{name}."
+            )
+        elif isinstance(known.get(key), CfgNode):
+            yield f"{name} is {value!r}; it must be a group of keys"
+        elif name == "VERSION" and type(value) is not int:
+            yield f"VERSION is {value!r}; configs of detectron2 and vlpt_d2 have version 2"
