@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import cv2
 import numpy as np
 from detectron2.data.detection_utils import convert_PIL_to_numpy
 from detectron2.utils.file_io import PathManager
@@ -118,6 +119,13 @@ def read_image(source: Source, name: str, image_format: str = "RGB") -> np.ndarr
         image.load()
         turn = _TURNS.get(_orientation(image))
         image = image if turn is None else image.transpose(turn)
+        if image.mode == "RGB" and "transparency" not in image.info:
+            # Most images: without the copies that a conversion makes.
+            pixels = np.asarray(image)
+            if image_format == "RGB":
+                return pixels.copy()
+            if image_format == "BGR":
+                return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
         return convert_PIL_to_numpy(_opaque(_eight_bits(image)), image_format)
 
     return _with_image(source, name, decode)
