@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.io
+from helpers.miniatures import CTW
 
 from vlpt_d2.cli.main import main
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
@@ -32,7 +33,7 @@ def _swap(line):
 
 
 def _write(folder, files):
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
@@ -374,3 +375,28 @@ def test_odd_names_of_images(tmp_path, archived):
     report = tmp_path / "page.html"
     status = ["evaluate", "--gt", str(tmp_path / "gt"), "--dt", str(tmp_path / "dt")]
     assert main([*status, "--protocol", "icdar2015", "--html", str(report)]) == 0
+
+
+def test_offsets_of_ctw1500_given_as_results(tmp_path):
+    ring = CTW.ravel().tolist()
+    offsets = [10, 20, 50, 40, *(CTW - [10, 20]).ravel().tolist()]
+    line = ",".join(map(str, offsets))
+    gt = _write(tmp_path / "gt", {"1001.txt": f"{line}\n"})
+    for dt in (line, ",".join(map(str, ring)), f"{line},0.5"):
+        dt = _write(tmp_path / "dt", {"1001.txt": f"{dt}\n"})
+        assert evaluate_files(gt, dt, "ctw1500").totals.hmean == 1
+    notes = evaluate_files(gt, dt, "ctw1500").notes
+    assert notes["box and offsets, as in the first release's ground truth"] == 1
+    # Sixteen points in pixels stay what they are.
+    angles = np.arange(16) / 16 * 2 * np.pi
+    ring = np.stack([100 + 90 * np.cos(angles), 100 + 90 * np.sin(angles)], axis=1).round(1)
+    dt = _write(tmp_path / "dt", {"1001.txt": ",".join(map(str, ring.ravel().tolist()))})
+    (detection,) = load_set(gt, dt, "ctw1500").images[0].det_polygons
+    np.testing.assert_array_equal(detection, ring)
+
+
+def test_icdar2013_ground_truth_of_eight_numbers(tmp_path):
+    quad = "20,10,118,30,110,70,12,50"
+    gt = _write(tmp_path / "gt", {"gt_img_1.txt": f'{quad},"word"\n'})
+    dt = _write(tmp_path / "dt", {"res_img_1.txt": f"{quad}\n"})
+    assert evaluate_files(gt, dt, "icdar2013").totals.hmean == 1

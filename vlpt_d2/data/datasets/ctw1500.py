@@ -27,7 +27,7 @@ import numpy as np
 
 from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
 
 __all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
 
@@ -114,7 +114,7 @@ def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
         text = fields.pop()
     if len(fields) != 28:
         raise ValueError(
-            f"{line!r} has {len(fields)} numbers; {_EXPECTED}. Correct or remove the line."
+            f"{shown(line)} has {len(fields)} numbers; {_EXPECTED}. Correct or remove the line."
         )
     return np.array(float_fields(fields, line, _EXPECTED)).reshape(14, 2), text
 

@@ -4,6 +4,9 @@ Format (rrc.cvc.uab.es, ch=2, task 1): one file per image, one line per word, an
 rectangle and the transcription in double quotes: ``158 128 412 182 "Footpath"`` in the training
 set, ``38, 43, 920, 215, "Tiredness"`` in the test set. Within the quotes ``\\\\`` and ``\\"`` stand
 for a backslash and a quote (the competition's ``rrc_evaluation_funcs.py``).
+
+CVAT writes polygons into files of this format, too: ``20,10,118,30,110,70,12,50,"word"``. Lines
+that begin with six numbers or more are read as such.
 """
 
 from __future__ import annotations
@@ -16,7 +19,15 @@ import numpy as np
 
 from .records import DONT_CARE, Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+from .text_files import (
+    GroundTruthError,
+    are_numbers,
+    float_fields,
+    numbered_lines,
+    read_text,
+    shown,
+    unquote,
+)
 
 __all__ = ["parse_rectangle_line", "read_icdar2013", "read_icdar2013_file"]
 
@@ -27,7 +38,8 @@ _TREE = """expected, for ICDAR2013, under DETECTRON2_DATASETS:
     Challenge2_Test_Task12_Images/       img_1.jpg ... img_233.jpg
     Challenge2_Test_Task1_GT/            gt_img_1.txt ...
 datasets/README.md says where to get them."""
-_LINE = re.compile(r"\s*" + r"([^\s,]+)\s*[\s,]\s*" * 3 + r"([^\s,]+)(?:\s*,\s*|\s+)(.*?)\s*")
+# Between two numbers, and before the transcription.
+_SEPARATOR = re.compile(r"\s*+,\s*+|\s++")
 _EXPECTED = 'expected left, top, right, bottom, "transcription"'
 
 
@@ -78,16 +90,27 @@ def parse_rectangle_line(line: str) -> tuple[np.ndarray, str]:
     """Read one line ``left top right bottom "transcription"``, with or without commas.
 
     Returns:
-        (4, 2) float64 corners in pixels, clockwise from the top-left; the transcription.
+        (4, 2) float64 corners in pixels, clockwise from the top-left, or of a polygon its (N, 2)
+        points; the transcription.
 
     Raises:
-        ValueError: not four numbers and a transcription.
+        ValueError: not four numbers, or pairs of numbers, and a transcription.
     """
-    match = _LINE.fullmatch(line)
-    if match is None:
-        raise ValueError(f"{line!r}; {_EXPECTED}. Correct or remove the line.")
-    left, top, right, bottom = float_fields(match.groups()[:4], line, _EXPECTED)
-    text = match[5]
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        text = text[1:-1].replace("\\\\", "\\").replace('\\"', '"')
+    head, quote, rest = line.partition('"')
+    numbers = _SEPARATOR.split(head.strip().rstrip(","))
+    if quote and len(numbers) != 4 and are_numbers(numbers):
+        if len(numbers) < 6 or len(numbers) % 2:
+            raise ValueError(f"{shown(line)}; {_EXPECTED}. Correct or remove the line.")
+        points = np.array(float_fields(numbers, line, _EXPECTED)).reshape(-1, 2)
+        return points, unquote(quote + rest)
+    fields = _SEPARATOR.split(line.lstrip(), 4)
+    if not quote and len(numbers) >= 8 and are_numbers(numbers[:8]):
+        fields = _SEPARATOR.split(line.lstrip(), 8)
+    corners = np.array(float_fields(fields[:-1], line, _EXPECTED)).reshape(-1)
+    if len(corners) not in (4, 8):
+        raise ValueError(f"{shown(line)}; {_EXPECTED}. Correct or remove the line.")
+    text = unquote(fields[-1].rstrip())
+    if len(corners) == 8:
+        return corners.reshape(4, 2), text
+    left, top, right, bottom = corners
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), text

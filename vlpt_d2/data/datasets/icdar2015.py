@@ -2,12 +2,17 @@
 
 Format (rrc.cvc.uab.es, ch=4, tasks): one UTF-8 file per image, one line per word:
 ``x1,y1,x2,y2,x3,y3,x4,y4,transcription``, corners clockwise from the top-left, everything after
-the eighth comma is the transcription, without any escaping; ``###`` marks an illegible word.
+the eighth comma is the transcription; ``###`` marks an illegible word. Double quotes around a
+transcription are taken off, as by the competition's script.
+
+Files of other formats that are taken for this one are known by their lines: those of the
+multi-lingual sets have the script before the transcription, and polygons have more numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,14 @@ import numpy as np
 
 from .records import DONT_CARE, Text, read_folders
 from .report import ReadReport, load_logged
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+from .text_files import (
+    GroundTruthError,
+    float_fields,
+    numbered_lines,
+    read_text,
+    shown,
+    unquote,
+)
 
 __all__ = [
     "DONT_CARE",
@@ -27,6 +39,7 @@ __all__ = [
     "read_icdar2015",
     "read_quad_file",
     "split_holdout",
+    "written_word",
 ]
 
 _TREE = """expected, for ICDAR2015, under DETECTRON2_DATASETS:
@@ -37,6 +50,13 @@ _TREE = """expected, for ICDAR2015, under DETECTRON2_DATASETS:
     Challenge4_Test_Task1_GT/                         gt_img_1.txt ... gt_img_500.txt
 datasets/README.md says where to get them."""
 _FIELDS = "x1,y1,x2,y2,x3,y3,x4,y4"
+#: The scripts of the multi-lingual sets.
+_SCRIPTS = {"Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols"}
+_SCRIPTS |= {"Mixed", "None"}
+# A coordinate as labelling tools write it, which a number in a word need not be.
+_COORDINATE = re.compile(r"-?(?:0|[1-9][0-9]{0,6})(?:\.[0-9]{1,20})?")
+# How far, in sizes of the part given by four points, other points of a polygon may lie from it.
+_REACH = 4
 
 
 def load_icdar2015(
@@ -126,14 +146,65 @@ def read_quad_file(
         GroundTruthError: the file is no text, or a line is malformed.
     """
     texts = []
+    report = report or ReadReport(str(path))
     for number, line in numbered_lines(read_text(path, report)):
+        place = f"{Path(path).name}:{number}"
         try:
             points, rest = parse_quad(line, ("script", "transcription") if script else None)
         except ValueError as error:
             raise GroundTruthError(f"{path}, line {number}: {error}") from error
         extra = {"script": rest[0].strip()} if script else {}
-        texts.append(Text(points, rest[-1], rest[-1] == DONT_CARE, str(number), extra))
+        if script and extra["script"] not in _SCRIPTS:
+            report.count(report.notes, "scripts that no multi-lingual set has", place)
+        if not script and rest[0].partition(",")[0] in _SCRIPTS and "," in rest[0]:
+            name, _, rest[0] = rest[0].partition(",")
+            extra = {"script": name}
+            report.count(report.repaired, "lines with a script, as in the MLT sets", place)
+        elif not script:
+            points, rest[0] = _polygon(points, rest[0], place, report)
+        text = unquote(rest[-1])
+        texts.append(Text(points, text, text == DONT_CARE, str(number), extra))
     return texts
+
+
+def _polygon(
+    points: np.ndarray, rest: str, place: str, report: ReadReport
+) -> tuple[np.ndarray, str]:
+    """Points and transcription of a line that may have more points than four.
+
+    A word may begin with numbers, too: they are points if there are four or more of them, or the
+    transcription is in quotes, and they lie near the first four points.
+    """
+    head, quote, quoted = rest.partition(',"')
+    fields = head.split(",") if quote else rest.split(",")[:-1]
+    count = next((i for i, f in enumerate(fields) if not _COORDINATE.fullmatch(f.strip())), None)
+    count = len(fields) if count is None else count
+    if count < 2 or (quote and count < len(fields)):
+        return points, rest
+    count -= count % 2
+    more = np.array([float(field) for field in fields[:count]]).reshape(-1, 2)
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = _REACH * (high - low).max()
+    if (quote or count >= 4) and ((more >= low - reach) & (more <= high + reach)).all():
+        report.count(report.repaired, "lines of more than four points, read as polygons", place)
+        text = f'"{quoted}' if quote else ",".join(rest.split(",")[count:])
+        return np.concatenate([points, more]), text
+    report.count(report.notes, "words that begin with several numbers", place)
+    return points, rest
+
+
+def written_word(text: str) -> str:
+    """A word as it is written into a file of this format, so that it is read back the same.
+
+    It stands as it is, but for words that begin and end with quotes, that begin with the name of a
+    script and a comma, or with numbers and commas: these are put into quotes.
+    """
+    fields = text.split(",")
+    numbers = [_COORDINATE.fullmatch(field.strip()) is not None for field in fields[:-1]]
+    is_plain = unquote(text) == text and not (numbers and (fields[0] in _SCRIPTS or numbers[0]))
+    if is_plain:
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def parse_line(line: str) -> tuple[np.ndarray, str]:
@@ -170,7 +241,7 @@ def parse_quad(line: str, names: tuple[str, ...] | None = None) -> tuple[np.ndar
     expected = f"expected {_FIELDS},{','.join(names)}"
     if len(fields) < 8 + len(names):
         raise ValueError(
-            f"{line!r} has {len(fields)} fields; {expected} (### for an illegible word). "
+            f"{shown(line)} has {len(fields)} fields; {expected} (### for an illegible word). "
             "Correct or remove the line."
         )
     return np.array(float_fields(fields[:8], line, expected)).reshape(4, 2), fields[8:]

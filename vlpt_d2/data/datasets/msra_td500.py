@@ -15,7 +15,7 @@ import numpy as np
 
 from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
 
 __all__ = ["parse_rotated_line", "read_hust_tr400", "read_msra_file", "read_msra_td500"]
 
@@ -87,11 +87,11 @@ def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:
     fields = line.split()
     if len(fields) != 7:
         raise ValueError(
-            f"{line!r} has {len(fields)} fields; {_EXPECTED}. Correct or remove the line."
+            f"{shown(line)} has {len(fields)} fields; {_EXPECTED}. Correct or remove the line."
         )
     _, difficult, x, y, w, h, theta = float_fields(fields, line, _EXPECTED)
     if difficult not in (0, 1):
-        raise ValueError(f"{line!r}: difficult is 0 or 1; {_EXPECTED}. Correct the line.")
+        raise ValueError(f"{shown(line)}: difficult is 0 or 1; {_EXPECTED}. Correct the line.")
     corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
     cos, sin = np.cos(theta), np.sin(theta)
     centre = np.array([x + w / 2, y + h / 2])

@@ -9,9 +9,19 @@ from pathlib import Path
 
 from .report import ReadReport
 
-__all__ = ["GroundTruthError", "float_fields", "numbered_lines", "read_text"]
+__all__ = [
+    "GroundTruthError",
+    "are_numbers",
+    "float_fields",
+    "numbered_lines",
+    "read_text",
+    "shown",
+    "unquote",
+]
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Characters of a line that a message shows.
+_SHOWN = 100
 # Tried in turn on what is not UTF-8: Western Windows, then its superset that takes every byte.
 _FALLBACKS = ("cp1252", "latin-1")
 
@@ -74,12 +84,49 @@ def float_fields(fields: Iterable[str], line: str, expected: str) -> list[float]
         ValueError: a field is no number, or not finite.
     """
     try:
-        numbers = [float(value) for value in fields]
+        numbers = [_number(value) for value in fields]
     except ValueError as error:
-        raise ValueError(f"{line!r}: {error}; {expected}. Correct or remove the line.") from None
+        raise ValueError(
+            f"{shown(line)}: {error}; {expected}. Correct or remove the line."
+        ) from None
     if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{line!r}: a coordinate is not finite. Correct or remove the line.")
+        raise ValueError(f"{shown(line)}: a coordinate is not finite. Correct or remove the line.")
     return numbers
+
+
+def are_numbers(fields: Iterable[str]) -> bool:
+    """Whether all fields are finite numbers."""
+    try:
+        return all(math.isfinite(_number(value)) for value in fields)
+    except ValueError:
+        return False
+
+
+def shown(text: str) -> str:
+    """A line as a message shows it: quoted, and no longer than the message."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def unquote(text: str) -> str:
+    """Take off the double quotes around a transcription, as the competitions' scripts do.
+
+    Within them ``\\\\`` and ``\\"`` stand for a backslash and a quote
+    (``rrc_evaluation_funcs.py``). A transcription without quotes around it stays as it is.
+    """
+    inner = text.strip()
+    if len(inner) < 2 or inner[0] != '"' or inner[-1] != '"':
+        return text
+    return inner[1:-1].replace("\\\\", "\\").replace('\\"', '"')
+
+
+def _number(field: str) -> float:
+    # Python's float also takes 1_0 and the digits of every script.
+    if not field.isascii() or "_" in field:
+        raise ValueError(f"could not convert string to float: {shown(field)}")
+    try:
+        return float(field)
+    except ValueError:
+        raise ValueError(f"could not convert string to float: {shown(field)}") from None
 
 
 def _decode(content: bytes, path: Path, report: ReadReport | None, encodings: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from .msra_td500 import parse_rotated_line
 from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, numbered_lines, read_text
+from .text_files import GroundTruthError, numbered_lines, read_text, shown
 
 __all__ = ["read_ustb_file", "read_ustb_sv1k"]
 
@@ -67,8 +67,8 @@ def read_ustb_file(path: str | Path, report: ReadReport | None = None) -> list[T
             word, closing, direction = rest.rpartition('"')
             if not (quote and closing and direction.strip().isdecimal()):
                 raise ValueError(
-                    f'{line!r}: expected index difficult x y w h theta "word" direction. Correct '
-                    "or remove the line."
+                    f'{shown(line)}: expected index difficult x y w h theta "word" direction. '
+                    "Correct or remove the line."
                 )
             points, difficult = parse_rotated_line(numbers)
         except ValueError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from .image_files import list_images, note_unused_labels, read_header
 from .records import Text, finish, make_record
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text
+from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
 
 __all__ = ["parse_yolo_line", "read_yolo"]
 
@@ -75,12 +75,12 @@ def parse_yolo_line(line: str) -> np.ndarray:
     """
     fields = line.split()
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
-        raise ValueError(f"{line!r} has {len(fields)} fields; {_EXPECTED}. Correct the line.")
+        raise ValueError(f"{shown(line)} has {len(fields)} fields; {_EXPECTED}. Correct the line.")
     numbers = np.array(float_fields(fields[1:], line, _EXPECTED))
     if np.abs(numbers).max() > _LARGEST_SHARE:
         raise ValueError(
-            f"{line!r}: coordinates are shares of the image's size, from 0 to 1; these look like "
-            "pixels. Divide them by width and height."
+            f"{shown(line)}: coordinates are shares of the image's size, from 0 to 1; these look "
+            "like pixels. Divide them by width and height."
         )
     if len(numbers) == 4:
         (x, y), (w, h) = numbers.reshape(2, 2)

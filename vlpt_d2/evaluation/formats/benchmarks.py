@@ -15,10 +15,10 @@ from ...data.datasets.ctw1500 import read_ctw1500_file
 from ...data.datasets.icdar2013 import read_icdar2013_file
 from ...data.datasets.icdar2015 import read_quad_file
 from ...data.datasets.msra_td500 import read_msra_file
-from ...data.datasets.records import DONT_CARE, Text
+from ...data.datasets.records import Text
 from ...data.datasets.report import ReadReport
 from ...data.datasets.total_text import read_total_text_file
-from .results import ParseResult, parse_polygon, parse_quad, parse_rectangle
+from .results import ParseResult, parse_ctw1500, parse_polygon, parse_quad, parse_rectangle
 
 __all__ = ["FORMATS", "FileFormat"]
 
@@ -60,12 +60,6 @@ class FileFormat:
         return (match[1].lstrip("0") or "0") if self.numbered else match[1]
 
 
-def _is_illegible(text: Text) -> bool:
-    """Compare as the competition's scripts do, which take quotes around a word off first."""
-    quoted = re.fullmatch(r'\s*"(.*)"\s*', text.text)
-    return (quoted[1] if quoted else text.text) == DONT_CARE
-
-
 # DOTALL: a name may hold a line end.
 _GT_TXT, _RES_TXT = (re.compile(rf"{kind}_(.+)\.txt", re.DOTALL) for kind in ("gt", "res"))
 FORMATS: dict[str, FileFormat] = {
@@ -79,7 +73,7 @@ FORMATS: dict[str, FileFormat] = {
             "res_img_1.txt",
             read_quad_file,
             parse_quad,
-            _is_illegible,
+            lambda text: text.ignore,
         ),
         FileFormat(
             "icdar2017",
@@ -89,7 +83,7 @@ FORMATS: dict[str, FileFormat] = {
             "res_img_1.txt",
             lambda path, report: read_quad_file(path, report, script=True),
             parse_quad,
-            _is_illegible,
+            lambda text: text.ignore,
         ),
         FileFormat(
             "icdar2013",
@@ -99,7 +93,7 @@ FORMATS: dict[str, FileFormat] = {
             "res_img_1.txt",
             read_icdar2013_file,
             parse_rectangle,
-            _is_illegible,
+            lambda text: text.ignore,
         ),
         FileFormat(
             "ctw1500",
@@ -108,7 +102,7 @@ FORMATS: dict[str, FileFormat] = {
             "0001001.txt",
             "0001001.txt",
             read_ctw1500_file,
-            parse_polygon,
+            parse_ctw1500,
             # The benchmark ignores no line, whatever its transcription.
             lambda text: False,
             numbered=True,

@@ -14,10 +14,18 @@ from ...data.datasets.text_files import (
     float_fields,
     numbered_lines,
     read_text,
+    shown,
 )
 from .folders import FileError
 
-__all__ = ["Detection", "parse_polygon", "parse_quad", "parse_rectangle", "read_results"]
+__all__ = [
+    "Detection",
+    "parse_ctw1500",
+    "parse_polygon",
+    "parse_quad",
+    "parse_rectangle",
+    "read_results",
+]
 
 # Pixels; a coordinate beyond is a broken number, and its products would overflow.
 _FARTHEST = 1e6
@@ -83,7 +91,7 @@ def parse_quad(line: str, repairs: Counter[str]) -> tuple[np.ndarray, float | No
     expected = "expected x1,y1,x2,y2,x3,y3,x4,y4 with or without a confidence"
     fields = _fields(line, repairs)
     if len(fields) not in (8, 9):
-        raise ValueError(f"{line!r} has {len(fields)} fields; {expected}. Correct the line.")
+        raise ValueError(f"{shown(line)} has {len(fields)} fields; {expected}. Correct the line.")
     return _points(fields[:8], line, expected), _score(fields[8:], line, expected)
 
 
@@ -98,10 +106,12 @@ def parse_rectangle(line: str, repairs: Counter[str]) -> tuple[np.ndarray, float
     if len(fields) in (8, 9):
         return parse_quad(line, Counter())
     if len(fields) not in (4, 5):
-        raise ValueError(f"{line!r} has {len(fields)} fields; {expected}. Correct the line.")
+        raise ValueError(f"{shown(line)} has {len(fields)} fields; {expected}. Correct the line.")
     (left, top), (right, bottom) = _points(fields[:4], line, expected).tolist()
     if right < left or bottom < top:
-        raise ValueError(f"{line!r}: right < left or bottom < top; {expected}. Correct the line.")
+        raise ValueError(
+            f"{shown(line)}: right < left or bottom < top; {expected}. Correct the line."
+        )
     points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     return points, _score(fields[4:], line, expected)
 
@@ -116,8 +126,26 @@ def parse_polygon(line: str, repairs: Counter[str]) -> tuple[np.ndarray, float |
     fields = _fields(line, repairs)
     count = len(fields) // 2 * 2
     if count < 6:
-        raise ValueError(f"{line!r} has {len(fields)} fields; {expected}. Correct the line.")
+        raise ValueError(f"{shown(line)} has {len(fields)} fields; {expected}. Correct the line.")
     return _points(fields[:count], line, expected), _score(fields[count:], line, expected)
+
+
+def parse_ctw1500(line: str, repairs: Counter[str]) -> tuple[np.ndarray, float | None]:
+    """:func:`parse_polygon`, or the form of the first release's ground truth.
+
+    That is xmin, ymin, xmax, ymax, and 14 pairs of offsets from (xmin, ymin), which span the same
+    box; 16 points in pixels do not.
+    """
+    points, score = parse_polygon(line, repairs)
+    if len(points) != 16:
+        return points, score
+    low, high, ring = points[0], points[1], points[2:] + points[0]
+    tolerance = np.maximum(2, 0.1 * (high - low))
+    spans = np.abs(ring.min(axis=0) - low), np.abs(ring.max(axis=0) - high)
+    if not ((high > low).all() and (np.maximum(*spans) <= tolerance).all()):
+        return points, score
+    repairs["box and offsets, as in the first release's ground truth"] += 1
+    return ring, score
 
 
 def _fields(line: str, repairs: Counter[str]) -> list[str]:
@@ -131,7 +159,7 @@ def _fields(line: str, repairs: Counter[str]) -> list[str]:
 def _points(fields: list[str], line: str, expected: str) -> np.ndarray:
     points = np.array(float_fields(fields, line, expected)).reshape(-1, 2)
     if np.abs(points).max() > _FARTHEST:
-        raise ValueError(f"{line!r}: a coordinate beyond a million pixels. Correct the line.")
+        raise ValueError(f"{shown(line)}: a coordinate beyond a million pixels. Correct the line.")
     return points
 
 
@@ -141,7 +169,7 @@ def _score(fields: list[str], line: str, expected: str) -> float | None:
     (score,) = float_fields(fields, line, expected)
     if not 0 <= score <= 1:
         raise ValueError(
-            f"{line!r}: {fields[0]} is no confidence, which lies in [0, 1]; {expected}. Correct "
+            f"{shown(line)}: {score:g} is no confidence, which lies in [0, 1]; {expected}. Correct "
             "the line."
         )
     return score
