@@ -17,14 +17,11 @@ import numpy as np
 from PIL import Image
 
 from ..structures import quadrilateral
-<<<<<<< HEAD
 from ..utils.atomic import write_text
 from ..utils.json_lines import read_json_lines
 from ..utils.locks import lock_folder
 from ..utils.names import UniqueNames
-=======
 from .datasets.icdar2015 import written_word
->>>>>>> 77779c9 (Lines of ICDAR files as tools write them: quotes, eight numbers, scripts, polygons, offsets)
 from .datasets.records import DONT_CARE
 from .image_io import open_source, stored_size
 from .sample import image_source, load_sample
