@@ -46,7 +46,7 @@ def _add_detection_data(cfg: CN) -> None:
     node.ASPECT = (1.0, 1.0)
     # Training: probability of a horizontal flip.
     node.FLIP_PROB = 0.5
-    # Training: range of the rotation in degrees; the image grows, so nothing is cut off.
+    # Training: range of the rotation in degrees; the image keeps its size, its corners are cut off.
     node.ROTATION = (-10.0, 10.0)
     # Training: range of the resize factor before the crop.
     node.SCALE = (0.5, 3.0)

@@ -1,9 +1,17 @@
 """Augmentations keep polygons on their pixels, and crops cut no text."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
 from detectron2.data.transforms import AugmentationList, RandomBrightness
+from helpers.reference_crops import (
+    crop_statistics,
+    package_training_texts,
+    reference_training_texts,
+)
+from helpers.round_trip import icdar2015_texts
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.transforms import (
@@ -75,13 +83,25 @@ def test_training_chain_in_step(seed):
     assert not inputs.ignore.all()
 
 
-def test_rotation_keeps_everything_and_turns_counter_clockwise():
-    corners = np.array([(0.0, 0.0), (240, 0), (240, 160), (0, 160)])
-    inputs = TextAugInput(mask_image([QUAD]), [corners], [False], min_visible=1 - 1e-9)
+def test_rotation_keeps_the_size_and_turns_counter_clockwise():
+    inputs = TextAugInput(mask_image([QUAD]), [QUAD], [False])
     RandomTextRotation((30, 30))(inputs)
-    assert not inputs.ignore.any()
-    right = inputs.polygons[0][1] - inputs.polygons[0][0]
-    assert np.degrees(np.arctan2(-right[1], right[0])) == pytest.approx(30)
+    assert inputs.image.shape == (160, 240, 3)
+    top = inputs.polygons[0][1] - inputs.polygons[0][0]
+    before = QUAD[1] - QUAD[0]
+    turned = np.arctan2(-top[1], top[0]) - np.arctan2(-before[1], before[0])
+    assert np.degrees(turned) == pytest.approx(30)
+
+
+def test_rotation_cuts_off_what_turns_out_of_the_image():
+    """The image's centre stays, as in all three references, and a text in a corner goes."""
+    corner = np.array([(0.0, 0), (12, 0), (12, 8), (0, 8)])
+    centre = np.array([(110.0, 70), (130, 70), (130, 90), (110, 90)])
+    inputs = TextAugInput(mask_image([corner, centre]), [corner, centre], [False, False])
+    RandomTextRotation((30, 30))(inputs)
+    (left,) = inputs.polygons
+    np.testing.assert_allclose(left.mean(axis=0), (120, 80))
+    assert not inputs.image[:8, :12].any() and inputs.image[80, 120].min() == 255
 
 
 def test_postponed_warps_equal_one_after_the_other():
@@ -118,6 +138,19 @@ def test_shrinking_far_averages():
     np.testing.assert_allclose(small, 100, atol=2)
 
 
+@pytest.mark.parametrize("tall", [True, False])
+def test_one_side_shrinks_far(tall):
+    """Stripes across the side that shrinks are averaged, also where the other side grows."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[::2] = 200
+    crossing, size = image.transpose(1, 0, 2).copy(), (16, 80)
+    if not tall:
+        image, crossing, size = crossing, image, size[::-1]
+    resize = AffineTransform([[size[1] / 64, 0, 0], [0, size[0] / 64, 0]], size)
+    np.testing.assert_allclose(resize.apply_image(image), np.full((*size, 3), 100), atol=2)
+    assert resize.apply_image(crossing).std() > 50  # what does not shrink keeps its detail
+
+
 def random_texts(rng, size, count):
     polygons = []
     for _ in range(count):
@@ -150,7 +183,46 @@ def test_crop_never_cuts_care_text():
         assert whole or ignore.all()
         if ignore.all():
             assert (x0, y0, x1, y1) == (0, 0, 400, 300)
-    assert len(crops) > 100
+    assert len(crops) > 80
+
+
+def word_layouts(rng, count):
+    """Texts and sizes of images such as those of ICDAR2015: a few words, some of them in lines."""
+    for _ in range(count):
+        texts = []
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = rng.uniform((30, 30), (800, 620))
+            for _ in range(int(rng.integers(1, 4))):
+                width, height = rng.uniform(30, 150), rng.uniform(12, 50)
+                box = (x, y), (x + width, y), (x + width, y + height), (x, y + height)
+                texts.append(np.array(box))
+                x += width + rng.uniform(4, 20)
+        yield texts, (720, 1280)
+
+
+def assert_same_crops(images):
+    rng = np.random.default_rng(1)
+    expected = crop_statistics(images, partial(reference_training_texts, rng))
+    augment = package_training_texts(build_detection_augmentation(get_cfg(), True))
+    found = crop_statistics(images, augment)
+    error = np.sqrt(2 / len(images))  # two standard errors of the difference of two shares
+    assert np.mean(found.whole) == pytest.approx(np.mean(expected.whole), abs=error)
+    assert np.mean(found.whole) > 0.1
+    for percent in (10, 25, 50, 75, 90):
+        side = np.percentile(expected.sides, percent)
+        assert np.percentile(found.sides, percent) == pytest.approx(side, rel=0.2)
+
+
+def test_crops_are_those_of_the_reference():
+    assert_same_crops(list(word_layouts(np.random.default_rng(0), 400)))
+
+
+def test_crops_of_real_images_are_those_of_the_reference(icdar2015_root):
+    texts = icdar2015_texts(icdar2015_root)
+    images = [
+        ([p for p, skip in zip(t.polygons, t.ignore) if not skip], t.image_size) for t in texts
+    ]
+    assert_same_crops(images[::4])
 
 
 def test_crops_are_kept_small():

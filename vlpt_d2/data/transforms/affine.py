@@ -1,7 +1,5 @@
 """Affine transforms that add up, so that an image is resampled once however many are applied."""
 
-import math
-
 import cv2
 import numpy as np
 from fvcore.transforms.transform import NoOpTransform, Transform
@@ -45,18 +43,18 @@ class AffineTransform(Transform):
         return self.content_size != self.output_size
 
     def apply_image(self, image: np.ndarray, interp: int = cv2.INTER_LINEAR) -> np.ndarray:
-        """Warp an (H, W) or (H, W, C) image; smoothed first where it shrinks to half or less."""
+        """Warp an (H, W) or (H, W, C) image; averaged first along a side that shrinks to half."""
         matrix = self.matrix
-        shrink = math.floor(1e-6 + 1.0 / math.sqrt(max(abs(np.linalg.det(matrix[:, :2])), 1e-12)))
-        shrink = min(shrink, *image.shape[:2])
-        if shrink >= 2 and interp != cv2.INTER_NEAREST:
-            height, width = image.shape[:2]
-            image = cv2.resize(
-                image, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA
-            )
-            matrix = matrix.copy()
-            matrix[:, 0] *= width / image.shape[1]
-            matrix[:, 1] *= height / image.shape[0]
+        if interp != cv2.INTER_NEAREST:
+            old = image.shape[1::-1]
+            # A step along x, or y, becomes this long.
+            steps = np.maximum(np.linalg.norm(matrix[:, :2], axis=0), 1e-6)
+            shrink = np.clip(np.floor(1 / steps + 1e-6), 1, old).astype(int)
+            if (shrink >= 2).any():
+                new = (old // shrink).tolist()
+                image = cv2.resize(image, new, interpolation=cv2.INTER_AREA)
+                matrix = matrix.copy()
+                matrix[:, :2] *= np.divide(old, new)
 
         height, width = self.content_size
         # OpenCV puts (0, 0) at the centre of the first pixel.

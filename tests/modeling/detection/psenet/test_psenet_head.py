@@ -190,7 +190,7 @@ def test_settings_reach_labels_and_head():
     labels = build_label_function(cfg)
     assert labels([], np.zeros(0, bool), (8, 8))["kernels"].shape == (2, 8, 8)
     head = build_text_head(cfg, SHAPES).eval()
-    assert head(features())["kernels"].shape == (2, 3, 16, 24)
+    assert head(features())["kernels"].shape == (2, 3, 32, 48)
 
 
 def bars(labels, rng, size=(96, 128)):

@@ -22,7 +22,7 @@ def decode_kernel_maps(
     polygon_mode: bool = False,
     kernel_thresh: float = 0.5,
     score_thresh: float = 0.85,
-    min_kernel_area: float = 256.0,
+    min_kernel_area: float = 16.0,
     min_area: float = 16.0,
     max_candidates: int = 1000,
     epsilon: float = 0.5,
