@@ -1,40 +1,38 @@
 """Reading weight files without running code that they may carry."""
 
-import collections
 import io
 import json
+import os
 import pickle
-from typing import Any, BinaryIO
+import re
+import warnings
+import zipfile
+from typing import Any
 
 import numpy as np
 import torch
-from detectron2.utils.file_io import PathManager
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors_bytes
 
 from .errors import CheckpointError
 from .ppocr import read_ppocr
 from .torchscript import is_torchscript, read_torchscript
+from .unpickling import ArrayUnpickler, ForeignObjectError
 
 __all__ = ["read_checkpoint"]
 
-# What detectron2's ".pkl" files are made of: numpy arrays in plain containers.
-_ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-}
+_SAVE = (
+    'Save the model\'s state dict alone, where it was trained: torch.save({"model": '
+    "model.state_dict()}, path)"
+)
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a ``.pth``, ``.pt``, ``.pkl``, ``.safetensors`` or ``.onnx`` file from a local disk.
 
-    ``torch.load`` runs with ``weights_only``; pickles of detectron2's zoo may hold arrays and
-    plain containers only; of TorchScript archives the tensors are read and the program is not;
-    of ONNX files there is one that is read, see :mod:`.ppocr`.
+    ``torch.load`` runs with ``weights_only``, after the checksums of the file's parts are
+    compared; pickles of detectron2's zoo may hold arrays and plain containers only; of TorchScript
+    archives the tensors are read and the program is not; of ONNX files there is one that is read,
+    see :mod:`.ppocr`.
 
     Args:
         path: the file.
@@ -44,9 +42,29 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         "trainer", "iteration", "__author__" …).
 
     Raises:
-        CheckpointError: the file is no checkpoint, is cut off, or holds other things than
-            tensors, arrays and plain containers.
+        OSError: the file cannot be opened.
+        CheckpointError: the file is no checkpoint, is damaged or cut off, or holds other things
+            than tensors, arrays and plain containers.
     """
+    with open(path, "rb"):
+        pass  # else a missing file would be told as a damaged one
+    try:
+        return _read(path)
+    except CheckpointError:
+        raise
+    except ForeignObjectError as error:
+        raise CheckpointError(
+            f"{path} holds {error}, which is not loaded because it could run code. {_SAVE}"
+        ) from error
+    except Exception as error:
+        # What is damaged can fail in any way.
+        raise CheckpointError(
+            f"{path} is damaged, cut off or no checkpoint ({_reason(error)}). Download or copy it "
+            "again"
+        ) from error
+
+
+def _read(path: str) -> dict[str, Any]:
     if path.endswith(".pkl"):
         content = _read_pickle(path)
     elif path.endswith(".safetensors"):
@@ -54,122 +72,130 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     elif path.endswith(".onnx"):
         content = read_ppocr(path)
     elif is_torchscript(path):
-        content = _read_torchscript(path)
+        content = read_torchscript(path)
     else:
         content = _read_torch(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a dict of weights")
-    content = _find_weights(content)
-    weights = {str(k): _as_tensor(path, k, v) for k, v in content["model"].items()}
+    content = _find_weights(_plain(content))
+    size = os.path.getsize(path)
+    weights = {_text(key): _as_tensor(path, size, key, v) for key, v in content["model"].items()}
     # Several processes: every key carries the wrapper's name.
     if weights and all(key.startswith("module.") for key in weights):
         weights = {key.removeprefix("module."): value for key, value in weights.items()}
+    _check_description(path, content)
     return {**content, "model": weights}
+
+
+def _plain(content: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict's items and nothing else: files may set attributes of it, even its methods."""
+    return dict(dict.items(content))
 
 
 def _find_weights(content: dict[str, Any]) -> dict[str, Any]:
     # A plain dict on purpose: torch's state dicts carry versions of the modules they came from,
     # which FrozenBatchNorm2d would take for its own.
     if isinstance(content.get("model"), dict):
-        return dict(content)
-    for name in ("state_dict", "model_state"):
+        return {**content, "model": _plain(content["model"])}
+    for name in ("state_dict", "model_state", "blobs"):
         if isinstance(content.get(name), dict):
-            return {"model": content[name]}
-    if isinstance(content.get("blobs"), dict):
-        return {"model": content["blobs"]}
+            return {"model": _plain(content[name])}
     return {"model": content}
 
 
-def _as_tensor(path: str, key: str, value: Any) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value
+def _text(key: Any) -> str:
+    text = str(key)
+    text.encode()  # half a character, which nothing could print or write
+    return text
+
+
+def _as_tensor(path: str, size: int, key: Any, value: Any) -> torch.Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return torch.from_numpy(np.array(value))
-    raise CheckpointError(
-        f"{path}: {key!r} is a {type(value).__name__}, not a tensor; save the model's state dict "
-        'alone, as {"model": model.state_dict()}'
-    )
+        # Arrays of ONNX files may be read-only.
+        return torch.from_numpy(np.require(value.view(np.ndarray), requirements="W"))
+    if not isinstance(value, torch.Tensor) or value.is_meta or value.layout != torch.strided:
+        raise CheckpointError(
+            f"{path}: {str(key)!r} is a {type(value).__name__}, not a tensor of numbers. {_SAVE}"
+        )
+    if value.nbytes > size:  # repeats its numbers
+        raise CheckpointError(f"{path}: {str(key)!r} is larger than the file. {_SAVE}")
+    return value
+
+
+def _check_description(path: str, content: dict[str, Any]) -> None:
+    """Whether what is known of the weights has the form that its readers expect."""
+    if not isinstance(content.get("meta_architecture"), str | None):
+        raise CheckpointError(f"{path}: its meta_architecture is no name. {_SAVE}")
+    trunk = content.get("trunk")
+    if trunk is not None and not (
+        isinstance(trunk, dict) and all(_is_entry(key, value) for key, value in trunk.items())
+    ):
+        raise CheckpointError(
+            f"{path}: its description of the trunk is damaged. Download or copy the file again, "
+            "or write it again with tools/extract_trunk.py"
+        )
+
+
+def _is_entry(key: Any, value: Any) -> bool:
+    if key in ("pixel_mean", "pixel_std"):
+        return isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
+    return isinstance(key, str) and isinstance(value, str | int | float)
+
+
+def _reason(error: BaseException) -> str:
+    """What is wrong, in one line, without advice."""
+    text = str(error).strip()
+    line = text.splitlines()[0] if text else ""
+    return line[:200].rstrip(".") or type(error).__name__
 
 
 def _read_torch(path: str) -> Any:
+    _check_archive(path)
     try:
-        with PathManager.open(path, "rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as plain tensors: {_reason(error)}. It is cut off, no "
-            "checkpoint, or holds other objects; if you trust where it comes from, load it "
-            "with torch.load(..., weights_only=False) and save its state dict alone"
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own message is advice to load the file unsafely; what is wrong comes before.
+        cause = error.__context__ or error
+        if match := re.search(r"GLOBAL (\S+)", str(cause)):
+            raise ForeignObjectError(match[1]) from error
+        raise pickle.UnpicklingError(_reason(cause)) from error
 
 
-def _reason(error: Exception) -> str:
-    """What torch's message says is wrong: it may be empty, or come after much advice."""
-    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+def _check_archive(path: str) -> None:
+    """Compare the checksums in the zip archive that torch writes, which it does not do itself.
 
-
-def _read_torchscript(path: str) -> dict[str, torch.Tensor]:
-    try:
-        return read_torchscript(path)
-    except Exception as error:
-        # A broken archive can fail in any way.
-        raise CheckpointError(
-            f"{path} is a TorchScript archive whose tensors cannot be read: {error}. If you trust "
-            "where it comes from, load it with torch.jit.load and save its state dict with "
-            "torch.save"
-        ) from error
+    Raises:
+        Exception: of any kind where the archive is damaged.
+    """
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\3\4":
+            return  # written before torch 1.6
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+                raise zipfile.BadZipFile("it unpacks to more than it is")
+            for entry in entries:
+                # torch.serialization.set_crc32_options(False) leaves it out.
+                if entry.CRC:
+                    with archive.open(entry) as part:
+                        while part.read(1 << 20):
+                            pass
 
 
 def _read_safetensors(path: str) -> dict[str, Any]:
-    try:
-        with PathManager.open(path, "rb") as file:
-            data = file.read()
-        weights = load_safetensors_bytes(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is cut off or no safetensors file: {error}") from error
-    content: dict[str, Any] = {"model": weights}
+    with open(path, "rb") as file:
+        data = file.read()
+    content: dict[str, Any] = {"model": load_safetensors_bytes(data)}
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     metadata = header.get("__metadata__", {})
     if "trunk" in metadata:
         content["trunk"] = json.loads(metadata["trunk"])
     return content
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows arrays and plain containers, nothing else."""
-
-    def __init__(self, file: BinaryIO):
-        # Strings of Python 2, which detectron2's zoo was written with.
-        super().__init__(file, encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy._core", "numpy.core")
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        if module == "numpy.core.multiarray":
-            return getattr(
-                np._core.multiarray if hasattr(np, "_core") else np.core.multiarray, name
-            )
-        if module == "numpy":
-            return getattr(np, name)
-        return collections.OrderedDict if module == "collections" else _encode
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """How pickles of Python 2 write bytes."""
-    return text.encode(encoding)
-
-
 def _read_pickle(path: str) -> Any:
-    with PathManager.open(path, "rb") as file:
-        data = io.BytesIO(file.read())
-    try:
-        return _ArrayUnpickler(data).load()
-    except Exception as error:
-        # A broken pickle can fail in any way.
-        raise CheckpointError(
-            f"{path} cannot be read as arrays in plain containers: {error}. If you trust where it "
-            "comes from, unpickle it yourself and save its weights with torch.save as a dict of "
-            "tensors"
-        ) from error
+    with open(path, "rb") as file:
+        data = file.read()
+    return ArrayUnpickler(io.BytesIO(data), len(data)).load()

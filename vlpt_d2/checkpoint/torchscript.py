@@ -5,12 +5,15 @@ of the module's attributes in ``data.pkl``, and the tensors' bytes in ``data/``.
 two are read here, and of the pickle's objects only their attributes.
 """
 
-import collections
+import os
 import pickle
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+
+from .unpickling import PlainUnpickler
 
 __all__ = ["is_torchscript", "read_torchscript"]
 
@@ -28,6 +31,10 @@ _DTYPES = {
 }
 
 
+# Attributes of attributes; a module that holds another twice names its tensors twice.
+_MOST_NAMES = 1_000_000
+
+
 class _Object:
     """Whatever the program's classes are: a bag of attributes."""
 
@@ -38,10 +45,11 @@ class _Object:
 
 def is_torchscript(path: str) -> bool:
     """Whether a file is a zip archive with a program in it."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
     return _root(names) is not None and any("/code/" in name for name in names)
 
 
@@ -52,16 +60,17 @@ def read_torchscript(path: str) -> dict[str, torch.Tensor]:
         path: a file for which :func:`is_torchscript` holds.
 
     Raises:
-        pickle.UnpicklingError: its attributes hold other things than modules, tensors and plain
+        ForeignObjectError: its attributes hold other things than modules, tensors and plain
             values.
-        RuntimeError, KeyError, zipfile.BadZipFile: it is damaged.
+        Exception: of any kind where it is damaged.
     """
     with zipfile.ZipFile(path) as archive:
         root = _root(archive.namelist())
         with archive.open(f"{root}/data.pkl") as file:
-            module = _ModuleUnpickler(file, archive, f"{root}/data").load()
+            reader = _ModuleUnpickler(file, archive, f"{root}/data", os.path.getsize(path))
+            module = reader.load()
     tensors: dict[str, torch.Tensor] = {}
-    _collect(module, "", tensors)
+    _collect(module, "", tensors, iter(range(_MOST_NAMES)))
     return tensors
 
 
@@ -71,36 +80,50 @@ def _root(names: list[str]) -> str | None:
     return pickles[0].removesuffix("/data.pkl") if pickles else None
 
 
-def _collect(module: Any, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
+def _collect(
+    module: Any, prefix: str, tensors: dict[str, torch.Tensor], names: Iterator[int]
+) -> None:
     for name, value in vars(module).items() if isinstance(module, _Object) else ():
+        if next(names, None) is None:
+            raise ValueError(f"it has more than {_MOST_NAMES:,} attributes")
         if isinstance(value, torch.Tensor):
             tensors[prefix + name] = value
         else:
-            _collect(value, f"{prefix}{name}.", tensors)
+            _collect(value, f"{prefix}{name}.", tensors, names)
 
 
-class _ModuleUnpickler(pickle.Unpickler):
-    """An unpickler that knows modules as bags of attributes, tensors and plain containers."""
+class _ModuleUnpickler(PlainUnpickler):
+    """Builds modules as bags of attributes, and tensors.
 
-    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str):
-        super().__init__(file)
+    Args:
+        file: the pickle.
+        archive: where the tensors' bytes are.
+        folder: their folder in it.
+        size: the archive's bytes; its tensors have no more.
+    """
+
+    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str, size: int):
+        super().__init__(file, _NAMES, (_Object,))
         self._archive = archive
         self._folder = folder
+        self._left = size
         self._storages: dict[str, torch.Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__torch__" or module.startswith("__torch__."):
             return _Object
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
-        if (module, name) in _FUNCTIONS:
-            return _FUNCTIONS[module, name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
 
     def persistent_load(self, pid: tuple) -> torch.Tensor:
         _, dtype, key, _, count = pid
+        if not isinstance(key, str):
+            raise pickle.UnpicklingError(f"a tensor named by {type(key).__name__}")
         if key not in self._storages:
-            data = bytearray(self._archive.read(f"{self._folder}/{key}"))
+            entry = self._archive.getinfo(f"{self._folder}/{key}")
+            self._left -= entry.file_size
+            if self._left < 0:
+                raise pickle.UnpicklingError("its tensors are larger than the file")
+            data = bytearray(self._archive.read(entry))
             storage = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
             if len(storage) < count:
                 raise pickle.UnpicklingError(f"tensor {key} is cut off")
@@ -116,12 +139,12 @@ def _values(values: Any, *_: Any) -> Any:
     return values
 
 
-_FUNCTIONS = {
+_NAMES = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch.jit._pickle", "restore_type_tag"): _values,
     **{
         ("torch.jit._pickle", f"build_{kind}list"): _values
         for kind in ("int", "double", "bool", "tensor")
     },
+    **{("torch", name): dtype for name, dtype in _DTYPES.items()},
 }
