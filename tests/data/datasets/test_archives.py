@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import random
 import runpy
 import sys
 import tarfile
@@ -266,3 +268,213 @@ def test_script(downloads, monkeypatch, capsys):
     assert "next: vlpt-d2 data check msra_td500_train" in captured.out
     assert "prepare: " in captured.err
     assert "none of the archives" in captured.err
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "downloads").mkdir()
+    return tmp_path / "downloads", tmp_path / "root"
+
+
+def zip_of(path, members, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def tar_of(path, members, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+            else:
+                info.type, info.linkname = content.encode(), "train_images/gt_0.jpg"
+                archive.addfile(info)
+    return path
+
+
+def noise(count, size=1000):
+    rng = random.Random(0)
+    return [(f"train_images/gt_{i}.jpg", rng.randbytes(size)) for i in range(count)]
+
+
+def unpack(folders, dataset):
+    return prepare_dataset(dataset, *folders, check=False)[0]
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz", "w"])
+def test_damage_anywhere_in_a_tar_file_is_told(folders, mode):
+    """A damaged header looks like the archive's end to tarfile, which says nothing."""
+    path = folders[0] / "train_images.tar.gz"
+    content = tar_of(path, noise(40), mode).read_bytes()
+    for share in (0.1, 0.3, 0.5, 0.9):
+        data = bytearray(content)
+        # Without a checksum of everything, headers are all that can be checked.
+        place = 1536 * int(share * 40) if mode == "w" else int(share * len(data))
+        data[place] ^= 0x55
+        path.write_bytes(data)
+        with pytest.raises(ArchiveError, match=r"train_images\.tar\.gz: is damaged .*again"):
+            unpack(folders, "icdar2019_art")
+        assert not (folders[1] / "icdar2019_art/prepared.json").exists()
+    for cut in (len(content) // 3, 1536 * 40 if mode == "w" else len(content) - 3):
+        path.write_bytes(content[:cut])
+        with pytest.raises(ArchiveError, match=r"train_images\.tar\.gz: is damaged"):
+            unpack(folders, "icdar2019_art")
+    path.write_bytes(content)
+    assert unpack(folders, "icdar2019_art") == {"train_images.tar.gz": 40}
+    assert len(files_of(folders[1])) == 40
+
+
+def test_tar_files_hold_nothing_after_their_end(folders):
+    path = tar_of(folders[0] / "train_images.tar.gz", noise(3), "w")
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(ArchiveError, match="is damaged .data after its end"):
+        unpack(folders, "icdar2019_art")
+
+
+@pytest.mark.parametrize("kind", ["1", "2", "3"])
+def test_links_and_devices_are_not_made(folders, kind):
+    """Hard links, symbolic links, devices."""
+    members = [*noise(1), ("train_images/gt_1.jpg", kind), ("train_images/readme", kind)]
+    tar_of(folders[0] / "train_images.tar.gz", members)
+    with pytest.raises(ArchiveError, match=r"gt_1\.jpg': is a link or a device"):
+        unpack(folders, "icdar2019_art")
+    tar_of(folders[0] / "train_images.tar.gz", [members[0], members[2]])
+    assert unpack(folders, "icdar2019_art") == {"train_images.tar.gz": 1}
+
+
+def test_long_headers_are_not_read_into_memory(folders):
+    path = folders[0] / "train_images.tar.gz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("train_images/gt_0.jpg")
+        info.pax_headers = {"comment": "x" * 2_000_000}
+        archive.addfile(info)
+    with pytest.raises(ArchiveError, match="a header of 2000"):
+        unpack(folders, "icdar2019_art")
+
+
+def encrypted(content):
+    data = bytearray(content)
+    data[6] |= 1
+    data[data.find(b"PK\1\2") + 8] |= 1
+    return data
+
+
+def of_method(content, method):
+    data = bytearray(content)
+    data[8] = data[data.find(b"PK\1\2") + 10] = method
+    return data
+
+
+@pytest.mark.parametrize("method", [8, 12, 14, 99])
+def test_zip_files_of_every_method(folders, method):
+    path, content = folders[0] / "ch4_test_images.zip", random.Random(1).randbytes(5000) * 2
+    known = method if method != 99 else zipfile.ZIP_STORED
+    data = zip_of(path, [("img_1.jpg", content)], known).read_bytes()
+    if method == 99:
+        path.write_bytes(of_method(data, 99))
+        with pytest.raises(ArchiveError, match=r"ch4_test_images\.zip: .*method is not supported"):
+            unpack(folders, "icdar2015")
+        return
+    path.write_bytes(data[:300] + bytes(60) + data[360:])
+    with pytest.raises(ArchiveError, match=r"ch4_test_images\.zip: is damaged"):
+        unpack(folders, "icdar2015")
+    assert not list(folders[1].rglob("*.part"))
+    path.write_bytes(data)
+    assert unpack(folders, "icdar2015") == {path.name: 1}
+    assert list(files_of(folders[1]).values()) == [content]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 300 + ".jpg", "its name is too long"),
+        ("img\n1.jpg", "its name has control characters"),
+        ("a\x1b[31m.jpg", "its name has control characters"),
+    ],
+)
+def test_names_that_no_file_has(folders, name, message):
+    zip_of(folders[0] / "ch4_test_images.zip", [(name, b"x")])
+    with pytest.raises(ArchiveError, match=message):
+        unpack(folders, "icdar2015")
+    tar_of(folders[0] / "train_images.tar.gz", [(name, b"x")])
+    with pytest.raises(ArchiveError, match=message):
+        unpack(folders, "icdar2019_art")
+
+
+def test_members_without_a_name_are_left_out(folders):
+    path = zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x"), ("notes", b"x")])
+    data = bytearray(path.read_bytes())
+    entry = data.rfind(b"PK\1\2")
+    data[entry + 28] = 0  # the name's length, and the name's bytes as the length of a comment
+    data[entry + 32] = 5
+    path.write_bytes(data)
+    assert zipfile.ZipFile(path).namelist() == ["img_1.jpg", ""]
+    assert unpack(folders, "icdar2015") == {path.name: 1}
+
+
+def test_encrypted_files_are_told(folders):
+    path = zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x" * 50)])
+    path.write_bytes(encrypted(path.read_bytes()))
+    with pytest.raises(ArchiveError, match=r"zip, 'img_1\.jpg': is encrypted"):
+        unpack(folders, "icdar2015")
+
+
+def test_members_of_one_name_do_not_replace_each_other(folders):
+    path = folders[0] / "ch4_test_images.zip"
+    for other in (b"2" * 9, b"22"):
+        zip_of(path, [("train/img_1.jpg", b"1" * 9), ("test/img_1.jpg", other)])
+        for _ in range(2):
+            with pytest.raises(ArchiveError, match="'train/img_1.jpg' and 'test/img_1.jpg' are"):
+                unpack(folders, "icdar2015")
+    zip_of(path, [("img_1.jpg", b"1" * 9), ("copy/img_1.jpg", b"1" * 9)])
+    assert unpack(folders, "icdar2015") == {path.name: 1}
+
+
+def test_archives_that_unpack_to_far_more(folders, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_SMALL", 10**6)
+    path = folders[0] / "ch4_test_images.zip"
+    zip_of(path, [(f"img_{i}.jpg", bytes(10**6)) for i in range(5)], zipfile.ZIP_DEFLATED)
+    with pytest.raises(ArchiveError, match=r"ch4_test_images\.zip: unpacks to more than 100 times"):
+        unpack(folders, "icdar2015")
+    tar_of(folders[0] / "train_images.tar.gz", [(f"gt_{i}.jpg", bytes(10**6)) for i in range(5)])
+    with pytest.raises(ArchiveError, match="unpacks to more than 100 times"):
+        unpack(folders, "icdar2019_art")
+
+
+@pytest.mark.parametrize("state", ["", "{bad", "[1]", '{"ch4_test_images.zip": 3}', "\xff"])
+def test_a_broken_record_is_found_out_anew(folders, state):
+    zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x")])
+    record = folders[1] / "icdar2015/prepared.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(state, "latin-1")
+    assert unpack(folders, "icdar2015") == {"ch4_test_images.zip": 1}
+    assert json.loads(record.read_text()) == {"ch4_test_images.zip": {"bytes": 117, "files": 1}}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_other_files_that_are_there_are_replaced(folders, kind):
+    dataset, folder = ("icdar2015", "ch4_test_images") if kind == "zip" else ("icdar2019_art", "")
+    if kind == "zip":
+        zip_of(folders[0] / "ch4_test_images.zip", [("gt_0.jpg", b"right")])
+    else:
+        tar_of(folders[0] / "train_images.tar.gz", [("gt_0.jpg", b"right")])
+    path = folders[1] / dataset / (folder or "train_images") / "gt_0.jpg"
+    elsewhere = folders[1] / "elsewhere"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"wrong")
+    elsewhere.write_bytes(b"untouched")
+    path.with_name("gt_0.jpg.part").symlink_to(elsewhere)
+    unpack(folders, dataset)
+    assert path.read_bytes() == b"right"
+    assert elsewhere.read_bytes() == b"untouched"
+    assert [p.name for p in path.parent.iterdir()] == ["gt_0.jpg"]
+
+
+def test_damaged_json_is_told(folders):
+    (folders[0] / "train_labels.json").write_text("{bad")
+    with pytest.raises(ArchiveError, match=r"train_labels\.json: is damaged"):
+        unpack(folders, "icdar2019_art")
