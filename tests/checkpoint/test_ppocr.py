@@ -83,7 +83,8 @@ def test_torchs_exporter_and_back(tmp_path):
     path, images = str(tmp_path / "ours.onnx"), photograph(64, 96)
     forward = model.forward
     model.forward = lambda x: model.text_head(model.backbone(x))["probability"]
-    torch.onnx.export(model, (images,), path, input_names=["x"], dynamo=True, verbose=False)
+    how = {"dynamo": True, "external_data": False, "verbose": False}
+    torch.onnx.export(model, (images,), path, input_names=["x"], **how)
     model.forward = forward
     again = loaded(path, *NARROW)
     np.testing.assert_array_equal(probability(again, images), probability(model, images))
