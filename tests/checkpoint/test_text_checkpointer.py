@@ -119,7 +119,8 @@ def test_missing_file_is_named(tmp_path):
 
 def test_resuming_needs_the_same_model(tmp_path):
     cfg = trunk_cfg()
-    TextCheckpointer(Holder(cfg), str(tmp_path), cfg=cfg).save("model_0000001")
+    first = TextCheckpointer(Holder(cfg), str(tmp_path), cfg=cfg, trainer=nn.Linear(1, 1))
+    first.save("model_0000001", iteration=1)
     other = Holder(cfg, head=nn.Linear(2, 2))
     checkpointer = TextCheckpointer(other, str(tmp_path), cfg=cfg, trainer=nn.Linear(1, 1))
     with pytest.raises(CheckpointError, match=r"cannot be resumed.*head\.weight"):

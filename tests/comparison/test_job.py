@@ -1,13 +1,16 @@
 """What is written of a run while its process works, so that a kill of everything loses little."""
 
+import errno
 import json
+import os
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 
 from vlpt_d2.comparison import job as job_module
-from vlpt_d2.comparison.job import Job, lock_folder
+from vlpt_d2.comparison.job import Job
 from vlpt_d2.comparison.run import RECORD, Run
 
 # Half a second of the processor's time and 64 MiB, then asleep.
@@ -25,11 +28,11 @@ def start(tmp_path, monkeypatch):
 
     def begin(record):
         run = Run("VLPT", 1, "config.yaml", tmp_path / "run")
-        lock = lock_folder(run.folder)
+        run.folder.mkdir(exist_ok=True)
         sign = tmp_path / "asleep"
         sign.unlink(missing_ok=True)
         command = [sys.executable, "-c", BUSY.format(sign)]
-        job = Job(run, record, lock, command, threads=1)
+        job = Job(run, record, nullcontext(), command, threads=1)
         for _ in range(3000):
             if sign.exists():
                 return job
@@ -67,3 +70,25 @@ def test_earlier_parts_are_kept(start, tmp_path):
     assert record["seconds"] > 100
     job.stop()
     assert 50.4 < read_record(tmp_path)["cpu_seconds"] < 52
+
+
+def test_job_is_stopped_and_not_signalled_again_where_no_record_can_be_written(
+    start, tmp_path, monkeypatch
+):
+    job = start({"seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_mib": 0})
+    pid = job._process.pid
+
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(job_module, "write_json", full)
+    with pytest.raises(OSError, match="No space left on device.*run.json"):
+        job.ended()
+    with pytest.raises(OSError, match="No space left on device"):
+        job.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    monkeypatch.setattr(os, "kill", None)  # the number may be another process's by now
+    job.ask_to_stop()
+    job.stop()
+    assert job.ended() and job.code < 0

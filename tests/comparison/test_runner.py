@@ -1,15 +1,16 @@
 """Running what is missing: order, kills, failures, changed configs, locks. The trainer pretends."""
 
+import errno
 import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
+from helpers.holder import held_elsewhere
 
+from vlpt_d2.comparison import job as job_module
 from vlpt_d2.comparison.grid import read_grid
-from vlpt_d2.comparison.job import lock_folder
 from vlpt_d2.comparison.run import RECORD, state_of
 
 PRETRAINING = "pretrain/vlpt/seed_1"
@@ -30,7 +31,7 @@ def test_what_is_missing_is_run_once(compare_grid, starts, tmp_path):
     assert len(starts(PRETRAINING)) == len(starts(FINETUNING)) == 1
 
 
-def test_killed_run_goes_on_at_its_checkpoint(compare_grid, starts, tmp_path):
+def test_killed_run_resumes_from_its_checkpoint(compare_grid, starts, tmp_path):
     problems, lines = compare_grid(plan={PRETRAINING: ["kill", "kill"]})
     assert problems == {}
     assert [line.split(" seed")[0] for line in starts(PRETRAINING)] == [
@@ -45,7 +46,7 @@ def test_killed_run_goes_on_at_its_checkpoint(compare_grid, starts, tmp_path):
     assert [path.name for path in folder.glob("*.pth")] == ["model_final.pth"]
 
 
-def test_killed_run_whose_workers_hold_its_lock_for_a_while(compare_grid, starts):
+def test_killed_run_whose_other_process_holds_its_lock_for_a_while(compare_grid, starts):
     problems, lines = compare_grid(plan={PRETRAINING: ["orphan"]})
     assert problems == {}
     assert len(starts(PRETRAINING)) == 2
@@ -148,25 +149,90 @@ def test_unreadable_config_leaves_the_rest(compare_grid, tmp_path, starts):
     assert len(starts("finetune/db-icdar2015/random/seed_1")) == 1
 
 
-def test_locked_run_is_left_to_its_process(compare_grid, tmp_path, starts):
-    lock = lock_folder(tmp_path / "out" / PRETRAINING)
-    problems, _ = compare_grid()
+@pytest.mark.parametrize("name", ["compare.lock", ".lock"])
+def test_run_of_another_comparison_or_trainer_is_left_to_it(compare_grid, tmp_path, starts, name):
+    """A trainer that outlives its comparison is not started twice."""
+    with held_elsewhere(tmp_path / "out" / PRETRAINING / name):
+        problems, _ = compare_grid()
     assert "left to another process" in problems["pre-training VLPT, seed 1"]
     assert starts(PRETRAINING) == [] and len(starts("pretrain/vlpt/seed_2")) == 1
-    lock.close()
     assert compare_grid()[0] == {}
 
 
-def test_trainer_that_outlives_its_parent_keeps_the_lock(tmp_path):
-    lock = lock_folder(tmp_path)
-    child = subprocess.Popen(["sleep", "30"], pass_fds=(lock.fileno(),))
-    lock.close()  # as a kill of the parent does
-    try:
-        assert lock_folder(tmp_path) is None
-    finally:
-        child.kill()
-        child.wait()
-    lock_folder(tmp_path).close()
+@pytest.mark.parametrize("name", ["model_final.pth", "results.json"])
+def test_run_is_finished_when_its_files_are_there(compare_grid, tmp_path, starts, name):
+    """Not by its exit status: nothing is removed before."""
+    problems, _ = compare_grid(plan={PRETRAINING: ["lose " + name]}, options=EVALUATED)
+    assert f"failed (exit 0, without {name})" in problems["pre-training VLPT, seed 1"]
+    folder = tmp_path / "out" / PRETRAINING
+    assert not (folder / "finished.json").exists() and starts(FINETUNING) == []
+    assert json.loads((folder / RECORD).read_text())["status"] == "failed"
+    assert compare_grid(options=EVALUATED)[0] == {}
+
+
+EVALUATED = ["TEST.EVAL_PERIOD", "5"]
+DAMAGED = ["", "{", "[]", "null", '{"settings": {}}', '{"settings": 1', "\x00", "9" * 5000]
+
+
+def test_damaged_record_is_refused_by_name_and_the_rest_is_run(
+    compare_grid, grid_file, tmp_path, starts
+):
+    path = tmp_path / "out" / PRETRAINING / RECORD
+    path.parent.mkdir(parents=True)
+    (run,) = (r for r in grid_runs(grid_file) if r.folder == path.parent)
+    for content in DAMAGED:
+        path.write_text(content)
+        state = state_of(run)
+        assert state.status == "unusable" and f"{path} is damaged" in state.message, content
+    problems, _ = compare_grid()
+    assert f"{path} is damaged" in problems["pre-training VLPT, seed 1"]
+    assert "is not finished" in problems["DB on ICDAR2015 from VLPT, seed 1"]
+    assert len(problems) == 2 and starts(PRETRAINING) == []
+    assert len(starts("finetune/db-icdar2015/vlpt/seed_2")) == 1
+
+
+def test_run_with_damaged_results_is_run_again(compare_grid, grid_file, tmp_path, starts):
+    compare_grid(options=EVALUATED)
+    path = tmp_path / "out" / PRETRAINING / "results.json"
+    runs = read_grid(str(grid_file), EVALUATED).runs
+    (run,) = (r for r in runs if r.folder == path.parent)
+    whole = path.read_text()
+    assert state_of(run).status == "finished"
+    for content in [*DAMAGED, '{"iteration": 9, "test": 3, "validation": {}}']:
+        path.write_text(content)
+        assert state_of(run).status == "not finished", content
+    problems, lines = compare_grid(options=EVALUATED)
+    assert problems == {} and lines[0] == "5 of 6 runs are finished"
+    assert path.read_text() == whole
+    assert len(starts(PRETRAINING)) == 2 and len(starts(FINETUNING)) == 1
+
+
+def test_weights_that_are_gone_are_named(compare_grid, tmp_path, starts):
+    compare_grid(plan={FINETUNING: ["fail"]})
+    weights = tmp_path / "out" / PRETRAINING / "model_final.pth"
+    weights.unlink()
+    problems, _ = compare_grid()
+    assert f"{weights} is gone" in problems["pre-training VLPT, seed 1"]
+    assert len(starts(PRETRAINING)) == len(starts(FINETUNING)) == 1
+
+
+def test_full_disk_stops_all_trainers_and_is_named(compare_grid, tmp_path, monkeypatch):
+    """While two trainers work, the record of one cannot be written."""
+    monkeypatch.setattr(job_module, "_SAVE_INTERVAL", 0.2)
+    folders = [tmp_path / "out" / f for f in ("finetune/db-icdar2015/random/seed_1", PRETRAINING)]
+    write = job_module.write_json
+
+    def full(path, *args, **kwargs):
+        if all((folder / "given.json").exists() for folder in folders):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, *args, **kwargs)
+
+    monkeypatch.setattr(job_module, "write_json", full)
+    with pytest.raises(OSError, match="No space left on device.*run.json"):
+        compare_grid(plan={"seed_1": ["sleep"]}, jobs=2)
+    for folder in folders:
+        with pytest.raises(ProcessLookupError):
+            os.kill(json.loads((folder / "given.json").read_text())["pid"], 0)
 
 
 def test_jobs_run_at_once(compare_grid, tmp_path):

@@ -7,6 +7,7 @@ import torch
 from detectron2.utils.events import EventStorage
 from tiny import TinyModel, TinyTrainer
 from torch import nn
+from torch.amp import GradScaler
 
 from vlpt_d2.engine.distributed import CPUSyncBatchNorm, sync_batch_norms_on_cpu
 from vlpt_d2.engine.step import StepTrainer, autocast
@@ -90,6 +91,36 @@ def test_loss_that_is_not_finite_names_losses_and_images(tiny_cfg):
     data[1][1]["x"][0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"loss_a nan.*2\.png, 3\.png"):
         step(tiny_cfg, Linear(), data, 2, iteration=4)
+
+
+class Steep(Linear):
+    """Its loss is finite, and at ``weight`` its gradient is not."""
+
+    def forward(self, samples, extra=None):
+        steep = (self.weight - self.weight.detach()).sqrt().sum()
+        return {**super().forward(samples), "loss_c": steep}
+
+
+def test_gradient_that_is_not_finite_leaves_the_weights_and_names_parameters_and_images(tiny_cfg):
+    model = Steep()
+    before = model.weight.detach().clone()
+    with pytest.raises(FloatingPointError, match=r"gradient.*1 of 1.*weight.*0\.png.*3\.png"):
+        step(tiny_cfg, model, batches(2, 2), 2)
+    assert torch.equal(model.weight, before)
+
+
+def test_loss_scaling_leaves_out_steps_whose_gradient_overflows(tiny_cfg, monkeypatch):
+    scalers = []
+
+    def scaler(device, enabled):
+        scalers.append(GradScaler(device, init_scale=4.0, enabled=True))
+        return scalers[-1]
+
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    model = Steep()
+    before = model.weight.detach().clone()
+    step(tiny_cfg, model, batches(1, 2), 1)
+    assert torch.equal(model.weight, before) and scalers[0].get_scale() == 2.0
 
 
 def test_float16_needs_a_gpu(tiny_cfg):

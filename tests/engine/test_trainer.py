@@ -131,6 +131,8 @@ def test_epochs_are_turned_into_iterations_of_the_filtered_images(tiny_cfg, tiny
         cfg.SOLVER.EPOCHS = 5
         trainer = TinyTrainer(cfg)
         assert trainer.max_iter == trainer.scheduler._max_iter == steps
+        trainer.max_iter = 1
+        trainer.train()
         dumped = get_cfg()
         dumped.merge_from_file(str(Path(cfg.OUTPUT_DIR, "config.yaml")))
         assert [dumped.SOLVER[key] for key in ("MAX_ITER", "EPOCHS")] == [steps, 5]

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
@@ -80,13 +81,12 @@ class TinyTrainer(TextTrainer):
         return TinyEvaluator()
 
 
-@pytest.fixture
-def tiny_photos(tmp_path: Path):
-    """Register "tiny_photos", seven random images of 32 x 48, as long as the test runs."""
+def write_photos(folder: Path) -> list[dict]:
+    """Write seven random images of 32 x 48; return their dataset dicts."""
     rng = np.random.RandomState(0)
     dicts = []
     for i in range(7):
-        name = str(tmp_path / f"photo_{i}.png")
+        name = str(folder / f"photo_{i}.png")
         cv2.imwrite(name, rng.randint(0, 255, (32, 48, 3), dtype=np.uint8))
         annotations = [{"iscrowd": 1, "bbox": [0, 0, 9, 9], "bbox_mode": 0, "category_id": 0}]
         dicts.append(
@@ -98,6 +98,13 @@ def tiny_photos(tmp_path: Path):
                 "annotations": annotations if i == 0 else [],
             }
         )
+    return dicts
+
+
+@pytest.fixture
+def tiny_photos(tmp_path: Path):
+    """Register "tiny_photos", the images of :func:`write_photos`, as long as the test runs."""
+    dicts = write_photos(tmp_path)
     DatasetCatalog.register("tiny_photos", lambda: [dict(d) for d in dicts])
     yield dicts
     DatasetCatalog.remove("tiny_photos")
@@ -105,7 +112,13 @@ def tiny_photos(tmp_path: Path):
 
 @pytest.fixture
 def tiny_cfg(tmp_path: Path, tiny_photos):
-    """A config that trains the tiny model for six steps of four images."""
+    """The config of :func:`build_tiny_cfg`."""
+    TinyEvaluator.runs = 0
+    return build_tiny_cfg(tmp_path / "run")
+
+
+def build_tiny_cfg(output: Path) -> CfgNode:
+    """A config that trains the tiny model for six steps of four images of "tiny_photos"."""
     cfg = get_cfg()
     cfg.MODEL.DEVICE = "cpu"
     cfg.MODEL.META_ARCHITECTURE = "TinyModel"
@@ -129,6 +142,5 @@ def tiny_cfg(tmp_path: Path, tiny_photos):
     cfg.SOLVER.CHECKPOINT_PERIOD = 3
     cfg.TEST.IMS_PER_BATCH = 4
     cfg.SEED = 5
-    cfg.OUTPUT_DIR = str(tmp_path / "run")
-    TinyEvaluator.runs = 0
+    cfg.OUTPUT_DIR = str(output)
     return cfg

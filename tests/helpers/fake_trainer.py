@@ -1,9 +1,10 @@
 """Stand-in for ``vlpt-d2 train``, run as a script: does what the environment's FAKE_PLAN says.
 
 FAKE_PLAN is JSON: part of a folder to what each of its starts does ("ok" where nothing is said):
-"ok", "kill" (itself at step 5), "orphan" (the same, and a child that holds its files for two more
-seconds stays), "fail", "sleep", "meet <file>" (wait until that file is there). Its process, the
-GPUs that it sees and its other arguments stand in given.json.
+"ok", "kill" (itself at step 5), "orphan" (the same, and a process of it that holds the folder for
+two more seconds stays), "fail", "sleep", "lose <file>" (end well without that file), "meet <file>"
+(wait until that file is there). Its process, the GPUs that it sees and its other arguments are in
+given.json.
 FAKE_SCORES is JSON: part of a folder to its test hmean; FAKE_GPU_MEMORY: to its MiB of a GPU.
 """
 
@@ -49,7 +50,12 @@ def main():
     }
     (folder / "given.json").write_text(json.dumps(given))
     if action == "orphan":
-        subprocess.Popen(["sleep", "2"], close_fds=False)
+        code = (
+            "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); "
+            "lock.acquire(); print(flush=True); time.sleep(2)"
+        )
+        command = [sys.executable, "-c", code, str(folder / ".lock")]
+        subprocess.Popen(command, stdout=subprocess.PIPE).stdout.readline()
     if action in ("kill", "orphan"):
         checkpoint.write_text("weights")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -72,6 +78,8 @@ def main():
     results["gpu_memory_mib"] = matching("FAKE_GPU_MEMORY", folder, 0)
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "model_final.pth").write_text("weights")
+    if action.startswith("lose "):
+        (folder / action.removeprefix("lose ")).unlink()
 
 
 if __name__ == "__main__":

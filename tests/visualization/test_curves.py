@@ -26,7 +26,7 @@ def test_the_later_line_of_an_iteration_counts(tmp_path):
 def test_broken_line_is_named(tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text('{"iteration": 1}\n{"itera')
-    with pytest.raises(ValueError, match=r"metrics.json, line 2: not JSON"):
+    with pytest.raises(ValueError, match=r"metrics.json, line 2: no JSON object"):
         read_metrics(path)
 
 

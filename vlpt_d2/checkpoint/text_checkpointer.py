@@ -3,7 +3,8 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
-from ..utils.atomic import write_text
+from ..utils.atomic import replacing, write_text
 from .errors import CheckpointError
 from .files import read_checkpoint
 from .layouts import TRUNK_PREFIX, trunk_layout
@@ -22,6 +23,8 @@ __all__ = ["TextCheckpointer"]
 
 logger = logging.getLogger(__name__)
 
+# The file that names the checkpoint to resume from.
+_LAST = "last_checkpoint"
 # Counts the batches of a batch norm; in no released weights, and of no use.
 _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have beside plain ones.
@@ -39,6 +42,11 @@ class TextCheckpointer(DetectionCheckpointer):
       and a ResNet in the names of any project of docs/checkpoints.md.
     - The trunk that a file records (depth, width, stride, pixels …) must be the config's.
     - Files are read without running code that they may carry.
+    - A run resumes from the file that ``last_checkpoint`` names, or from the newest sound one
+      where that one is damaged or gone.
+
+    Attributes:
+        resumed_from: the file that the run was resumed from; "" for none.
     """
 
     def __init__(
@@ -64,22 +72,31 @@ class TextCheckpointer(DetectionCheckpointer):
         has_trunk = any(k.startswith(TRUNK_PREFIX + "stem.") for k in self.model.state_dict())
         self._trunk = describe_trunk(cfg) if cfg is not None and has_trunk else None
         self._resuming = False
+        self.resumed_from = ""
 
     def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:
         """Write ``<name>.pth``: weights, checkpointables, the trunk's description.
 
-        The file appears whole or not at all.
+        The file appears whole or not at all, and takes the place of another one only when it is
+        on the disk.
 
         Args:
             name: without suffix.
             tag: whether it becomes the checkpoint that resuming starts from.
-            kwargs: plain values to save beside.
+            kwargs: plain values to save too.
+
+        Raises:
+            FloatingPointError: a parameter or a buffer is not finite. Nothing is written.
+            OSError: the file cannot be written; its name is in the error.
         """
         if not self.save_dir or not self.save_to_disk:
             return
+        path = os.path.join(self.save_dir, f"{name}.pth")
+        # A plain dict: torch's carries module versions that FrozenBatchNorm2d misreads.
+        weights = dict(self.model.state_dict())
+        _check_finite(weights, path)
         data: dict[str, Any] = {
-            # A plain dict: torch's carries module versions that FrozenBatchNorm2d misreads.
-            "model": dict(self.model.state_dict()),
+            "model": weights,
             "meta_architecture": self._architecture,
             "__author__": "vlpt_d2",
         }
@@ -87,16 +104,99 @@ class TextCheckpointer(DetectionCheckpointer):
             data["trunk"] = self._trunk
         data.update({key: obj.state_dict() for key, obj in self.checkpointables.items()})
         data.update(kwargs)
-        path = os.path.join(self.save_dir, f"{name}.pth")
         logger.info("saving %s", path)
-        torch.save(data, f"{path}.part")
-        os.replace(f"{path}.part", path)
+        with replacing(path) as file:
+            torch.save(data, file)
         if tag:
             self.tag_last_checkpoint(os.path.basename(path))
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Note the file that resuming starts from; the note appears whole or not at all."""
-        write_text(os.path.join(self.save_dir, "last_checkpoint"), last_filename_basename)
+        write_text(os.path.join(self.save_dir, _LAST), last_filename_basename)
+
+    def has_checkpoint(self) -> bool:
+        """Whether the folder is of a run that has saved something to resume from."""
+        return bool(self.save_dir) and os.path.isfile(os.path.join(self.save_dir, _LAST))
+
+    def get_checkpoint_file(self) -> str:
+        """The file that resuming starts from: the last one, or the newest sound one.
+
+        Returns:
+            Its path; "" where nothing was saved.
+
+        Raises:
+            CheckpointError: no file is sound.
+        """
+        return self._find_checkpoint()[0] if self.has_checkpoint() else ""
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """Resume from :meth:`get_checkpoint_file` if asked and there is one; else load weights.
+
+        Args:
+            path: of weights, see :meth:`load`.
+            resume: whether to resume, checkpointables included.
+
+        Returns:
+            What else the file holds.
+
+        Raises:
+            CheckpointError: see :meth:`load`, or no checkpoint is sound.
+        """
+        if not (resume and self.has_checkpoint()):
+            return self.load(path, checkpointables=[])
+        self.resumed_from, checkpoint = self._find_checkpoint()
+        return self._take_over(self.resumed_from, checkpoint, None)
+
+    def _find_checkpoint(self) -> tuple[str, dict[str, Any]]:
+        """The checkpoint to resume from: its path and its content."""
+        folder = Path(self.save_dir)
+        name = (folder / _LAST).read_text("utf-8", errors="replace").strip()
+        # Another run's folder would be read if it named a path.
+        named = folder / os.path.basename(name) if name else None
+        fault = f"{folder / _LAST} is empty"
+        if named is not None:
+            try:
+                return str(named), self._read_run(named)
+            except CheckpointError as error:
+                fault = str(error)
+        found = list(self._sound_checkpoints(named))
+        if not found:
+            raise CheckpointError(
+                f"no checkpoint in {folder} can be resumed from: {fault}. Start without --resume, "
+                f"or remove {folder / _LAST}"
+            )
+        path, checkpoint = max(found, key=lambda pair: pair[1]["iteration"])
+        logger.warning(
+            "%s. Resuming from the newest sound checkpoint instead: %s, after %d steps",
+            fault,
+            path,
+            checkpoint["iteration"] + 1,
+        )
+        return str(path), checkpoint
+
+    def _sound_checkpoints(self, but: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The newest sound one of those saved by period, and the final and the best if sound."""
+        folder = Path(self.save_dir)
+        periodic = sorted(folder.glob("model_[0-9]*.pth"), reverse=True)
+        for paths in (periodic, [folder / "model_final.pth"], [folder / "model_best.pth"]):
+            for path in paths:
+                if path == but or not path.is_file():
+                    continue
+                try:
+                    yield path, self._read_run(path)
+                except CheckpointError as error:
+                    logger.warning("%s", error)
+                    continue
+                break
+
+    def _read_run(self, path: Path) -> dict[str, Any]:
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not there")
+        checkpoint = read_checkpoint(str(path))
+        lacking = [key for key in ("iteration", *self.checkpointables) if key not in checkpoint]
+        if lacking:
+            raise CheckpointError(f"{path} is no checkpoint of a run: it has no {lacking[0]}")
+        return checkpoint
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load weights, and checkpointables too where resuming.
@@ -112,14 +212,6 @@ class TextCheckpointer(DetectionCheckpointer):
             FileNotFoundError: no such file.
             CheckpointError: the file cannot be read safely or does not fit.
         """
-        self._resuming = checkpointables is None and bool(self.checkpointables)
-        try:
-            return self._load(path, checkpointables)
-        finally:
-            self._resuming = False
-            self._parsed_url_during_load = None
-
-    def _load(self, path: str, checkpointables: list[str] | None) -> dict[str, Any]:
         if not path:
             logger.info("no weights given: starting from the initial ones")
             return {}
@@ -128,12 +220,20 @@ class TextCheckpointer(DetectionCheckpointer):
             raise FileNotFoundError(
                 f"no checkpoint {path}; set MODEL.WEIGHTS to a file, or to '' to start without"
             )
+        return self._take_over(path, read_checkpoint(local), checkpointables)
+
+    def _take_over(
+        self, path: str, checkpoint: dict[str, Any], checkpointables: list[str] | None
+    ) -> dict[str, Any]:
         logger.info("loading %s", path)
-        checkpoint = read_checkpoint(local)
-        self._load_model(checkpoint)
-        for key in self.checkpointables if checkpointables is None else checkpointables:
-            if key in checkpoint:
-                self.checkpointables[key].load_state_dict(checkpoint.pop(key))
+        self._resuming = checkpointables is None and bool(self.checkpointables)
+        try:
+            self._load_model(checkpoint)
+            for key in self.checkpointables if checkpointables is None else checkpointables:
+                if key in checkpoint:
+                    self.checkpointables[key].load_state_dict(checkpoint.pop(key))
+        finally:
+            self._resuming = False
         return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
@@ -309,6 +409,21 @@ class TextCheckpointer(DetectionCheckpointer):
             logger.info("%d tensors of the file are not used: %s", len(unused), _by_part(unused))
         for key, found, wanted in misshapen:
             logger.warning("not loaded: %s is %s in the file, %s here", key, found, wanted)
+
+
+def _check_finite(weights: dict[str, torch.Tensor], path: str) -> None:
+    floats = {k: v for k, v in weights.items() if v.is_floating_point()}
+    if not floats:
+        return
+    # One synchronisation of the device for all.
+    finite = torch.stack([value.isfinite().all() for value in floats.values()]).tolist()
+    wrong = [key for key, is_finite in zip(floats, finite) if not is_finite]
+    if wrong:
+        raise FloatingPointError(
+            f"{len(wrong)} of the model's {len(floats)} weights and buffers are not finite (such "
+            f"as {wrong[0]}): {path} is not written, and what was saved before stays. Lower "
+            "SOLVER.BASE_LR, or enable SOLVER.CLIP_GRADIENTS"
+        )
 
 
 def _variant(names: Collection[str]) -> str:

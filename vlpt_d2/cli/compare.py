@@ -85,7 +85,14 @@ def run(args: argparse.Namespace) -> int:
             runner(grid.runs)
         except KeyboardInterrupt:
             interrupted = True
-            print("interrupted; the same command goes on at the last checkpoints", flush=True)
+            print("interrupted; the same command resumes from the last checkpoints", flush=True)
+        except OSError as error:
+            print(
+                f"vlpt-d2 compare: {error}; all runs are stopped, and the same command resumes "
+                "them",
+                file=sys.stderr,
+            )
+            return 1
         finally:
             signal.signal(signal.SIGTERM, former)
     report = write_report(grid)

@@ -1,37 +1,21 @@
-"""A run's process: the lock on its folder, its output, its end, and what it took."""
+"""A run's process: its output, its end, and what it took."""
 
-import fcntl
 import os
 import resource
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
 from ..utils.atomic import write_json
-from .run import RECORD, Run
+from .run import RECORD, Run, lacking
 
-__all__ = ["Job", "lock_folder"]
+__all__ = ["Job"]
 
 # Seconds after which the record of a run is written anew.
 _SAVE_INTERVAL = 10.0
-
-
-def lock_folder(folder: Path) -> IO[str] | None:
-    """Lock a run's folder for one process; None where another one holds it.
-
-    The trainer inherits the lock, so that one which outlives its parent is not started twice.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / "lock", "a+")  # noqa: SIM115, it is held until the run ends
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 class Job:
@@ -41,13 +25,14 @@ class Job:
         run: what runs.
         slot: number of the place it takes among the runs at once.
         code: exit status of the process once it has ended, negative for a signal.
+        lacking: what a process that ended with status 0 did not write; "" for nothing.
     """
 
     def __init__(
         self,
         run: Run,
         record: dict,
-        lock: IO[str],
+        lock: AbstractContextManager,
         command: list[str],
         threads: int,
         slot: int = 0,
@@ -56,9 +41,9 @@ class Job:
         """Start a run's process.
 
         Args:
-            run: whose folder is locked.
+            run: what is run.
             record: the sums of the run's earlier parts and what else is to be written.
-            lock: of :func:`lock_folder`.
+            lock: left when the process has ended.
             command: what is started.
             threads: of each of its processes.
             slot: number of the place it takes among the runs at once.
@@ -67,6 +52,8 @@ class Job:
         self.run = run
         self.slot = slot
         self.code = 0
+        self.lacking = ""
+        self._ended = False
         self._stopped = False
         self._sampled = False
         self._record = record
@@ -85,7 +72,6 @@ class Job:
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 env=env,
-                pass_fds=(lock.fileno(),),
             )
 
     @property
@@ -94,50 +80,69 @@ class Job:
         return self._before + time.monotonic() - self._start
 
     def ended(self) -> bool:
-        """Whether the process has ended; then its record is complete."""
-        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
-        if pid == 0:
-            if time.monotonic() - self._saved > _SAVE_INTERVAL:
-                cpu_seconds, peak = _usage(self._process.pid)
-                self._sampled |= peak > 0
-                self._measure(cpu_seconds, peak)
-                self._save()
-            return False
-        self._close(status, usage)
-        return True
+        """Whether the process has ended; then its record is complete.
+
+        Raises:
+            OSError: the record cannot be written.
+        """
+        if not self._has_ended(os.WNOHANG) and time.monotonic() - self._saved > _SAVE_INTERVAL:
+            cpu_seconds, peak = _usage(self._process.pid)
+            self._sampled |= peak > 0
+            self._measure(cpu_seconds, peak)
+            self._save()
+        return self._ended
 
     def ask_to_stop(self) -> None:
         """Tell the process to end; it may have ended already."""
         self._stopped = True
-        # Not by Popen's methods: they take the exit status of an ended process, which is needed.
-        os.kill(self._process.pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """End the process; what it did since its last checkpoint is lost."""
+        """End the process; what it did since its last checkpoint is lost.
+
+        Raises:
+            OSError: the record cannot be written. The process has ended nevertheless.
+        """
         self.ask_to_stop()
         for _ in range(100):
-            if self.ended():
+            if self._has_ended(os.WNOHANG):
                 return
             time.sleep(0.1)
-        os.kill(self._process.pid, signal.SIGKILL)
-        self._close(*os.wait4(self._process.pid, 0)[1:])
+        self._signal(signal.SIGKILL)
+        self._has_ended(0)
+
+    def _has_ended(self, options: int) -> bool:
+        if not self._ended:
+            pid, status, usage = os.wait4(self._process.pid, options)
+            if pid:
+                self._close(status, usage)
+        return self._ended
+
+    def _signal(self, number: int) -> None:
+        # Not by Popen's methods: they take the exit status of an ended process, which is needed.
+        # Until that is taken the number of the process is no other one's.
+        if not self._ended:
+            os.kill(self._process.pid, number)
 
     def _close(self, wait_status: int, usage: resource.struct_rusage) -> None:
+        self._ended = True
         self.code = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
         # In KiB on Linux, which counts the memory of this process too, as the child begins with it.
         peak, own = usage.ru_maxrss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         exact = peak > own or not self._sampled
         self._measure(usage.ru_utime + usage.ru_stime, round(peak / 1024) if exact else 0)
-        if self.code == 0:
-            status = "finished"
-        else:
-            status = "killed" if self.code < 0 or self._stopped else "failed"
-        self._save(status)
-        if self.code == 0:
-            self.run.stage.finish(self.seconds)
-            for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
-                checkpoint.unlink()
-        self._lock.close()
+        with self._lock:
+            if self.code == 0:
+                self.lacking = lacking(self.run, self._record["settings"])
+                status = "failed" if self.lacking else "finished"
+            else:
+                status = "killed" if self.code < 0 or self._stopped else "failed"
+            self._save(status)
+            if status == "finished":
+                # Then the mark, without which a kill in here is made up for.
+                for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
+                    checkpoint.unlink()
+                self.run.stage.finish(self.seconds)
 
     def _measure(self, cpu_seconds: float, peak_mib: int) -> None:
         """Record what the process took, on top of the run's earlier parts."""

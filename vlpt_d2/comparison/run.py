@@ -11,32 +11,32 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from ..config import get_cfg
+from ..config.settings import NEUTRAL, default_settings, differences, settings
 from ..engine.defaults import load_config
 from ..engine.results import read_results
 from ..engine.stage import Stage
 from ..utils.provenance import file_hash
 
-__all__ = ["RECORD", "Run", "RunConfig", "State", "differences", "run_config", "state_of"]
+__all__ = ["RECORD", "Run", "RunConfig", "State", "lacking", "run_config", "state_of"]
 
 #: The file in a run's folder that says what was started there and how long it took so far.
 RECORD = "run.json"
 
-# Keys that change nothing about a run's results, or that the grid sets: seeds have their folders,
-# and what a run starts from is named by its content.
-_NEUTRAL = frozenset(
-    (
-        "OUTPUT_DIR",
-        "NUM_THREADS",
-        "SEED",
-        "MODEL.DEVICE",
-        "MODEL.WEIGHTS",
-        "DATALOADER.NUM_WORKERS",
-        "DATALOADER.PREFETCH_FACTOR",
-        "SOLVER.CHECKPOINT_PERIOD",
-        "SOLVER.CHECKPOINTS_KEPT",
-    )
-)
+# The grid sets these too: seeds have their folders, and what a run starts from is named by its
+# content.
+_NEUTRAL = NEUTRAL | {"SEED", "MODEL.WEIGHTS"}
+# What a record holds; the last two came later.
+_RECORD_KINDS = {
+    "settings": dict,
+    "config_sha256": str,
+    "status": str,
+    "device": str,
+    "seconds": int | float,
+    "peak_memory_mib": int,
+    "cpu_seconds": int | float,
+    "starts": int,
+}
+_LATER = ("cpu_seconds", "starts")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,14 @@ class Run:
         return f"pre-training {self.arm}{part}, seed {self.seed}"
 
     @property
+    def weights_file(self) -> Path:
+        """Its final weights."""
+        return self.folder / "model_final.pth"
+
+    @property
     def stage(self) -> Stage:
         """What the trainer is told."""
-        weights = str(self.start.folder / "model_final.pth") if self.start else self.weights
+        weights = str(self.start.weights_file) if self.start else self.weights
         options = (*self.options, "MODEL.WEIGHTS", weights) if weights else self.options
         return Stage(self.name, self.config, self.folder, options)
 
@@ -135,11 +140,11 @@ def run_config(run: Run) -> RunConfig:
             f"{run.config}: a detector is compared on one dataset, DATASETS.TEST names "
             f"{len(cfg.DATASETS.TEST)}"
         )
-    settings = {k: v for k, v in _flatten(cfg).items() if k not in _NEUTRAL}
-    settings["MODEL.WEIGHTS"] = _start(run, cfg)
-    defaults = _defaults()
-    own = [f"{k}: {v}\n" for k, v in sorted(settings.items()) if v != defaults.get(k)]
-    return RunConfig(cfg, settings, hashlib.sha256("".join(own).encode()).hexdigest())
+    counting = {k: v for k, v in settings(cfg).items() if k not in _NEUTRAL}
+    counting["MODEL.WEIGHTS"] = _start(run, cfg)
+    defaults = default_settings()
+    own = [f"{k}: {v}\n" for k, v in sorted(counting.items()) if v != defaults.get(k)]
+    return RunConfig(cfg, counting, hashlib.sha256("".join(own).encode()).hexdigest())
 
 
 def state_of(run: Run) -> State:
@@ -149,7 +154,13 @@ def state_of(run: Run) -> State:
     except (ValueError, OSError) as error:
         return State("unusable", f"{run.name}: {error}")
     try:
-        record = json.loads((run.folder / RECORD).read_text("utf-8"))
+        record = _read_record(run.folder / RECORD)
+    except ValueError as error:
+        return State(
+            "unusable",
+            f"{run.name}: {error}, so it cannot be told what was run; remove {run.folder} to run "
+            "it again, or choose another --output",
+        )
     except FileNotFoundError:
         if run.stage.finished or (run.folder / "last_checkpoint").is_file():
             return State(
@@ -158,7 +169,7 @@ def state_of(run: Run) -> State:
                 "it was; remove it, or choose another --output",
             )
         return State("not run")
-    changed = differences(record["settings"], config.settings)
+    changed = list(differences(record["settings"], config.settings).values())
     if changed:
         return State(
             "stale",
@@ -169,24 +180,39 @@ def state_of(run: Run) -> State:
             record,
         )
     if run.stage.finished:
-        return State("finished", record=record, results=read_results(run.folder) or {})
+        results = read_results(run.folder)
+        if results is not None or not _evaluates(config.settings):
+            return State("finished", record=record, results=results or {})
     return State("failed" if record["status"] == "failed" else "not finished", record=record)
 
 
-def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Name the settings that differ; a key that is new counts where it is not at its default.
+def lacking(run: Run, settings: Mapping[str, str]) -> str:
+    """What a run has not written that belongs to a complete one; "" for nothing.
 
     Args:
-        then: settings of the run when it was started.
-        now: settings of its config.
+        run: its process has ended.
+        settings: those that it was started with.
     """
-    defaults = _defaults()
-    listed = []
-    for key, value in now.items():
-        before = then.get(key, defaults.get(key, ""))
-        if before != value:
-            listed.append(f"{key} was {before or repr('')}, is {value or repr('')}")
-    return listed
+    if not run.weights_file.is_file():
+        return run.weights_file.name
+    return "results.json" if _evaluates(settings) and read_results(run.folder) is None else ""
+
+
+def _evaluates(settings: Mapping[str, str]) -> bool:
+    return int(settings["TEST.EVAL_PERIOD"]) > 0
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is damaged (it holds no JSON object)")
+    for key, kind in _RECORD_KINDS.items():
+        if not isinstance(record.get(key, 0 if key in _LATER else None), kind):
+            raise ValueError(f"{path} is damaged ({key} is missing or of another kind)")
+    return record
 
 
 def _start(run: Run, cfg: CfgNode) -> str:
@@ -199,18 +225,3 @@ def _start(run: Run, cfg: CfgNode) -> str:
     if not os.path.isfile(weights):
         raise FileNotFoundError(f"there are no weights {weights}")
     return f"file {file_hash(weights)}"
-
-
-@cache
-def _defaults() -> dict[str, str]:
-    return _flatten(get_cfg())
-
-
-def _flatten(node: CfgNode, prefix: str = "") -> dict[str, str]:
-    flat = {}
-    for key, value in node.items():
-        if isinstance(value, CfgNode):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = str(value)
-    return flat

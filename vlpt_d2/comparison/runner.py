@@ -3,23 +3,24 @@
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
 from ..engine.stage import TRAINER
+from ..utils.locks import FolderInUseError, lock_folder
 from ..utils.provenance import git_commit
 from ..visualization.curves import read_metrics
 from .gpus import device_name
-from .job import Job, lock_folder
+from .job import Job
 from .run import Run, State, run_config, state_of
 
 __all__ = ["Runner"]
 
 # A run that a signal ends is started again this often before it counts as failed.
 _RESTARTS = 3
-# Seconds that a killed trainer's workers, which hold its lock, take to notice (torch's
-# MP_STATUS_CHECK_INTERVAL is 5), and some more.
+# Seconds that the processes of a trainer, one of which holds its lock, take to end after a kill of
+# the first.
 _ORPHANS = 15.0
 # Of a failed run's output, in the message.
 _TAIL_LINES = 5
@@ -57,11 +58,14 @@ class Runner:
     def __call__(self, runs: Sequence[Run]) -> dict[Run, str]:
         """Run what is missing, one's pre-training before it.
 
-        A run that a signal ended goes on at its last checkpoint. Of one that failed, stale or
-        unusable, the message is kept, and the rest goes on.
+        A run that a signal ended resumes from its last checkpoint. Of one that failed, is stale
+        or unusable, the message is kept, and the rest is run.
 
         Returns:
             Each run that is not finished, to why.
+
+        Raises:
+            OSError: a record cannot be written. All trainers have been stopped.
         """
         pending: list[Run] = []
         problems: dict[Run, str] = {}
@@ -89,7 +93,7 @@ class Runner:
             for job in self._active:
                 job.ask_to_stop()
             for job in self._active:
-                job.stop()
+                self._stop(job)
             self._active.clear()
         for run in pending:
             problems[run] = self._why_pending(run, problems)
@@ -103,18 +107,24 @@ class Runner:
             if len(self._active) >= self.jobs:
                 break
             start = run.start
-            if start is not None and (start in problems or not start.stage.finished):
+            if start is not None and (
+                start in problems
+                or start in pending
+                or any(job.run is start for job in self._active)
+                or not start.stage.finished
+            ):
                 continue
-            lock = lock_folder(run.folder)
-            if lock is None:
+            try:
+                lock = _hold(run.folder)
+            except FolderInUseError:
                 locked = True
                 continue
             # Files may have been edited, and other processes have run, since the last look.
             run_config.cache_clear()
-            if start is not None and (stale := state_of(start)).status != "finished":
+            if start is not None and (fault := _fault(start)):
                 lock.close()
-                problems[start] = stale.message
-                self.say(stale.message)
+                problems[start] = fault
+                self.say(fault)
                 continue
             state = state_of(run)
             pending.remove(run)
@@ -128,7 +138,7 @@ class Runner:
             self._active.append(self._start(run, state, lock))
         return locked
 
-    def _start(self, run: Run, state: State, lock: IO[str]) -> Job:
+    def _start(self, run: Run, state: State, lock: ExitStack) -> Job:
         """Start a run from a copy of its config, which no later edit reaches."""
         config = run.folder / "start.yaml"
         config.write_text(run_config(run).cfg.dump(), encoding="utf-8")
@@ -147,25 +157,33 @@ class Runner:
         for job in [job for job in self._active if job.ended()]:
             self._active.remove(job)
             run = job.run
-            if job.code == 0:
+            if job.code == 0 and not job.lacking:
                 self.say(f"{run.name}: finished after {job.seconds / 60:.1f} minutes")
             elif job.code < 0 and self._kills.get(run, 0) < _RESTARTS:
                 self._kills[run] = self._kills.get(run, 0) + 1
                 self._patience = time.monotonic() + _ORPHANS
-                self.say(f"{run.name}: killed by {_signal(job.code)}; it goes on where it was")
+                self.say(f"{run.name}: killed by {_signal(job.code)}; it resumes")
                 pending.insert(0, run)
                 continue
             else:
-                how = f"exit {job.code}" if job.code > 0 else _signal(job.code)
+                how = f"exit {job.code}" if job.code >= 0 else _signal(job.code)
+                how += f", without {job.lacking}" if job.lacking else ""
                 console = run.folder / "console.txt"
                 problems[run] = f"{run.name}: failed ({how}); {console} ends with\n{_tail(console)}"
                 self.say(problems[run])
             self.after_run()
 
+    def _stop(self, job: Job) -> None:
+        """End a run while an error or an interrupt is on its way, which is not to be hidden."""
+        try:
+            job.stop()
+        except OSError as error:
+            self.say(f"{job.run.name}: its record cannot be written: {error}")
+
     def _why_pending(self, run: Run, problems: dict[Run, str]) -> str:
         if run.start is not None and run.start in problems:
             return f"{run.name}: not run, because its pre-training is not finished"
-        return f"{run.name}: left to another process, which holds {run.folder / 'lock'}"
+        return f"{run.name}: left to another process, which works in {run.folder}"
 
     def _progress(self, runs: Sequence[Run], pending: Sequence[Run]) -> str:
         done = sum(run.stage.finished for run in runs)
@@ -189,6 +207,32 @@ class Runner:
         for job in self._active:
             left += max(0.0, expected.get(job.run.config, usual) - job.seconds)
         return left / self.jobs
+
+
+def _hold(folder: Path) -> ExitStack:
+    """Hold a run's folder against other comparisons.
+
+    Raises:
+        FolderInUseError: one holds it, or a trainer works there that outlived its comparison.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(lock_folder(folder, "compare.lock"))
+        with lock_folder(folder):
+            pass
+        return stack.pop_all()
+
+
+def _fault(start: Run) -> str:
+    """Why a detector cannot start from a finished pre-training; "" where it can."""
+    state = state_of(start)
+    if state.message:
+        return state.message
+    if not start.weights_file.is_file():
+        return (
+            f"{start.name}: it is finished and {start.weights_file} is gone; put it back, or "
+            f"remove {start.folder} to run it again"
+        )
+    return ""
 
 
 def _record(run: Run, state: State, command: Iterable[str], processes: int) -> dict:

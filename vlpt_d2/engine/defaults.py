@@ -17,6 +17,8 @@ from detectron2.utils.logger import setup_logger
 
 from ..config import get_cfg
 from ..data.datasets.from_config import register_from_config
+from ..utils.atomic import write_text
+from ..utils.locks import lock_folder
 from ..utils.nearest import did_you_mean
 from .threads import set_threads
 
@@ -80,7 +82,7 @@ def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
-    """Load the config and set up one process: log files, config.yaml, seeds, threads.
+    """Load the config and set up one process: log files, seeds, threads.
 
     Can be called again in the same process: the log goes to the new OUTPUT_DIR alone.
 
@@ -89,6 +91,9 @@ def setup(args: argparse.Namespace) -> CfgNode:
 
     Returns:
         The frozen config; a negative SEED has become the one that was drawn.
+
+    Raises:
+        FolderInUseError: another process trains in OUTPUT_DIR.
     """
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)
@@ -99,6 +104,10 @@ def setup(args: argparse.Namespace) -> CfgNode:
     rank = comm.get_rank()
     if comm.is_main_process() and cfg.OUTPUT_DIR:
         PathManager.mkdirs(cfg.OUTPUT_DIR)
+        if not args.eval_only:
+            # The trainer takes the lock; here another one's log is kept from this one's lines.
+            with lock_folder(cfg.OUTPUT_DIR):
+                pass
     comm.synchronize()
     _start_logging(cfg.OUTPUT_DIR, rank)
     threads = set_threads(cfg)
@@ -110,8 +119,6 @@ def setup(args: argparse.Namespace) -> CfgNode:
     if comm.is_main_process():
         logger.debug("environment:\n%s", collect_env_info())
         logger.debug("config:\n%s", cfg.dump())
-        if not args.eval_only:
-            write_config(cfg)
     seed_all_rng(cfg.SEED + rank)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
@@ -122,8 +129,7 @@ def write_config(cfg: CfgNode) -> None:
     if not cfg.OUTPUT_DIR:
         return
     PathManager.mkdirs(cfg.OUTPUT_DIR)
-    with PathManager.open(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), "w") as file:
-        file.write(cfg.dump())
+    write_text(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), cfg.dump())
 
 
 def _find(config_file: str) -> str:

@@ -1,4 +1,4 @@
-"""Evaluation during training, and keeping the best weights."""
+"""Checkpoints, evaluation during training, and keeping the best weights."""
 
 import json
 import logging
@@ -16,12 +16,22 @@ from detectron2.engine.train_loop import TrainerBase
 from detectron2.utils import comm
 from detectron2.utils.events import EventWriter
 
+from ..checkpoint import CheckpointError, TextCheckpointer, read_checkpoint
 from ..utils.atomic import write_json
 from ..utils.nearest import did_you_mean
 
-__all__ = ["EVAL_SECONDS", "BestCheckpointer", "EvalHook", "ResultWriter", "flatten_numbers"]
+__all__ = [
+    "EVAL_SECONDS",
+    "BestCheckpointer",
+    "CheckpointHook",
+    "EvalHook",
+    "ResultWriter",
+    "flatten_numbers",
+]
 
 logger = logging.getLogger(__name__)
+
+_FINAL = "model_final"
 
 #: Stands in metrics.json beside every evaluation's results.
 EVAL_SECONDS = "eval_seconds"
@@ -39,6 +49,66 @@ def flatten_numbers(results: Mapping[str, Any], prefix: str = "") -> dict[str, f
         except (TypeError, ValueError):
             continue
     return flat
+
+
+class CheckpointHook(HookBase):
+    """Save every ``period`` steps, and ``model_final.pth`` after the last; keep the newest few.
+
+    What was saved is part of the run's state, so that a resumed run knows which files are old. Only
+    the main process writes.
+    """
+
+    def __init__(self, checkpointer: TextCheckpointer, period: int, kept: int = 0):
+        """
+        Args:
+            checkpointer: writes the files.
+            period: steps between two checkpoints.
+            kept: how many of those by period are kept; 0: all.
+        """
+        self._checkpointer = checkpointer
+        self._period = period
+        self._kept = kept
+        # Names of the files saved by period that are there, the oldest first.
+        self._saved: list[str] = []
+
+    def before_train(self) -> None:
+        """On resuming, remove what the run was killed before it could remove."""
+        self._remove_old()
+
+    def after_step(self) -> None:
+        """Save if it is time to."""
+        done = self.trainer.iter + 1
+        if done % self._period == 0:
+            name = f"model_{self.trainer.iter:07d}"
+            self._saved = [*(saved for saved in self._saved if saved != name), name]
+            self._checkpointer.save(name, iteration=self.trainer.iter)
+        if done >= self.trainer.max_iter:
+            self._save_final()
+        self._remove_old()
+
+    def complete(self) -> None:
+        """Write the final weights of a run that was stopped between its last step and them."""
+        if os.path.basename(self._checkpointer.resumed_from) != f"{_FINAL}.pth":
+            self._save_final()
+        self._remove_old()
+
+    def _save_final(self) -> None:
+        self._checkpointer.save(_FINAL, iteration=self.trainer.iter)
+
+    def _remove_old(self) -> None:
+        if not (self._kept and self._checkpointer.save_dir and self._checkpointer.save_to_disk):
+            return
+        for name in self._saved[: -self._kept]:
+            Path(self._checkpointer.save_dir, f"{name}.pth").unlink(missing_ok=True)
+        self._saved = self._saved[-self._kept :]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The names of the files that are there."""
+        return {"saved": list(self._saved)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of :meth:`state_dict`."""
+        self._saved = list(state_dict["saved"])
 
 
 class EvalHook(HookBase):
@@ -98,11 +168,17 @@ class BestCheckpointer(HookBase):
     it after :class:`EvalHook`, in the main process.
     """
 
-    def __init__(self, evaluation: EvalHook, checkpointer: Any, metric: str, mode: str = "max"):
+    def __init__(
+        self,
+        evaluation: EvalHook,
+        checkpointer: TextCheckpointer,
+        metric: str,
+        mode: str = "max",
+    ):
         """
         Args:
             evaluation: whose results decide.
-            checkpointer: a :class:`~vlpt_d2.checkpoint.TextCheckpointer`.
+            checkpointer: writes the file.
             metric: a flattened result, such as "pretrain/mlm_accuracy".
             mode: "max" or "min".
 
@@ -123,10 +199,9 @@ class BestCheckpointer(HookBase):
         if not self.trainer.start_iter:
             Path(self._file).unlink(missing_ok=True)
             return
-        if os.path.isfile(self._file):
-            best = json.loads(Path(self._file).read_text("utf-8"))
-            if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
-                self._best = best["value"]
+        best = self._read()
+        if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
+            self._best = best["value"]
         with _step_before(self.trainer):
             self.after_step()
 
@@ -146,10 +221,31 @@ class BestCheckpointer(HookBase):
         if self._best is not None and self._sign * value <= self._sign * self._best:
             return
         self._best = value
-        self._checkpointer.save("model_best", tag=False, iteration=iteration)
         record = {"metric": self._metric, "value": value, "iteration": iteration}
+        self._checkpointer.save("model_best", tag=False, iteration=iteration, best=record)
         write_json(self._file, record)
         logger.info("best %s so far: %.4f after %d steps", self._metric, value, iteration + 1)
+
+    def _read(self) -> dict[str, Any]:
+        """What was the best; a damaged file is replaced by what the weights' file says."""
+        nothing = {"metric": "", "value": math.nan, "iteration": -1}
+        if not os.path.isfile(self._file):
+            return nothing
+        try:
+            return _best_record(json.loads(Path(self._file).read_text("utf-8")))
+        except ValueError as error:
+            fault = f"{self._file} is damaged ({error})"
+        weights = os.path.join(self._checkpointer.save_dir, "model_best.pth")
+        try:
+            best = _best_record(read_checkpoint(weights).get("best"))
+        except (OSError, CheckpointError, ValueError) as error:
+            logger.warning(
+                "%s, and so is what replaces it (%s): the best is forgotten", fault, error
+            )
+            return nothing
+        logger.warning("%s: it is written again from %s", fault, weights)
+        write_json(self._file, best)
+        return best
 
 
 class ResultWriter(PeriodicWriter):
@@ -175,6 +271,13 @@ class ResultWriter(PeriodicWriter):
             return
         for writer in self._writers:
             writer.write()
+
+
+def _best_record(content: Any) -> dict[str, Any]:
+    kinds = {"metric": str, "value": float, "iteration": int}
+    if isinstance(content, dict) and all(isinstance(content.get(k), t) for k, t in kinds.items()):
+        return content
+    raise ValueError(f"there are no {', '.join(kinds)} in it")
 
 
 @contextmanager

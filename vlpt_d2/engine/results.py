@@ -1,15 +1,20 @@
 """What a run ends with: the evaluation after its last step, in one file."""
 
+import itertools
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..utils.atomic import write_json
 
-__all__ = ["has_metrics", "read_results", "remove_results", "write_results"]
+__all__ = ["has_metrics", "read_results", "remove_results", "trim_metrics", "write_results"]
 
 FILE = "results.json"
+METRICS = "metrics.json"
+
+logger = logging.getLogger(__name__)
 
 
 def write_results(
@@ -38,11 +43,34 @@ def write_results(
 
 
 def read_results(folder: str | Path) -> dict[str, Any] | None:
-    """Read what :func:`write_results` wrote; None where the run has not come to its end."""
+    """Read what :func:`write_results` wrote.
+
+    Returns:
+        None where the run has not come to its end, or the file is damaged, which is logged.
+    """
+    path = Path(folder, FILE)
     try:
-        return json.loads(Path(folder, FILE).read_text("utf-8"))
+        results = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError:
+        results = None
+    if _are_results(results):
+        return results
+    logger.warning("%s is damaged and not used", path)
+    return None
+
+
+def _are_results(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("iteration"), int)
+        and all(
+            isinstance(part := content.get(name), dict)
+            and all(isinstance(value, int | float) for value in part.values())
+            for name in ("validation", "test")
+        )
+    )
 
 
 def remove_results(folder: str | Path) -> None:
@@ -53,14 +81,39 @@ def remove_results(folder: str | Path) -> None:
 def has_metrics(folder: str | Path, iteration: int, name: str) -> bool:
     """Whether ``metrics.json`` has a value of this name for an iteration."""
     try:
-        lines = Path(folder, "metrics.json").read_text("utf-8").splitlines()
+        lines = Path(folder, METRICS).read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return False
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # cut off by a kill
-        if isinstance(row, dict) and row.get("iteration") == iteration and name in row:
-            return True
-    return False
+    return any(row["iteration"] == iteration and name in row for row in map(_row, lines) if row)
+
+
+def trim_metrics(folder: str | Path, iteration: int) -> None:
+    """Drop from ``metrics.json`` what a resumed run writes again.
+
+    Args:
+        folder: the run's OUTPUT_DIR.
+        iteration: the first that is run again; so are lines cut off by a kill.
+    """
+    path = Path(folder, METRICS)
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    stays = [(row := _row(line)) is not None and row["iteration"] < iteration for line in lines]
+    if all(stays):
+        return
+    first = stays.index(False)
+    # In place: writers have the file open.
+    with open(path, "r+b") as file:
+        file.seek(sum(map(len, lines[:first])))
+        file.writelines(itertools.compress(lines[first:], stays[first:]))
+        file.truncate()
+
+
+def _row(line: str | bytes) -> dict[str, Any] | None:
+    """A line of ``metrics.json``; None where it is not whole."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("iteration"), int) else None

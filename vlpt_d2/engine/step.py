@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from detectron2.config import CfgNode
@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from ..checkpoint import CheckpointError
 from ..utils.rng import STEPS, derive_seed
 from .distributed import unwrap
 
@@ -55,7 +56,8 @@ class StepTrainer(SimpleTrainer):
       returns keyword arguments of its ``forward`` for each micro-batch and its losses are summed.
       The losses of other models are averaged.
     - bfloat16 autocast anywhere; float16 with loss scaling on GPUs.
-    - A loss that is not finite stops the run and names the images.
+    - A loss or a gradient that is not finite stops the run before the weights change, and names
+      the images.
     """
 
     def __init__(
@@ -97,16 +99,18 @@ class StepTrainer(SimpleTrainer):
         self.optimizer.zero_grad(set_to_none=True)
         arguments, share = self._prepare(batches)
         totals: dict[str, torch.Tensor] = {}
+        all_losses: list[dict[str, torch.Tensor]] = []
         for micro, (samples, keywords) in enumerate(zip(batches, arguments)):
             last = micro == len(batches) - 1
             with self._exchanging_gradients(last), self.seeded(micro):
                 with self.autocast:
                     losses = self.model(samples, **keywords)
-                self._check(losses, samples)
+                all_losses.append({name: loss.detach().float() for name, loss in losses.items()})
                 self.grad_scaler.scale(sum(losses.values()) * share).backward()
-            for name, loss in losses.items():
-                totals[name] = totals.get(name, 0) + loss.detach().float() * share
+            for name, loss in all_losses[-1].items():
+                totals[name] = totals.get(name, 0) + loss * share
         self.after_backward()
+        self._check(all_losses, batches)
         self._write_metrics(totals, data_time)
         # Clipping is inside the optimiser's step, which the scaler calls with true gradients.
         self.grad_scaler.step(self.optimizer)
@@ -125,15 +129,42 @@ class StepTrainer(SimpleTrainer):
             return nullcontext()
         return self.model.no_sync()
 
-    def _check(self, losses: dict[str, torch.Tensor], samples: list[dict]) -> None:
-        values = torch.stack([loss.detach().float() for loss in losses.values()])
-        if bool(values.isfinite().all()):
+    def _check(self, losses: list[dict[str, torch.Tensor]], batches: list[list[dict]]) -> None:
+        """Refuse to go on from a loss or a gradient that is not finite.
+
+        Args:
+            losses: of each micro-batch.
+            batches: its samples.
+        """
+        values = [value for each in losses for value in each.values()]
+        if not self.grad_scaler.is_enabled():
+            # With loss scaling gradients overflow now and then: the scaler leaves such steps out.
+            values.append(nn.utils.get_total_norm(self._gradients().values()).float())
+        # One synchronisation of the device for all.
+        if bool(torch.stack(values).isfinite().all()):
             return
-        listed = ", ".join(f"{name} {value:g}" for name, value in zip(losses, values.tolist()))
+        for each, samples in zip(losses, batches):
+            if not all(value.isfinite() for value in each.values()):
+                listed = ", ".join(f"{name} {value:g}" for name, value in each.items())
+                self._refuse(f"a loss is not finite at iteration {self.iter}: {listed}", samples)
+        wrong = [
+            name for name, gradient in self._gradients().items() if not gradient.norm().isfinite()
+        ]
+        self._refuse(
+            f"the gradient is not finite at iteration {self.iter}, in {len(wrong)} of "
+            f"{len(self._gradients())} parameters such as {next(iter(wrong), 'their sum')}",
+            [sample for samples in batches for sample in samples],
+        )
+
+    def _gradients(self) -> dict[str, torch.Tensor]:
+        parameters = unwrap(self.model).named_parameters()
+        return {name: p.grad for name, p in parameters if p.grad is not None}
+
+    def _refuse(self, fault: str, samples: list[dict]) -> NoReturn:
         images = ", ".join(str(s.get("file_name") or s.get("image_id")) for s in samples)
         raise FloatingPointError(
-            f"a loss is not finite at iteration {self.iter}: {listed}. Images: {images}. Look at "
-            "them, lower SOLVER.BASE_LR, or enable SOLVER.CLIP_GRADIENTS"
+            f"{fault}. Images: {images}. Look at them, lower SOLVER.BASE_LR, or enable "
+            "SOLVER.CLIP_GRADIENTS"
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,7 +175,32 @@ class StepTrainer(SimpleTrainer):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of :meth:`state_dict`."""
+        """Take over the state of :meth:`state_dict`; rates and decays stay the config's.
+
+        Raises:
+            CheckpointError: the state is of another optimiser, or of other groups of parameters.
+        """
+        groups = self.optimizer.param_groups
+        ours = [{k: v for k, v in group.items() if k != "params"} for group in groups]
+        theirs = state_dict["optimizer"]["param_groups"]
+        if [len(g["params"]) for g in groups] != [len(g["params"]) for g in theirs]:
+            raise CheckpointError(
+                f"the optimiser's state is of {len(theirs)} groups of parameters and the config "
+                f"makes {len(groups)}, or other ones, so the run cannot be resumed: set "
+                "SOLVER.WEIGHT_DECAY*, NO_WEIGHT_DECAY, BIAS_LR_FACTOR and what is frozen as they "
+                "were, or start a run of its own from the checkpoint (MODEL.WEIGHTS, another "
+                "OUTPUT_DIR, no --resume)"
+            )
+        # Adam's and AdamW's states are of one kind.
+        if any(("betas" in group) != ("betas" in other) for group, other in zip(ours, theirs)):
+            raise CheckpointError(
+                f"the optimiser's state is of {'Adam' if 'betas' in theirs[0] else 'SGD'}, which "
+                "SOLVER.OPTIMIZER cannot take over, so the run cannot be resumed: set it as it "
+                "was, or start a run of its own from the checkpoint (MODEL.WEIGHTS, another "
+                "OUTPUT_DIR, no --resume)"
+            )
         super().load_state_dict(state_dict)
+        for group, settings in zip(self.optimizer.param_groups, ours):
+            group.update(settings)
         if self.grad_scaler.is_enabled() and "grad_scaler" in state_dict:
             self.grad_scaler.load_state_dict(state_dict["grad_scaler"])

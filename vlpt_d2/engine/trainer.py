@@ -5,6 +5,8 @@ import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,15 +21,24 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoint import TextCheckpointer
+from ..checkpoint import CheckpointError, TextCheckpointer
+from ..config.settings import NEUTRAL, differences, settings
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
 from ..modeling.detection import TextHead
 from ..solver import build_lr_scheduler, build_optimizer, check_milestones, resolve_epochs
+from ..utils.locks import lock_folder
 from ..utils.rng import INITIALISATION, seeded_rng
 from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
-from .hooks import EVAL_SECONDS, BestCheckpointer, EvalHook, ResultWriter, flatten_numbers
-from .results import has_metrics, read_results, remove_results, write_results
+from .hooks import (
+    EVAL_SECONDS,
+    BestCheckpointer,
+    CheckpointHook,
+    EvalHook,
+    ResultWriter,
+    flatten_numbers,
+)
+from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
 
 __all__ = ["TextTrainer"]
@@ -38,9 +49,10 @@ logger = logging.getLogger(__name__)
 class TextTrainer(DefaultTrainer):
     """detectron2's ``DefaultTrainer`` for this project's models, on CPU or GPUs.
 
-    Training is exact under interruption: a run that is stopped at a checkpoint and resumed ends
-    with the weights of one left alone (on CPU to the last bit), whatever the number of workers.
-    ``SEED < 0`` draws a seed; a checkpoint records the seed and resuming goes on with it.
+    Training is exact under interruption: a run that is killed and resumed ends with the files and
+    the weights of an uninterrupted one (on CPU to the last bit), whatever the number of workers.
+    ``SEED < 0`` draws a seed; a checkpoint records the seed, and a resumed run keeps it. One
+    process at a time trains in OUTPUT_DIR.
     """
 
     def __init__(self, cfg: CfgNode):
@@ -62,6 +74,7 @@ class TextTrainer(DefaultTrainer):
         self.checkpointer = TextCheckpointer(
             model, cfg.OUTPUT_DIR, cfg=self.cfg, trainer=weakref.proxy(self)
         )
+        self._lock = ExitStack()
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self._last_eval_results: dict[str, Any] | None = None
@@ -85,16 +98,14 @@ class TextTrainer(DefaultTrainer):
     def build_hooks(self) -> list[hooks.HookBase]:
         """Timing, schedule, checkpoints, evaluation, the best weights, writers."""
         cfg = self.cfg
-        built: list[hooks.HookBase] = [hooks.IterationTimer(), hooks.LRScheduler()]
-        if comm.is_main_process():
+        built: list[hooks.HookBase] = [
+            hooks.IterationTimer(),
+            hooks.LRScheduler(),
             # Before the evaluation: if that fails, there are weights to look at.
-            built.append(
-                hooks.PeriodicCheckpointer(
-                    self.checkpointer,
-                    cfg.SOLVER.CHECKPOINT_PERIOD,
-                    max_to_keep=cfg.SOLVER.CHECKPOINTS_KEPT or None,
-                )
-            )
+            CheckpointHook(
+                self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.SOLVER.CHECKPOINTS_KEPT
+            ),
+        ]
         trainer = weakref.proxy(self)
         evaluation = EvalHook(
             cfg.TEST.EVAL_PERIOD,
@@ -120,27 +131,53 @@ class TextTrainer(DefaultTrainer):
         return comm.all_gather(found)[0]
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """Resume from the last checkpoint of OUTPUT_DIR, if asked and there is one.
+        """Resume from the last sound checkpoint of OUTPUT_DIR, if asked and there is one.
 
         Otherwise load the weights of MODEL.WEIGHTS, if given, and start at step 0.
+
+        Raises:
+            CheckpointError: the checkpoint does not fit the model or the config.
+            FolderInUseError: another process trains in OUTPUT_DIR.
         """
-        resume = resume and self.checkpointer.has_checkpoint()
+        self._hold_folder()
+        asked, resume = resume, resume and self.checkpointer.has_checkpoint()
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
-        if not resume and comm.is_main_process() and self.cfg.OUTPUT_DIR:
-            remove_results(self.cfg.OUTPUT_DIR)
         if resume:
             self.start_iter = self.iter + 1
             logger.info("resuming after %d steps, with seed %d", self.start_iter, self.cfg.SEED)
+        if not comm.is_main_process() or not self.cfg.OUTPUT_DIR:
+            return
+        for part in Path(self.cfg.OUTPUT_DIR).glob("*.part"):
+            part.unlink()  # of a killed process: this one holds the folder
+        if not resume:
+            remove_results(self.cfg.OUTPUT_DIR)
+        if asked:
+            trim_metrics(self.cfg.OUTPUT_DIR, self.start_iter)
+
+    def _hold_folder(self) -> None:
+        """Keep other processes from training in OUTPUT_DIR, to the end of the training."""
+        if comm.is_main_process() and self.cfg.OUTPUT_DIR:
+            self._lock.enter_context(lock_folder(self.cfg.OUTPUT_DIR))
 
     def train(self) -> dict[str, Any] | None:
         """Train to SOLVER.MAX_ITER.
 
         Returns:
             The results of the evaluation after the last step, if there was one.
+
+        Raises:
+            FolderInUseError: another process trains in OUTPUT_DIR.
         """
-        if self.start_iter >= self.max_iter:
+        self._hold_folder()
+        with self._lock:
+            if self.start_iter < self.max_iter:
+                return self._train()
             logger.info("all %d steps are done: nothing to train", self.max_iter)
-            return self._evaluate_if_cut_off()
+            return self._complete()
+
+    def _train(self) -> dict[str, Any] | None:
+        if comm.is_main_process():
+            write_config(self.cfg)
         self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
         try:
             TrainerBase.train(self, self.start_iter, self.max_iter)
@@ -151,14 +188,17 @@ class TextTrainer(DefaultTrainer):
             verify_results(self.cfg, self._last_eval_results or {})
         return self._last_eval_results
 
-    def _evaluate_if_cut_off(self) -> dict[str, Any] | None:
-        """Make up for the evaluation after the last step, where the run was stopped in it."""
+    def _complete(self) -> dict[str, Any] | None:
+        """Write what a run lacks that was stopped after its last step: weights and evaluation."""
+        self.iter = self.max_iter - 1
+        for hook in self._hooks:
+            if isinstance(hook, CheckpointHook):
+                hook.complete()
         results = read_results(self.cfg.OUTPUT_DIR)
         done = results is not None and results["iteration"] >= self.max_iter - 1
         if done or self.cfg.TEST.EVAL_PERIOD <= 0:
             return None
         logger.info("the evaluation after the last step was cut off: evaluating")
-        self.iter = self.max_iter - 1
         wanted = (EvalHook, BestCheckpointer, hooks.PeriodicWriter, hooks.CallbackHook)
         with EventStorage(self.iter) as self.storage:
             made_up_for = [hook for hook in self._hooks if isinstance(hook, wanted)]
@@ -204,20 +244,50 @@ class TextTrainer(DefaultTrainer):
         write_results(self.cfg.OUTPUT_DIR, self.max_iter - 1, *self._final_results, memory)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the weights that resuming needs."""
-        return {**super().state_dict(), "seed": self.cfg.SEED}
+        """Everything but the weights that resuming needs, and the settings it was made with."""
+        return {**super().state_dict(), "seed": self.cfg.SEED, "settings": settings(self.cfg)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of :meth:`state_dict`, its seed too."""
+        """Take over the state of :meth:`state_dict`: the seed stays, else the config's values hold.
+
+        Raises:
+            CheckpointError: the config asks for what the checkpoint cannot be resumed with.
+        """
+        done = state_dict["iteration"] + 1
+        if done > self.cfg.SOLVER.MAX_ITER:
+            raise CheckpointError(
+                f"the checkpoint is of {done} steps and SOLVER.MAX_ITER is "
+                f"{self.cfg.SOLVER.MAX_ITER}, so the run cannot be resumed: set it to {done} or "
+                "more, or start a run of its own in another OUTPUT_DIR"
+            )
+        base_lrs = self.scheduler.base_lrs
         super().load_state_dict(state_dict)
+        self.scheduler.base_lrs = base_lrs
+        rates = self.scheduler.get_lr()
+        for group, rate in zip(self.optimizer.param_groups, rates):
+            group["lr"] = rate
+        self._report_changes(state_dict.get("settings"))
         seed = state_dict.get("seed", self.cfg.SEED)
         if seed == self.cfg.SEED:
             return
-        logger.warning("going on with seed %d of the checkpoint, not %d", seed, self.cfg.SEED)
+        logger.warning("keeping seed %d of the checkpoint, not %d", seed, self.cfg.SEED)
         self.cfg = _with_seed(self.cfg, seed)
         self._trainer.seed = seed
-        if comm.is_main_process():
-            write_config(self.cfg)
+
+    def _report_changes(self, then: dict[str, str] | None) -> None:
+        """Warn of settings that differ from those of the checkpoint."""
+        if then is None:
+            return  # of an earlier version
+        changed = differences(then, settings(self.cfg))
+        if "MODEL.WEIGHTS" in changed:
+            changed["MODEL.WEIGHTS"] += " (not read: the checkpoint's weights stay)"
+        told = [text for key, text in changed.items() if key not in NEUTRAL | {"SEED"}]
+        if told:
+            logger.warning(
+                "resuming with another config than the checkpoint's; from here on the new values "
+                "hold, and the run does not end as an uninterrupted one: %s",
+                "; ".join(told),
+            )
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -340,15 +410,12 @@ class TextTrainer(DefaultTrainer):
 
 
 def _with_iterations(cfg: CfgNode) -> CfgNode:
-    """The config with SOLVER.EPOCHS turned into iterations, also in OUTPUT_DIR's config.yaml."""
+    """The config with SOLVER.EPOCHS turned into iterations."""
     if cfg.SOLVER.EPOCHS <= 0:
         check_milestones(cfg)
         return cfg
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
-    cfg = resolve_epochs(cfg, len(dicts))
-    if comm.is_main_process():
-        write_config(cfg)
-    return cfg
+    return resolve_epochs(cfg, len(dicts))
 
 
 def _with_seed(cfg: CfgNode, seed: int) -> CfgNode:

@@ -17,26 +17,28 @@ def read_metrics(path: str | Path, lenient: bool = False) -> dict[str, list[tupl
 
     Args:
         path: a file of one JSON object a line.
-        lenient: leave out lines that are not JSON, such as the one a kill cut off.
+        lenient: leave out damaged lines, such as one that a kill cut off.
 
     Raises:
-        ValueError: a line is not JSON; the file and line are named.
+        ValueError: a line is damaged; the file and line are named.
     """
     curves: dict[str, dict[int, float]] = {}
-    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(Path(path).read_text("utf-8", "replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+            iteration = row["iteration"]
+        except (ValueError, TypeError, KeyError) as error:
             if lenient:
                 continue
             raise ValueError(
-                f"{path}, line {number}: not JSON ({error}); remove the line"
+                f"{path}, line {number}: no JSON object with an iteration ({error}); remove the "
+                "line"
             ) from error
         for name, value in row.items():
             if name != "iteration" and isinstance(value, int | float):
-                curves.setdefault(name, {})[row["iteration"]] = value
+                curves.setdefault(name, {})[iteration] = value
     return {name: sorted(points.items()) for name, points in curves.items()}
 
 
