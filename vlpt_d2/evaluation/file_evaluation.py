@@ -101,6 +101,8 @@ def evaluate_images(images: list[ImageTexts], protocol: str) -> Evaluation:
     ):
         for fault, number in faults.items():
             notes[f"faulty {what}: {fault}"] += number
+    if max(totals.precision, totals.recall) > 1:
+        notes["a score above 1, as by the script: one detection is credited to several texts"] += 1
     if totals.num_gt == 0:
         notes["no ground truth counts, so there is no score"] += 1
     return Evaluation(rules, totals, images, results, missing, notes, extra=extra)

@@ -73,3 +73,12 @@ def test_malformed_files(tmp_path, name, content, message):
     text(tmp_path / name, content)
     with pytest.raises(GroundTruthError, match=message):
         read_ctw1500_file(tmp_path / name)
+
+
+def test_document_types_are_refused(tmp_path):
+    bomb = (
+        '<!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><Annotations>&b;</Annotations>'
+    )
+    text(tmp_path / "1.xml", bomb)
+    with pytest.raises(GroundTruthError, match=r"1\.xml: declares a document type"):
+        read_ctw1500_file(tmp_path / "1.xml")

@@ -1,5 +1,8 @@
 """The reader of MATLAB files against scipy's, which writes them."""
 
+import struct
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.io
@@ -92,3 +95,33 @@ def test_damage_is_an_error_or_other_content_never_another_exception(tmp_path, c
         except GroundTruthError:
             errors += 1
     assert errors > 200
+
+
+def test_a_bomb_is_refused_before_it_is_inflated(tmp_path):
+    path = tmp_path / "bomb.mat"
+    scipy.io.savemat(path, {"gt": np.zeros(2**23)}, do_compression=True)  # 64 MiB in 64 KiB
+    assert path.stat().st_size < 2**17
+    tracemalloc.start()
+    file = MatFile(path)
+    for decode in (file.read, file.length, lambda name: next(file.cells(name))):
+        with pytest.raises(GroundTruthError, match=r"bomb\.mat: .* it (is|inflates) "):
+            decode("gt")
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 2**30, 2**30, 2**30), (0,) * 100, (2**31 - 1, 0, 2**31 - 1), (-1, 6), (3,)]
+)
+def test_shapes_that_no_array_has(tmp_path, shape):
+    path = tmp_path / "gt.mat"
+    scipy.io.savemat(path, {"gt": np.zeros((0, 6))})
+    whole = path.read_bytes()
+    # After header, element tag and flags (8 + 8): the dimensions, padded to 8 bytes.
+    at = 128 + 8 + 16
+    dimensions = struct.pack(f"<II{len(shape)}i", 5, 4 * len(shape), *shape)
+    dimensions += bytes(-len(dimensions) % 8)
+    body = whole[136:at] + dimensions + whole[at + 16 :]
+    path.write_bytes(whole[:128] + struct.pack("<II", 14, len(body)) + body)
+    with pytest.raises(GroundTruthError, match=r"gt\.mat: .*damaged \(an array of shape"):
+        MatFile(path).read("gt")

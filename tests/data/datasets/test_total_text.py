@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.io
 from helpers.miniatures import XS, YS, image, text, total_text_mat
 
 from vlpt_d2.data.datasets.report import ReadReport
@@ -98,3 +99,38 @@ def test_malformed_mat_files(tmp_path):
     total_text_mat(path, [([1, 2, 3], [1, 2], "a", "c")])
     with pytest.raises(GroundTruthError, match="word 1: 3 xs and 2 ys"):
         read_total_text_file(path)
+
+
+@pytest.mark.parametrize(
+    "rows", [np.zeros((1, 6)), np.array(["abcdef"]), np.empty((1, 6, 2), object), np.ones((2, 2))]
+)
+def test_variables_that_are_no_table_of_cells(tmp_path, rows):
+    if rows.dtype == object:
+        rows[:] = "x"
+    scipy.io.savemat(tmp_path / "gt_img1.mat", {"gt": rows})
+    with pytest.raises(GroundTruthError, match=r"gt_img1\.mat: gt is no table of cells"):
+        read_total_text_file(tmp_path / "gt_img1.mat")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x: [[" * 50_000,
+        "x: [[1 2 3]]" + " " * 50_000,
+        f"x: [[1 2 3]], y: [[1 2 3]], ornt: [u'c'], transcriptions: []{'   ]' * 20_000} x",
+        f"x: [[1 2 3]], y: [[1 2 3]], ornt: [u'c'], transcriptions: [{' ' * 50_000}",
+    ],
+)
+def test_broken_texts_take_no_time(tmp_path, content):
+    text(tmp_path / "gt_img1.txt", content)
+    with pytest.raises(GroundTruthError, match=r"gt_img1\.txt, line 1: .* is no word") as error:
+        read_total_text_file(tmp_path / "gt_img1.txt")
+    assert len(str(error.value)) < 500
+
+
+def test_many_words_in_one_file(tmp_path):
+    text(tmp_path / "gt_img1.txt", TXT * 2000)
+    words = read_total_text_file(tmp_path / "gt_img1.txt")
+    once = len(words) // 2000
+    assert len(words) == 2000 * once
+    assert words[-1].place == str(int(words[once - 1].place) + 1999 * TXT.count("\n"))

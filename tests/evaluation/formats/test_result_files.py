@@ -400,3 +400,36 @@ def test_icdar2013_ground_truth_of_eight_numbers(tmp_path):
     gt = _write(tmp_path / "gt", {"gt_img_1.txt": f'{quad},"word"\n'})
     dt = _write(tmp_path / "dt", {"res_img_1.txt": f"{quad}\n"})
     assert evaluate_files(gt, dt, "icdar2013").totals.hmean == 1
+
+
+def test_archives_larger_than_any_benchmark(tmp_path, monkeypatch):
+    """Each file is small enough, all together are not."""
+    monkeypatch.setattr("vlpt_d2.evaluation.formats.folders._LARGEST_ARCHIVE", 1000)
+    dt = _write(tmp_path / "dt", {"res_img_1.txt": QUAD})
+    for count, refused in ((2, False), (3, True)):
+        with zipfile.ZipFile(tmp_path / "gt.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for i in range(count):
+                archive.writestr(f"gt_img_{i}.txt", f"{QUAD},{'a' * 400}")
+        if refused:
+            with pytest.raises(FileError, match=r"gt\.zip: its files have 1\d\d\d bytes unpacked"):
+                load_set(tmp_path / "gt.zip", dt, "icdar2015")
+        else:
+            assert len(load_set(tmp_path / "gt.zip", dt, "icdar2015").images) == 2
+
+
+def test_an_archive_member_without_a_name(tmp_path):
+    dt = _write(tmp_path / "dt", {"res_img_1.txt": QUAD})
+    with zipfile.ZipFile(tmp_path / "gt.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), "x")
+    with pytest.raises(FileError, match=r"gt\.zip: holds a file without a name"):
+        load_set(tmp_path / "gt.zip", dt, "icdar2015")
+
+
+def test_a_score_above_one_is_noted(tmp_path):
+    gt = _write(tmp_path / "gt", {"IMG_1.gt": "0 0 10 20 40 20 0\n1 0 10 20 40 20 0\n"})
+    dt = _write(tmp_path / "dt", {"IMG_1.txt": "10,20,50,20,50,40,10,40\n"})
+    evaluation = evaluate_files(gt, dt, "td500-psenet")
+    assert evaluation.totals.precision == 2
+    note = "a score above 1, as by the script: one detection is credited to several texts"
+    assert evaluation.notes[note] == 1
+    assert not evaluate_files(gt, dt, "td500").notes

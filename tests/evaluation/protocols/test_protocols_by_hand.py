@@ -1,5 +1,7 @@
 """Cases computed by hand: splits, merges, don't-care regions, duplicates, exact thresholds."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -291,8 +293,17 @@ def test_raster_areas_point_by_point():
 
 def test_pixels_of_a_box_are_its_area():
     mask = fill(box(3, 4, 13, 9))
-    assert (mask.area, mask.x, mask.y) == (50, 3, 4)
+    assert (mask.area, mask.rows.min(), mask.ends.min()) == (50, 4, 3)
     assert fill(np.zeros((0, 2))).area == 0
+
+
+def test_pixels_of_large_polygons_take_little_memory():
+    tracemalloc.start()
+    first, second = fill(box(0, 0, 19_999, 19_999)), fill(box(10_000, 0, 19_999, 10))
+    assert (first.area, second.area) == (19_999**2, 9_999 * 10)
+    assert shared_pixels(first, second) == second.area
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))

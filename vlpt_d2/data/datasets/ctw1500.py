@@ -122,6 +122,10 @@ def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
 def _read_xml(content: str, path: Path) -> list[Text]:
     # The files hold bare ampersands in labels; a declaration of another encoding is void, as the
     # text is decoded already.
+    if "<!DOCTYPE" in content:
+        raise GroundTruthError(
+            f"{path}: declares a document type, which ground truth does not. Unpack it again."
+        )
     content = _ESCAPED.sub("&amp;", re.sub(r"^\s*<\?xml[^>]*\?>", "", content))
     try:
         root = ElementTree.fromstring(content)

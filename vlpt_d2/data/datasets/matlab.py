@@ -29,6 +29,9 @@ _ENCODINGS = {2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"
 # Classes of arrays: cells, characters, and the numeric ones from double to uint64.
 _CELL, _CHAR, _NUMERIC = 1, 4, range(6, 16)
 _DEEPEST = 8
+# Bytes of a variable that is decoded as a whole: the words of one image. Others are decoded cell by
+# cell, and no more than this many times as large as they are compressed.
+_LARGEST, _INFLATES = 2**24, 64
 
 
 class MatFile:
@@ -73,7 +76,9 @@ class MatFile:
             KeyError: no such variable.
             GroundTruthError: it is damaged, or of another kind (structs, objects, sparse).
         """
-        return self._array(self._body(name))
+        return self._array(
+            self._body(name, _LARGEST, "is larger than any ground truth of an image")
+        )
 
     def length(self, name: str) -> int:
         """Number of elements of a variable.
@@ -81,7 +86,7 @@ class MatFile:
         Raises:
             KeyError, GroundTruthError: see :meth:`read`.
         """
-        return math.prod(self._describe(self._body(name, 4096))[1])
+        return math.prod(self._describe(self._body(name, 4096, None))[1])
 
     def cells(self, name: str) -> Iterator[np.ndarray]:
         """Decode a cell array one cell after another, in column order.
@@ -89,7 +94,9 @@ class MatFile:
         Raises:
             KeyError, GroundTruthError: see :meth:`read`; also if it is no cell array.
         """
-        kind, shape, rest = self._describe(self._body(name))
+        limit = max(_LARGEST, _INFLATES * len(self._variables[name]))
+        body = self._body(name, limit, "inflates more than any ground truth")
+        kind, shape, rest = self._describe(body)
         if kind != _CELL:
             raise self._error(f"{name} is no cell array")
         for body in self._cell_bodies(shape, rest):
@@ -109,14 +116,22 @@ class MatFile:
                 yield self._name(start), rest[: len(rest) - len(following)]
             rest = following
 
-    def _body(self, name: str, limit: int = 0) -> memoryview:
-        """The content of a variable's matrix element, inflated up to a limit if there is one."""
+    def _body(self, name: str, limit: int, fault: str | None) -> memoryview:
+        """The content of a variable's matrix element, inflated up to a limit.
+
+        A fault is the error where there is more; None: the rest is not needed.
+        """
         kind, data, _ = self._element(self._variables[name], padded=False)
         if kind == _COMPRESSED:
-            kind, data, _ = self._element(memoryview(self._inflate(data, limit)), whole=not limit)
+            inflated = memoryview(self._inflate(data, limit + (fault is not None)))
+            if fault is not None and len(inflated) > limit:
+                raise self._error(fault)
+            kind, data, _ = self._element(inflated, whole=fault is not None)
+        elif fault is not None and len(data) > limit:
+            raise self._error(fault)
         return data
 
-    def _inflate(self, data: memoryview, limit: int = 0) -> bytes:
+    def _inflate(self, data: memoryview, limit: int) -> bytes:
         try:
             return zlib.decompressobj().decompress(data, limit)
         except zlib.error as error:
@@ -159,8 +174,10 @@ class MatFile:
         if len(flags) < 4 or len(dimensions) % 4:
             raise self._error("is damaged (an array without class or dimensions)")
         shape = struct.unpack(f"{self._order}{len(dimensions) // 4}i", dimensions)
-        if len(shape) < 2 or min(shape) < 0:
-            raise self._error(f"is damaged (an array of shape {shape})")
+        # Also where a side of 0 leaves nothing of it.
+        elements = math.prod(max(side, 1) for side in shape)
+        if not 2 <= len(shape) <= 4 or min(shape) < 0 or elements > len(self._data) * _INFLATES:
+            raise self._error(f"is damaged (an array of shape {str(shape)[:60]})")
         return struct.unpack(f"{self._order}I", flags[:4])[0] & 0xFF, shape, rest
 
     def _name(self, body: memoryview) -> str:

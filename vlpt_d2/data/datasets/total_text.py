@@ -22,7 +22,7 @@ import numpy as np
 from .matlab import MatFile
 from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, read_text
+from .text_files import GroundTruthError, float_fields, read_text, shown
 
 __all__ = ["read_total_text", "read_total_text_file"]
 
@@ -34,10 +34,13 @@ _TREE = """expected, for Total-Text, under DETECTRON2_DATASETS:
     Groundtruth/Polygon/Train/   poly_gt_img11.mat (or .txt), or gt_img11.mat (or .txt)
     Groundtruth/Polygon/Test/    poly_gt_img1.mat (or .txt)
 datasets/README.md says where to get them."""
+# Possessive: what one part took is never given back to be tried again. The text ends with the last
+# bracket of its line.
 _WORD = re.compile(
-    r"x:\s*\[\[(?P<x>[^\]]*)\]\]\s*,\s*y:\s*\[\[(?P<y>[^\]]*)\]\]\s*,\s*"
-    r"ornt:\s*\[(?P<ornt>[^\]]*)\]\s*,\s*transcriptions:\s*\[(?P<text>[^\n]*?)\][ \t]*(?=\Z|\n)",
+    r"\s*+x:\s*+\[\[(?P<x>[^\]]*+)\]\]\s*+,\s*+y:\s*+\[\[(?P<y>[^\]]*+)\]\]\s*+,\s*+"
+    r"ornt:\s*+\[(?P<ornt>[^\]]*+)\]\s*+,\s*+transcriptions:\s*+\[(?P<text>[^\n]*+)"
 )
+_BLANK = re.compile(r"\s*+")
 _EXPECTED = "expected x: [[..]], y: [[..]], ornt: [u'c'], transcriptions: [u'..']"
 
 
@@ -107,7 +110,13 @@ def _mat_rows(path: Path) -> np.ndarray:
     for key in ("polygt", "gt"):
         if key in file.names:
             rows = file.read(key)
-            return rows if len(rows) else rows.reshape(0, 6)
+            # Without words MATLAB writes [], which is of numbers.
+            if rows.ndim != 2 or (rows.dtype != object and rows.size):
+                raise GroundTruthError(
+                    f"{path}: {key} is no table of cells, one row for each word. Unpack the file "
+                    "again or replace it."
+                )
+            return rows
     names = ", ".join(file.names) or "none"
     raise GroundTruthError(f"{path}: has no variable polygt or gt, but {names}.")
 
@@ -120,39 +129,39 @@ def _cell(cell: Any) -> str:
 
 def _read_txt(path: Path, report: ReadReport | None) -> list[Text]:
     content = read_text(path, report).replace("\r\n", "\n").replace("\r", "\n")
-    texts, end = [], 0
-    for match in _WORD.finditer(content):
-        place = str(1 + content.count("\n", 0, match.start()))
-        _expect_nothing(content, end, match.start(), path)
-        end = match.end()
+    content = content.rstrip()
+    texts, end, line = [], 0, 1
+    while end < len(content):
+        start = _BLANK.match(content, end).end()
+        line += content.count("\n", end, start)
+        match = _WORD.match(content, end)
+        text = match["text"].rstrip() if match else ""
+        if not text.endswith("]"):
+            first, _, _ = content[start : start + 200].partition("\n")
+            raise GroundTruthError(
+                f"{path}, line {line}: {shown(first)} is no word; "
+                f"{_EXPECTED}. Correct or remove it."
+            )
+        place, line, end = str(line), line + content.count("\n", start, match.end()), match.end()
         try:
             xs, ys = (
                 np.array(float_fields(re.split(r"[\s,]+", match[k].strip()), match[k], _EXPECTED))
                 for k in "xy"
             )
-            word, orientation = _unquote(match["text"]), _unquote(match["ornt"])
+            word, orientation = _unquote(text[:-1]), _unquote(match["ornt"])
             texts.append(_text(xs, ys, word, orientation, place))
         except ValueError as error:
             raise GroundTruthError(f"{path}, line {place}: {error}") from error
-    _expect_nothing(content, end, len(content), path)
     return texts
-
-
-def _expect_nothing(content: str, start: int, end: int, path: Path) -> None:
-    """Raise if there is anything between two words."""
-    rest = content[start:end]
-    if rest.strip():
-        line = 1 + content.count("\n", 0, end - len(rest.lstrip()))
-        raise GroundTruthError(
-            f"{path}, line {line}: {rest.strip()[:60]!r} is no word; {_EXPECTED}. Correct or "
-            "remove it."
-        )
 
 
 def _unquote(text: str) -> str:
     """``u'STOP'`` -> STOP; the quotes are Python's, as the files were printed by it."""
-    match = re.fullmatch(r"\s*u?(['\"])(.*)\1\s*", text, re.DOTALL)
-    return match[2] if match else text.strip()
+    text = text.strip()
+    inner = text.removeprefix("u")
+    if len(inner) >= 2 and inner[0] == inner[-1] and inner[0] in "'\"":
+        return inner[1:-1]
+    return text
 
 
 def _text(xs: np.ndarray, ys: np.ndarray, text: str, orientation: str, place: str) -> Text:

@@ -13,6 +13,8 @@ __all__ = ["FileError", "list_files", "unpacked"]
 
 # No benchmark has a larger file for one image; beyond it is a broken archive or a bomb.
 _LARGEST = 64 * 2**20
+# Nor are all of its files together larger, unpacked.
+_LARGEST_ARCHIVE = 512 * 2**20
 
 
 class FileError(ValueError):
@@ -60,14 +62,22 @@ def list_files(folder: Path) -> list[Path]:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > _LARGEST_ARCHIVE:
+                raise FileError(
+                    f"{path}: its files have {size} bytes unpacked, which no benchmark's have. "
+                    "Pack only the text files."
+                )
             for member in archive.infolist():
                 name = PurePosixPath(member.filename.replace("\\", "/"))
+                if not member.filename:
+                    raise FileError(f"{path}: holds a file without a name. Pack the files again.")
                 if member.is_dir() or not name.name or _is_hidden(name.parts):
                     continue
                 if member.file_size > _LARGEST:
                     raise FileError(
                         f"{path}: {name} has {member.file_size} bytes, which no file for one image "
-                        "has. Pack the files anew."
+                        "has. Pack the files again."
                     )
                 target = folder / name.name
                 if target.exists():
@@ -79,7 +89,7 @@ def _unpack(path: Path, folder: Path) -> None:
     # NotImplementedError: an unknown compression; RuntimeError: encrypted.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise FileError(
-            f"{path}: no sound zip archive ({type(error).__name__}: {error}). Pack it anew, or "
+            f"{path}: no sound zip archive ({type(error).__name__}: {error}). Pack it again, or "
             "give the folder."
         ) from error
 

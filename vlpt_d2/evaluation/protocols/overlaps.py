@@ -14,7 +14,7 @@ from .shapes import intersections, to_shapes
 
 __all__ = ["Overlaps", "buffered_overlaps", "exact_overlaps", "raster_overlaps"]
 
-# Pixels; a mask that reaches further would not fit memory, and no image does.
+# Pixels; no image reaches further.
 _FARTHEST = 20_000
 
 

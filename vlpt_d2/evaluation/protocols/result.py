@@ -72,8 +72,8 @@ class ImageResult:
 class Totals:
     """The score of a set of images; see :class:`ImageResult` for the counts and credits.
 
-    Precision, recall and hmean lie in [0, 1]; only Total-Text's DetEval can pass 1, where one
-    detection is credited to two ground truths.
+    Precision, recall and hmean lie in [0, 1]; only Total-Text's DetEval and ``td500-psenet`` can
+    pass 1, where one detection is credited to two ground truths.
     """
 
     images: int

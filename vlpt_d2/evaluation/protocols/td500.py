@@ -8,7 +8,8 @@ Each ground truth, difficult or not, takes the first detection, in its order, wh
 
 - recall = matched / (matched + missed lines that are not difficult): a missed difficult line costs
   nothing, a matched one counts;
-- precision = matched / all detections.
+- precision = matched / all detections, which passes 1 where a detection serves several lines, as it
+  does where the ground truth has a line twice.
 
 Images without a result file take no part, not even their ground truths.
 """
