@@ -1,7 +1,11 @@
 """Shards: written, resumed, read back from files and commands, and by the webdataset package."""
 
+import copy
+import io
 import json
+import random
 import tarfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,6 +21,7 @@ from vlpt_d2.data.lazy import usable
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.data.shards import open_shards, register_shards_from_config, write_shards
 from vlpt_d2.data.shards.archive import ShardError, read_samples
+from vlpt_d2.data.shards.dataset import index_checksum
 from vlpt_d2.utils.locks import FolderInUseError
 
 
@@ -169,7 +174,7 @@ def test_damaged_shards_are_named(tmp_path, dicts):
     with pytest.raises(ShardError, match="is no index"):
         open_shards(str(tmp_path))
     (tmp_path / "shards.json").write_text('{"version": 0}')
-    with pytest.raises(ShardError, match="of version 1"):
+    with pytest.raises(ShardError, match="of version 2"):
         open_shards(str(tmp_path))
 
 
@@ -271,3 +276,201 @@ def test_two_writers_into_one_folder(tmp_path, dicts):
     with held_by_another(tmp_path / "out"), pytest.raises(FolderInUseError):
         write_shards(dicts, tmp_path / "out", "toy")
     assert len(write_shards(dicts, tmp_path / "out", "toy")["shards"]) == 1
+
+
+def digits(path):
+    """Places of the digits of every sample's label in a shard."""
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if member.name.endswith(".json"):
+                content = archive.extractfile(member).read()
+                end = content.index(b', "crc32"')
+                yield from (
+                    member.offset_data + i for i in range(end) if content[i : i + 1].isdigit()
+                )
+
+
+def test_a_changed_digit_of_a_label_is_told(tmp_path, dicts):
+    write_shards(dicts, tmp_path / "out", "toy", seed=None)
+    path = tmp_path / "out/toy-000000.tar"
+    whole = path.read_bytes()
+    places = list(digits(path))
+    shards = open_shards(str(tmp_path / "out"))
+    for place in random.Random(0).sample(places, 40):
+        data = bytearray(whole)
+        data[place] = ord("1") if data[place] != ord("1") else ord("2")
+        path.write_bytes(data)
+        with pytest.raises(
+            ShardError, match=r"toy-000000\.tar, sample .*(checksum|file_name|BoxMode)"
+        ):
+            list(shards)
+
+
+def test_a_changed_pixel_is_told(tmp_path, dicts):
+    write_shards(dicts, tmp_path / "out", "toy", seed=None)
+    path = tmp_path / "out/toy-000000.tar"
+    data = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        data[archive.getmember("000000003.png").offset_data + 100] ^= 1
+    path.write_bytes(data)
+    shards = open_shards(str(tmp_path / "out"))
+    assert shards[2]["image_id"] == 2
+    with pytest.raises(ShardError, match=r"toy-000000\.tar, sample 000000003: is damaged"):
+        shards[3]
+    assert shards[4]["image_id"] == 4
+
+
+def edited(folder, change, checksum=False):
+    """Edit the index, as someone who means harm or does not know better would."""
+    path = folder / "shards.json"
+    index = json.loads(path.read_text())
+    change(index)
+    if checksum:
+        index["checksum"] = index_checksum(index)
+    path.write_text(json.dumps(index))
+
+
+def test_an_edited_index_is_told(tmp_path, dicts):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    edited(tmp_path, lambda index: index["shards"][0]["unusable"].append(2))
+    with pytest.raises(ShardError, match="shards.json: is damaged or edited"):
+        open_shards(str(tmp_path))
+
+
+BAD_NAMES = ["../../etc/passwd", "/etc/passwd", "x --version", "--version", "a\\b", "$(id)", "a'b"]
+BAD_NAMES += ["", ".", "a\nb", "a;b", "a\0b", 3, None, ["x"]]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_neither_leave_the_folder_nor_add_arguments(tmp_path, dicts, name):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    edited(tmp_path, lambda index: index["shards"][0].update(file=name), checksum=True)
+    for source in (str(tmp_path), f"pipe:cat {tmp_path}/{{}}"):
+        with pytest.raises(ShardError, match=r"shards\.json: is damaged .*no name for a shard"):
+            open_shards(source)
+    if isinstance(name, str):
+        with pytest.raises(ValueError, match="no name for a shard"):
+            write_shards(dicts, tmp_path / "out", name)
+
+
+CHANGES = {
+    "images is a word": lambda index: index["shards"][0].update(images="4"),
+    "images is negative": lambda index: index["shards"][0].update(images=-4),
+    "images is huge": lambda index: index["shards"][0].update(images=10**30),
+    "images is true": lambda index: index["shards"][0].update(images=True),
+    "no images": lambda index: index["shards"][0].pop("images"),
+    "unusable is a number": lambda index: index["shards"][0].update(unusable=3),
+    "unusable is elsewhere": lambda index: index["shards"][0].update(unusable=[4]),
+    "unusable is nested": lambda index: index["shards"][0].update(unusable=[[1]]),
+    "a shard twice": lambda index: index["shards"].append(index["shards"][0]),
+    "a shard is a list": lambda index: index["shards"].append([1]),
+    "shards is a dict": lambda index: index.update(shards={}),
+    "annotated is a word": lambda index: index.update(annotated="yes"),
+    "no annotated": lambda index: index.pop("annotated"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_index_of_another_form_is_told(tmp_path, dicts, change):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    edited(tmp_path, CHANGES[change], checksum=True)
+    with pytest.raises(ShardError, match=r"shards\.json: is damaged"):
+        open_shards(str(tmp_path))
+
+
+def without_checksums(folder):
+    """The shards of a folder as version 1 wrote them."""
+
+    def change(index):
+        index["version"] = 1
+        for key in ("checksum", "labels"):
+            for entry in (index, *index["shards"]):
+                entry.pop(key, None)
+
+    edited(folder, change)
+    for path in folder.glob("*.tar"):
+        with tarfile.open(path) as archive:
+            files = [(m.name, archive.extractfile(m).read()) for m in archive]
+        with tarfile.open(path, "w") as archive:
+            for name, content in files:
+                if name.endswith(".json"):
+                    content = content[: content.index(b', "crc32"')] + b"}"
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+
+
+def test_shards_without_checksums_are_read(tmp_path, dicts):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    expected = list(open_shards(str(tmp_path)))
+    index = (tmp_path / "shards.json").read_text()
+    without_checksums(tmp_path)
+    assert list(open_shards(str(tmp_path))) == expected
+    # Their labels cannot be compared.
+    with pytest.raises(ValueError, match="version 1, not of .*empty this one"):
+        write_shards(dicts, tmp_path, "toy", per_shard=4)
+    # An index that promises checksums wants them.
+    (tmp_path / "shards.json").write_text(index)
+    with pytest.raises(ShardError, match=r"tar, sample .*: is damaged"):
+        open_shards(str(tmp_path))[0]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_old_and_new_labels_are_not_mixed(tmp_path, dicts, finished):
+    def stop(done, total):
+        if done == 8 and not finished:
+            raise Stop
+
+    folder = tmp_path / "out"
+    with suppress(Stop):
+        write_shards(dicts, folder, "toy", per_shard=4, seed=None, progress=stop)
+    dicts[5] = copy.deepcopy(dicts[5])
+    dicts[5]["annotations"][0]["text"] = "Toy"
+    with pytest.raises(
+        ValueError, match=r"toy-000001\.tar has other labels .*write all shards again"
+    ):
+        write_shards(dicts, folder, "toy", per_shard=4, seed=None)
+
+
+RECORDS = {
+    "no list": [1],
+    "no width": {"file_name": "1.png", "height": 3},
+    "a path": {"file_name": "../1.png", "height": 3, "width": 3},
+    "a height of 0": {"file_name": "1.png", "height": 0, "width": 3},
+    "a height of 2.5": {"file_name": "1.png", "height": 2.5, "width": 3},
+    "an id that is a list": {"file_name": "1.png", "height": 3, "width": 3, "image_id": [1]},
+    "no annotation": {"file_name": "1.png", "height": 3, "width": 3, "annotations": [3]},
+    **{
+        f"{key} is {value}": {
+            "file_name": "1.png", "height": 3, "width": 3,
+            "annotations": [{"bbox": [0, 0, 1, 1], "bbox_mode": 0, "text": "a"} | {key: value}],
+        }
+        for key, value in [
+            ("bbox_mode", 99), ("bbox", [1]), ("bbox", "x"), ("segmentation", 3),
+            ("segmentation", [[1, 2, 3]]), ("segmentation", [[1, float("nan")]]),
+            ("iscrowd", 2), ("text", 3), ("text", None),
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_labels_of_another_form_are_told(tmp_path, record):
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, content in (("1.png", b"x"), ("1.json", json.dumps(RECORDS[record]).encode())):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    with pytest.raises(ShardError, match=r"a\.tar, sample 1: is no image with the \.json"):
+        list(read_samples(str(tmp_path / "a.tar")))
+
+
+def test_damage_ends_commands(tmp_path, dicts):
+    """One that still has much to write would wait for ever."""
+    write_shards(dicts, tmp_path, "toy")
+    path = tmp_path / "toy-000000.tar"
+    data = bytearray(path.read_bytes())
+    data[600] ^= 1
+    path.write_bytes(data + bytes(1 << 20))
+    with pytest.raises(ShardError, match="is damaged"):
+        open_shards(f"pipe:cat {tmp_path}/{{}}")[0]

@@ -101,9 +101,9 @@ def test_each_shard_is_read_by_one_or_two(folder, monkeypatch):
     opened = []
     original = dataset.read_samples
 
-    def counted(url, skip=0):
+    def counted(url, *arguments):
         opened.append(url)
-        return original(url, skip)
+        return original(url, *arguments)
 
     monkeypatch.setattr(dataset, "read_samples", counted)
     read_by_workers(open_shards(folder), 4, 1, 2, 2, steps=5)  # 20 of 23: within an epoch

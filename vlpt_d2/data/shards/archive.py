@@ -2,27 +2,35 @@
 
 WebDataset's convention (github.com/webdataset/webdataset): the name up to the first dot of a
 file's base name is the sample's key, what follows is the kind. A sample here is an image and
-``.json``, its dataset dict.
+``.json``, its dataset dict, which ends with the CRC-32 of image and dict.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
+from detectron2.structures import BoxMode
 from detectron2.utils.file_io import PathManager
+
+from ..annotations import check_annotations
 
 __all__ = ["PIPE", "ShardError", "add_sample", "open_stream", "read_samples"]
 
 #: What a source starts with whose bytes a command writes to its standard output.
 PIPE = "pipe:"
+
+_CRC = re.compile(rb', "crc32": "([0-9a-f]{8})"\}\Z')
+_LONGEST_SIDE = 10**6
 
 
 class ShardError(RuntimeError):
@@ -52,13 +60,13 @@ def open_stream(url: str) -> Iterator[BinaryIO]:
     try:
         try:
             yield process.stdout
-        except (tarfile.TarError, EOFError, ValueError) as error:
+        except Exception as error:
             # A command that failed wrote nothing, or half: that is the reason to name.
+            _drain(process.stdout)
             if status := process.wait():
                 raise ShardError(f"{url}: the command ended with status {status}.") from error
             raise
-        while process.stdout.read(1 << 20):  # else the command fails to write the rest
-            pass
+        _drain(process.stdout)
         if status := process.wait():
             raise ShardError(f"{url}: the command ended with status {status}.")
     finally:
@@ -68,12 +76,19 @@ def open_stream(url: str) -> Iterator[BinaryIO]:
             process.wait()
 
 
-def read_samples(url: str, skip: int = 0) -> Iterator[dict[str, Any]]:
+def _drain(stream: BinaryIO) -> None:
+    """Read on to the end, else the command waits for ever, or fails, to write the rest."""
+    while stream.read(1 << 20):
+        pass
+
+
+def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dict[str, Any]]:
     """Read the samples of a shard in their order.
 
     Args:
         url: see :func:`open_stream`. The tar file may be compressed.
         skip: samples to leave out at the start.
+        checked: whether a sample without a checksum is damaged; one that has it is compared.
 
     Yields:
         Dataset dicts whose ``"image_bytes"`` are the image's file; ``file_name`` only names it.
@@ -88,10 +103,16 @@ def read_samples(url: str, skip: int = 0) -> Iterator[dict[str, Any]]:
             mode = "r:*" if stream.seekable() else "r|*"
             with tarfile.open(fileobj=stream, mode=mode) as archive:
                 for key, files in _groups(archive, skip):
-                    yield _dataset_dict(url, key, files)
-    except (tarfile.TarError, EOFError) as error:
+                    yield _dataset_dict(url, key, files, checked)
+    except ShardError:
+        raise
+    except Exception as error:
+        # What is damaged can fail in any way. Only errors of the system have a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ShardError(
-            f"{url}: is no whole tar file ({error}). Write or copy it again."
+            f"{url}: is no whole tar file ({error or type(error).__name__}). Write or copy it "
+            "again."
         ) from error
 
 
@@ -108,6 +129,7 @@ def add_sample(
         suffix: the image's kind, such as ".jpg".
     """
     content = json.dumps(record, ensure_ascii=False, default=_plain).encode("utf-8")
+    content = content[:-1] + b', "crc32": "%08x"}' % _crc(image, content)
     for name, data in ((key + suffix, image), (f"{key}.json", content)):
         info = tarfile.TarInfo(name)
         info.size = len(data)
@@ -132,17 +154,55 @@ def _groups(archive: tarfile.TarFile, skip: int) -> Iterator[tuple[str, dict[str
         yield key, files
 
 
-def _dataset_dict(url: str, key: str, files: dict[str, bytes]) -> dict[str, Any]:
+def _dataset_dict(url: str, key: str, files: dict[str, bytes], checked: bool) -> dict[str, Any]:
     try:
-        record = json.loads(files.pop("json"))
+        content = files.pop("json")
         (image,) = files.values()
-        record["file_name"] = f"{url.rpartition('/')[2]}/{record['file_name']}"
-    except (KeyError, TypeError, ValueError) as error:
+        record = json.loads(content)
+        name = record["file_name"]
+        if not isinstance(name, str) or re.search(r"[/\\\x00-\x1f]|^\.*$", name):
+            raise ValueError(f"file_name {name!r}")
+        _check_record(record)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ShardError(
             f"{url}, sample {key}: is no image with the .json of its dataset dict ({error!r}). "
             "Write the shards again with 'vlpt-d2 data shard'."
         ) from error
+    whole = not checked
+    if found := _CRC.search(content):
+        whole = _crc(image, content[: found.start()] + b"}") == int(found[1], 16)
+        record.pop("crc32", None)
+    if not whole:
+        raise ShardError(
+            f"{url}, sample {key}: is damaged, its checksum is another. Write or copy the shard "
+            "again."
+        )
+    record["file_name"] = f"{url.rpartition('/')[2]}/{name}"
     return {**record, "image_bytes": image}
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Whether a dataset dict has what its readers take for granted.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it does not.
+    """
+    for side in ("height", "width"):
+        if not isinstance(record[side], int) or not 0 < record[side] <= _LONGEST_SIDE:
+            raise ValueError(f"{side} is no size")
+    if not isinstance(record.get("image_id", 0), int | str):
+        raise TypeError("image_id is no number or name")
+    for annotation in record.get("annotations", []):
+        BoxMode(annotation["bbox_mode"])
+        if annotation.get("iscrowd", 0) not in (0, 1):
+            raise ValueError("iscrowd is not 0 or 1")
+        if not isinstance(annotation.get("text", ""), str):
+            raise TypeError("text is no string")
+    check_annotations(record)
+
+
+def _crc(image: bytes, content: bytes) -> int:
+    return zlib.crc32(content, zlib.crc32(image))
 
 
 def _plain(value: Any) -> Any:

@@ -6,8 +6,10 @@ import bisect
 import itertools
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,19 @@ __all__ = [
     "VERSION",
     "Shard",
     "ShardedDicts",
+    "check_name",
+    "index_checksum",
     "open_shards",
-    "read_json",
+    "read_index",
     "register_shards",
     "register_shards_from_config",
 ]
 
 #: The file beside the shards that says which there are and what is in them.
 INDEX = "shards.json"
-VERSION = 1
+#: 2 has checksums of the index and of each sample; 1, without, is read too.
+VERSION = 2
+_MOST_IMAGES = 10**7
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,14 @@ class Shard:
         size: its samples.
         places: those that are used, ascending.
         unusable: places of images that have nothing to learn from.
+        checked: whether its samples have checksums.
     """
 
     url: str
     size: int
     places: tuple[int, ...] | range
     unusable: frozenset[int] = frozenset()
+    checked: bool = False
 
 
 class ShardedDicts(LazyDicts):
@@ -104,7 +112,7 @@ class ShardedDicts(LazyDicts):
         shards = []
         for shard, start, part in zip(self.shards, [0, *self._ends], parts):
             places = tuple(shard.places[int(i) - start] for i in part)
-            shards.append(Shard(shard.url, shard.size, places, shard.unusable))
+            shards.append(replace(shard, places=places))
         return ShardedDicts(shards, self.annotated)
 
     @classmethod
@@ -124,7 +132,7 @@ class _Cursor:
 
     def read(self, shard: Shard, number: int, place: int) -> dict[str, Any]:
         if self._at is None or self._at[:2] != (os.getpid(), number) or self._at[2] > place:
-            self._samples = read_samples(shard.url, place)
+            self._samples = read_samples(shard.url, place, shard.checked)
             self._at = (os.getpid(), number, place)
         try:
             # The last sample needed ends the loop, not the shard.
@@ -144,19 +152,67 @@ class _Cursor:
         return record
 
 
-def read_json(url: str) -> dict[str, Any]:
-    """Read a JSON file from wherever :func:`~.archive.open_stream` opens.
+def check_name(name: Any) -> str:
+    """Return a shard's file name, which is given to commands and added to folders.
 
     Raises:
-        ShardError: it is no JSON.
+        ValueError: it has other characters than letters, digits and ``._+=@,-``, or starts with
+            one of those.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+=@,-]*", name):
+        raise ValueError(
+            f"{str(name)[:80]!r} is no name for a shard: it starts with a letter, a digit or _ and "
+            "has only these and .+=@,-"
+        )
+    return name
+
+
+def index_checksum(index: dict[str, Any]) -> str:
+    """CRC-32 of an index, without the entry for it."""
+    content = {key: value for key, value in index.items() if key != "checksum"}
+    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
+
+
+def read_index(url: str) -> dict[str, Any]:
+    """Read an index from wherever :func:`~.archive.open_stream` opens, and check all of it.
+
+    Raises:
+        ShardError: it is no index, is damaged or of another version.
         OSError: it cannot be opened.
     """
     with open_stream(url) as stream:
         content = stream.read()
     try:
-        return json.loads(content)
-    except ValueError as error:
+        index = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ShardError(f"{url}: is no index of shards ({error}).") from error
+    version = index.get("version") if isinstance(index, dict) else None
+    if version not in (1, VERSION):
+        raise ShardError(f"{url}: is no index of version {VERSION}. Write the shards again.")
+    if version == VERSION and index.get("checksum") != index_checksum(index):
+        raise ShardError(
+            f"{url}: is damaged or edited, its checksum is another. Copy it or write the shards "
+            "again."
+        )
+    try:
+        _check_entries(index)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShardError(f"{url}: is damaged ({error!r}). Write the shards again.") from error
+    return index
+
+
+def _check_entries(index: dict[str, Any]) -> None:
+    if not isinstance(index["annotated"], bool) or not isinstance(index["shards"], list):
+        raise TypeError("no list of shards")
+    names = [check_name(entry["file"]) for entry in index["shards"]]
+    if len(set(names)) < len(names):
+        raise ValueError("a shard that is named twice")
+    for entry in index["shards"]:
+        count, unusable = entry["images"], entry["unusable"]
+        if type(count) is not int or not 0 < count <= _MOST_IMAGES:
+            raise ValueError(f"{entry['file']} of no number of images")
+        if not all(type(place) is int and 0 <= place < count for place in unusable):
+            raise ValueError(f"{entry['file']} with unusable images that it does not have")
 
 
 def open_shards(source: str) -> ShardedDicts:
@@ -164,11 +220,12 @@ def open_shards(source: str) -> ShardedDicts:
 
     Args:
         source: their folder, as a path or a URL that iopath opens; or ``pipe:`` and a command
-            that writes a file to its standard output, with ``{}`` in place of the file's name.
+            that writes a file to its standard output, with ``{}`` in place of the file's name,
+            which is always part of one argument, see :func:`check_name`.
 
     Raises:
         FileNotFoundError: there is no index.
-        ShardError: the index cannot be read or is of another version.
+        ShardError: the index cannot be read, is damaged, or is of another version.
         ValueError: a ``pipe:`` without ``{}``.
     """
     if source.startswith(PIPE) and "{}" not in source:
@@ -176,19 +233,18 @@ def open_shards(source: str) -> ShardedDicts:
     template = source if source.startswith(PIPE) else f"{source.rstrip('/')}/{{}}"
     url = template.replace("{}", INDEX)
     try:
-        index = read_json(url)
+        index = read_index(url)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{url}: no such file. Shards are written by: vlpt-d2 data shard NAME FOLDER"
         ) from error
-    if not isinstance(index, dict) or index.get("version") != VERSION:
-        raise ShardError(f"{url}: is no index of version {VERSION}. Write the shards again.")
     shards = [
         Shard(
             template.replace("{}", entry["file"]),
             entry["images"],
             range(entry["images"]),
             frozenset(entry["unusable"]),
+            index["version"] == VERSION,
         )
         for entry in index["shards"]
     ]

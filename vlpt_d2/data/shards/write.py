@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...utils.atomic import write_json
+from ...utils.atomic import replacing, write_json
 from ...utils.locks import lock_folder
 from ..image_io import open_source
 from ..lazy import can_be_learnt_from
 from ..sample import image_source, load_sample
 from .archive import add_sample
-from .dataset import INDEX, VERSION, read_json
+from .dataset import INDEX, VERSION, check_name, index_checksum, read_index
 
 __all__ = ["write_shards"]
 
@@ -36,7 +38,7 @@ def write_shards(
 ) -> dict[str, Any]:
     """Write ``<name>-000000.tar`` ... and ``shards.json``, the index that readers ask for.
 
-    A run that was interrupted goes on after its last whole shard. Image files are taken as they
+    A run that was interrupted resumes after its last whole shard. Image files are taken as they
     are; rendered images become PNG files.
 
     Args:
@@ -52,13 +54,14 @@ def write_shards(
         The index.
 
     Raises:
-        ValueError: ``per_shard`` is not positive, there is no image, or the folder holds other
-            shards.
+        ValueError: ``per_shard`` is not positive, there is no image, the name has characters that
+            no shard's has, or the folder holds other shards or shards with other labels.
         FolderInUseError: another process writes to the folder.
         FileNotFoundError: an image is missing.
     """
     if per_shard < 1 or not len(dicts):
         raise ValueError(f"{len(dicts)} images cannot be written in shards of {per_shard}")
+    check_name(name)
     with lock_folder(folder):
         return _write(dicts, Path(folder), name, per_shard, seed, progress)
 
@@ -76,14 +79,21 @@ def _write(
     order = np.arange(len(dicts))
     if seed is not None:
         order = np.random.RandomState(seed).permutation(len(dicts))
-    for number in range(len(index["shards"]), -(-len(dicts) // per_shard)):
+    for number in range(-(-len(dicts) // per_shard)):
         places = order[number * per_shard : (number + 1) * per_shard]
         path = folder / f"{name}-{number:06d}.tar"
         records = (dicts[int(place)] for place in places)
-        unusable, annotated = _write_shard(path, records, number * per_shard)
+        if number < len(index["shards"]):
+            if index["shards"][number].get("labels") != _labels(records):
+                raise ValueError(
+                    f"{path} has other labels than the dataset has now: empty {folder} and write "
+                    "all shards again, or name another folder"
+                )
+            continue
+        entry, annotated = _write_shard(path, records, number * per_shard)
         index["annotated"] &= annotated
-        index["shards"].append({"file": path.name, "images": len(places), "unusable": unusable})
-        write_json(folder / _PROGRESS, index)
+        index["shards"].append(entry)
+        write_json(folder / _PROGRESS, {**index, "checksum": index_checksum(index)})
         if progress is not None:
             progress(number * per_shard + len(places), len(dicts))
     if (folder / _PROGRESS).is_file():
@@ -95,32 +105,57 @@ def _begun(folder: Path, key: dict[str, Any]) -> dict[str, Any]:
     """The index as far as it is written."""
     for path in (folder / INDEX, folder / _PROGRESS):
         if path.is_file():
-            index = read_json(str(path))
-            if index.get("key") != key:
+            index = read_index(str(path))
+            if index.get("key") != key or index["version"] != VERSION:
                 raise ValueError(
-                    f"{folder} holds shards of {index.get('key')}, not of {key}: name another "
-                    "folder, or empty this one"
+                    f"{folder} holds shards of {index.get('key')}, version {index['version']}, not "
+                    f"of {key}, version {VERSION}: name another folder, or empty this one"
                 )
             return index
     return {"version": VERSION, "key": key, "annotated": True, "shards": []}
 
 
-def _write_shard(path: Path, records: Any, first: int) -> tuple[list[int], bool]:
-    """Write a shard; return the places without anything to learn, and whether all are annotated."""
-    part = path.with_name(f"{path.name}.part")
-    unusable, annotated = [], True
-    with open(part, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
-            for place, record in enumerate(records):
-                record, image, suffix = _content(record)
-                annotated &= "annotations" in record
-                if not can_be_learnt_from(record):
-                    unusable.append(place)
-                add_sample(archive, f"{first + place:09d}", record, image, suffix)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    return unusable, annotated
+def _write_shard(
+    path: Path, records: Iterable[dict[str, Any]], first: int
+) -> tuple[dict[str, Any], bool]:
+    """Write a shard; return its entry in the index, and whether all are annotated."""
+    unusable, annotated, labels = [], True, hashlib.blake2b(digest_size=8)
+    with (
+        replacing(path) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive,
+    ):
+        for place, record in enumerate(records):
+            labels.update(_label(record))
+            record, image, suffix = _content(record)
+            annotated &= "annotations" in record
+            if not can_be_learnt_from(record):
+                unusable.append(place)
+            add_sample(archive, f"{first + place:09d}", record, image, suffix)
+    entry = {
+        "file": path.name,
+        "images": place + 1,
+        "unusable": unusable,
+        "labels": labels.hexdigest(),
+    }
+    return entry, annotated
+
+
+def _labels(records: Iterable[dict[str, Any]]) -> str:
+    """What tells the labels of a shard from others, wherever the images are."""
+    labels = hashlib.blake2b(digest_size=8)
+    for record in records:
+        labels.update(_label(record))
+    return labels.hexdigest()
+
+
+def _label(record: dict[str, Any]) -> bytes:
+    label = {key: value for key, value in record.items() if key != "image_bytes"}
+    label["file_name"] = Path(record["file_name"]).name
+    return json.dumps(label, sort_keys=True, default=_shown).encode()
+
+
+def _shown(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else repr(value)
 
 
 def _content(record: dict[str, Any]) -> tuple[dict[str, Any], bytes, str]:
