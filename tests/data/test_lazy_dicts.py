@@ -1,5 +1,6 @@
 """Lazy and packed dataset dicts: the same dicts as a list of them, in the loader too."""
 
+import json
 import pickle
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
 from vlpt_d2.data.loader import build_train_loader, get_dataset_dicts
-from vlpt_d2.data.packed import PackedDicts, PackedWriter
+from vlpt_d2.data.packed import _FILES, PackedDicts, PackedError, PackedWriter
 
 
 def plain_dicts(root, count=9, seed=0):
@@ -172,3 +173,99 @@ def test_loader_takes_lazy_and_plain_datasets_together(packed, tmp_path, workers
         for name in names:
             DatasetCatalog.pop(name, None)
             MetadataCatalog.pop(name, None)
+
+
+@pytest.mark.parametrize("name", sorted(_FILES))
+def test_a_changed_byte_of_a_packed_file_is_told(packed, tmp_path, name):
+    path = tmp_path / f"index/{name}.bin"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(PackedError, match=rf"{name}\.bin: is damaged, its checksum"):
+        PackedDicts(tmp_path / "index", tmp_path)
+
+
+def edit_meta(folder, change):
+    """Edit the description as an index of before checksums would have it."""
+    path = folder / "index/meta.json"
+    meta = json.loads(path.read_text())
+    for key in ("checksum", "crc32"):
+        meta.pop(key)
+    change(meta)
+    path.write_text(json.dumps(meta))
+
+
+def test_packed_files_without_checksums_are_read(packed, tmp_path):
+    edit_meta(tmp_path, lambda meta: None)
+    assert list(PackedDicts(tmp_path / "index", tmp_path)) == packed[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "value"),
+    [
+        ("text_starts", "<i8", 2**40),
+        ("text_starts", "<i8", -1),
+        ("point_starts", "<i8", 0),
+        ("word_starts", "<i8", 10**6),
+        ("name_starts", "<i8", -(2**60)),
+        ("sizes", "<i4", 0),
+    ],
+)
+def test_places_that_are_not_there_are_told(packed, tmp_path, name, dtype, value):
+    edit_meta(tmp_path, lambda meta: None)
+    path = tmp_path / f"index/{name}.bin"
+    values = np.fromfile(path, dtype)
+    values[2] = value
+    values.tofile(path)
+    with pytest.raises(PackedError, match="is damaged"):
+        PackedDicts(tmp_path / "index", tmp_path)
+
+
+def test_words_that_are_no_text_are_told(packed, tmp_path):
+    edit_meta(tmp_path, lambda meta: None)
+    path = tmp_path / "index/words.bin"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    with pytest.raises(PackedError, match="index: is damaged, image"):
+        list(PackedDicts(tmp_path / "index", tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta: meta.pop("counts"),
+        lambda meta: meta["counts"].pop("ids"),
+        lambda meta: meta["counts"].update(ids="7"),
+        lambda meta: meta["counts"].update(ids=-1),
+        lambda meta: meta["counts"].update(ids=10**40),
+        lambda meta: meta["counts"].update(points=3),
+        lambda meta: meta.update(counts=[]),
+        lambda meta: meta.update(crc32=[]),
+        lambda meta: meta.update(crc32={"x": 1}),
+        lambda meta: meta.update(version=2),
+        lambda meta: meta.pop("version"),
+        lambda meta: meta.update(checksum="0"),
+    ],
+)
+def test_descriptions_of_another_form_are_told(packed, tmp_path, change):
+    edit_meta(tmp_path, change)
+    with pytest.raises(PackedError, match=r"meta\.json: .*pack again"):
+        PackedDicts(tmp_path / "index", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"key": {"of": 1}}', "3", None])
+def test_damaged_progress_starts_anew(tmp_path, content):
+    dicts = plain_dicts(tmp_path)
+    folder = tmp_path / "index"
+    with PackedWriter(folder, {"of": 1}) as writer:
+        for record in dicts:
+            add(writer, tmp_path, record)
+        writer.commit({"done": 2})
+    if content is None:  # files shorter than they were
+        (folder / "ids.bin").write_bytes(b"")
+    else:
+        (folder / "progress.json").write_text(content)
+    with PackedWriter(folder, {"of": 1}) as writer:
+        assert writer.notes is None
+        add(writer, tmp_path, dicts[7])
+        writer.finish({})
+    assert list(PackedDicts(folder, tmp_path)) == [dicts[7]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ import numpy as np
 from detectron2.structures import BoxMode
 
 from ..utils.atomic import write_json
+from ..utils.checksums import file_crc, json_checksum, with_checksum
 from .lazy import LazyDicts
 
-__all__ = ["PackedDicts", "PackedWriter"]
+__all__ = ["PackedDicts", "PackedError", "PackedWriter"]
 
 _VERSION = 1
 # File -> type and columns. Starts have one entry more than there are items: the end of the last.
@@ -36,6 +38,14 @@ _FILES = {
     "point_starts": ("<i8", 1),  # of each text, among all points
 }
 _STARTS = ("name_starts", "text_starts", "word_starts", "point_starts")
+_LARGEST_COUNT = 2**48
+
+
+_AGAIN = "delete the folder and pack again"
+
+
+class PackedError(ValueError):
+    """A packed dataset that cannot be read; the message names it and the remedy."""
 
 
 class PackedDicts(LazyDicts):
@@ -44,28 +54,30 @@ class PackedDicts(LazyDicts):
     Args:
         folder: written by :class:`PackedWriter`.
         root: the folder of the images.
+        checked: whether to compare checksums and the places that files point to, which reads all
+            of them once.
 
     Raises:
         FileNotFoundError: the folder is no finished packed dataset.
-        ValueError: it is of another version, or a file has the wrong length.
+        PackedError: it is of another version or damaged.
     """
 
-    def __init__(self, folder: str | Path, root: str | Path):
+    def __init__(self, folder: str | Path, root: str | Path, checked: bool = True):
         self.folder, self.root = str(folder), str(root)
         path = Path(folder) / "meta.json"
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; the dataset is not packed yet")
-        self.meta: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        if self.meta.get("version") != _VERSION:
-            raise ValueError(f"{folder}: packed by another version; delete it and pack again")
+        self.meta = _read_meta(path)
         self._arrays = {name: self._map(name) for name in _FILES}
+        if checked:
+            self._check()
 
     def __len__(self) -> int:
         return len(self._arrays["sizes"])
 
     def __reduce__(self) -> tuple:
         """Pickle the paths alone; whoever unpickles maps the same files."""
-        return type(self), (self.folder, self.root)
+        return type(self), (self.folder, self.root, False)
 
     @property
     def ids(self) -> np.ndarray:
@@ -79,7 +91,19 @@ class PackedDicts(LazyDicts):
         return cared[starts[1:]] > cared[starts[:-1]]
 
     def item(self, index: int) -> dict[str, Any]:
-        """See :meth:`LazyDicts.item`."""
+        """See :meth:`LazyDicts.item`.
+
+        Raises:
+            PackedError: a word or the image's name is no text.
+        """
+        try:
+            return self._item(index)
+        except UnicodeDecodeError as error:
+            raise PackedError(
+                f"{self.folder}: is damaged, image {index}: {error}; {_AGAIN}"
+            ) from error
+
+    def _item(self, index: int) -> dict[str, Any]:
         arrays = self._arrays
         first, last = arrays["text_starts"][index : index + 2].tolist()
         words = arrays["word_starts"][first : last + 1].tolist()
@@ -116,9 +140,7 @@ class PackedDicts(LazyDicts):
         path = Path(self.folder) / f"{name}.bin"
         expected = count * np.dtype(dtype).itemsize
         if not path.is_file() or path.stat().st_size != expected:
-            raise ValueError(
-                f"{path}: missing or not {expected} bytes long; delete the folder and pack again"
-            )
+            raise PackedError(f"{path}: missing or not {expected} bytes long; {_AGAIN}")
         shape = (count // columns, columns) if columns > 1 else (count,)
         # An empty file cannot be mapped. A plain array on top of the map: memmap's own slices are
         # several times slower.
@@ -126,9 +148,60 @@ class PackedDicts(LazyDicts):
             return np.zeros(shape, dtype)
         return np.asarray(np.memmap(path, dtype, "r", shape=shape))
 
+    def _check(self) -> None:
+        for name, crc in self.meta.get("crc32", {}).items():
+            if zlib.crc32(self._arrays[name]) != crc:
+                path = Path(self.folder) / f"{name}.bin"
+                raise PackedError(f"{path}: is damaged, its checksum is another; {_AGAIN}")
+        arrays = self._arrays
+        images, texts = len(arrays["sizes"]), len(arrays["ignored"])
+        for name, count, target in (
+            ("name_starts", images, "names"),
+            ("text_starts", images, "ignored"),
+            ("word_starts", texts, "words"),
+            ("point_starts", texts, "points"),
+        ):
+            starts = arrays[name]
+            if (
+                len(starts) != count + 1
+                or starts[0] != 0
+                or starts[-1] != len(arrays[target])
+                or (np.diff(starts) < (name == "point_starts")).any()
+            ):
+                path = Path(self.folder) / f"{name}.bin"
+                raise PackedError(f"{path}: is damaged, its places are not in {target}; {_AGAIN}")
+        if len(arrays["ids"]) != images or (arrays["sizes"] < 1).any():
+            raise PackedError(f"{self.folder}: is damaged, images without a size; {_AGAIN}")
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_text("utf-8"))
+        version = meta["version"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PackedError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
+    if version != _VERSION:
+        raise PackedError(f"{path}: packed by another version; {_AGAIN}")
+    # Those of earlier days have no checksum.
+    if meta.get("checksum", json_checksum(meta)) != json_checksum(meta):
+        raise PackedError(f"{path}: is damaged or edited, its checksum is another; {_AGAIN}")
+    crcs = meta.get("crc32", {})
+    if not _are_counts(meta.get("counts")) or not isinstance(crcs, dict) or set(crcs) - set(_FILES):
+        raise PackedError(f"{path}: is damaged, its counts are none; {_AGAIN}")
+    return meta
+
+
+def _are_counts(counts: Any) -> bool:
+    return (
+        isinstance(counts, dict)
+        and set(counts) == set(_FILES)
+        and all(type(count) is int and 0 <= count < _LARGEST_COUNT for count in counts.values())
+        and all(count % _FILES[name][1] == 0 for name, count in counts.items())
+    )
+
 
 class PackedWriter:
-    """Writes a packed dataset, image by image; an interrupted one goes on where it stopped.
+    """Writes a packed dataset, image by image; an interrupted one resumes where it stopped.
 
     Use as a context manager: what :meth:`commit` has not written is lost on an error.
 
@@ -143,10 +216,8 @@ class PackedWriter:
         self._key = json.loads(json.dumps(key))
         self._state = {"key": self._key, "counts": dict.fromkeys(_FILES, 0), "notes": None}
         self._progress = self.folder / "progress.json"
-        if self._progress.is_file():
-            state = json.loads(self._progress.read_text("utf-8"))
-            if state["key"] == self._key:
-                self._state = state
+        if (state := self._read_progress()) is not None:
+            self._state = state
         self._files = {}
         for name, (dtype, _) in _FILES.items():
             path = self.folder / f"{name}.bin"
@@ -158,6 +229,20 @@ class PackedWriter:
         if not self._state["counts"]["text_starts"]:
             for name in _STARTS:
                 self._write(name, np.zeros(1))
+
+    def _read_progress(self) -> dict[str, Any] | None:
+        """The state of an earlier run, unless it was of another key, or is damaged."""
+        try:
+            state = json.loads(self._progress.read_text("utf-8"))
+            if state["checksum"] != json_checksum(state) or state["key"] != self._key:
+                return None
+            for name, count in state["counts"].items():
+                path = self.folder / f"{name}.bin"
+                if path.stat().st_size < count * np.dtype(_FILES[name][0]).itemsize:
+                    return None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return state
 
     def __enter__(self) -> PackedWriter:
         return self
@@ -214,17 +299,19 @@ class PackedWriter:
             file.flush()
             os.fsync(file.fileno())
         self._state["notes"] = notes
-        write_json(self._progress, self._state)
+        write_json(self._progress, with_checksum(self._state))
 
     def finish(self, meta: dict[str, Any]) -> None:
-        """Declare the dataset complete.
+        """Declare the dataset complete, with checksums of its files.
 
         Args:
             meta: kept as :attr:`PackedDicts.meta`, beside "version" and "counts".
         """
         self.commit(self._state["notes"])
         counts = self._state["counts"]
-        write_json(self.folder / "meta.json", {**meta, "version": _VERSION, "counts": counts})
+        crcs = {name: file_crc(self.folder / f"{name}.bin") for name in _FILES}
+        content = {**meta, "version": _VERSION, "counts": counts, "crc32": crcs}
+        write_json(self.folder / "meta.json", with_checksum(content))
         self._progress.unlink()
 
     def _write(self, name: str, values: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from vlpt_d2.data.lazy import usable
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.data.shards import open_shards, register_shards_from_config, write_shards
 from vlpt_d2.data.shards.archive import ShardError, read_samples
-from vlpt_d2.data.shards.dataset import index_checksum
+from vlpt_d2.utils.checksums import json_checksum
 from vlpt_d2.utils.locks import FolderInUseError
 
 
@@ -326,7 +326,7 @@ def edited(folder, change, checksum=False):
     index = json.loads(path.read_text())
     change(index)
     if checksum:
-        index["checksum"] = index_checksum(index)
+        index["checksum"] = json_checksum(index)
     path.write_text(json.dumps(index))
 
 

@@ -17,7 +17,6 @@ import os
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...utils.atomic import write_json
+from ...utils.checksums import file_crc
 
 __all__ = ["ARCHIVES", "Archive", "ArchiveError", "prepare_dataset"]
 
@@ -471,7 +471,12 @@ def _write(archive: Path, member: _Member, path: Path, other: str | None) -> Non
         path: where it goes.
         other: the member of the same archive that went there before.
     """
-    if member.crc is not None and _crc(path, member.size) == member.crc:
+    if (
+        member.crc is not None
+        and path.is_file()
+        and path.stat().st_size == member.size
+        and file_crc(path) == member.crc
+    ):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -494,14 +499,3 @@ def _write(archive: Path, member: _Member, path: Path, other: str | None) -> Non
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
-
-
-def _crc(path: Path, size: int) -> int | None:
-    """CRC-32 of a file; None where there is none of this size."""
-    if not path.is_file() or path.stat().st_size != size:
-        return None
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return crc

@@ -19,7 +19,7 @@ import shapely
 
 from ...structures.repair import MIN_AREA
 from ..lazy import LazyDicts
-from ..packed import PackedDicts, PackedWriter
+from ..packed import PackedDicts, PackedError, PackedWriter
 from ..sample import CorruptImageError
 from .image_files import ImageHeader, read_header
 from .matlab import MatFile
@@ -56,13 +56,18 @@ def read_synthtext(
 
     Raises:
         FileNotFoundError: there is no finished index.
-        ValueError: its files are damaged.
+        PackedError: its files are damaged.
     """
     try:
         dicts = PackedDicts(Path(root) / _INDEX, root)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error};\n{_TREE}") from error
-    return dicts, ReadReport(**{**dicts.meta["report"], "name": name})
+    try:
+        return dicts, ReadReport(**{**dicts.meta["report"], "name": name})
+    except (KeyError, TypeError) as error:
+        raise PackedError(
+            f"{dicts.folder}: is damaged, without a report; delete the folder and pack again"
+        ) from error
 
 
 def index_synthtext(

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.structures import BoxMode
 
+from ...utils.checksums import json_checksum
 from ..lazy import LazyDicts
 from .archive import PIPE, ShardError, open_stream, read_samples
 
@@ -25,7 +25,6 @@ __all__ = [
     "Shard",
     "ShardedDicts",
     "check_name",
-    "index_checksum",
     "open_shards",
     "read_index",
     "register_shards",
@@ -167,12 +166,6 @@ def check_name(name: Any) -> str:
     return name
 
 
-def index_checksum(index: dict[str, Any]) -> str:
-    """CRC-32 of an index, without the entry for it."""
-    content = {key: value for key, value in index.items() if key != "checksum"}
-    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
-
-
 def read_index(url: str) -> dict[str, Any]:
     """Read an index from wherever :func:`~.archive.open_stream` opens, and check all of it.
 
@@ -189,7 +182,7 @@ def read_index(url: str) -> dict[str, Any]:
     version = index.get("version") if isinstance(index, dict) else None
     if version not in (1, VERSION):
         raise ShardError(f"{url}: is no index of version {VERSION}. Write the shards again.")
-    if version == VERSION and index.get("checksum") != index_checksum(index):
+    if version == VERSION and index.get("checksum") != json_checksum(index):
         raise ShardError(
             f"{url}: is damaged or edited, its checksum is another. Copy it or write the shards "
             "again."

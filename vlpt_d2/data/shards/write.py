@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from ...utils.atomic import replacing, write_json
+from ...utils.checksums import with_checksum
 from ...utils.locks import lock_folder
 from ..image_io import open_source
 from ..lazy import can_be_learnt_from
 from ..sample import image_source, load_sample
 from .archive import add_sample
-from .dataset import INDEX, VERSION, check_name, index_checksum, read_index
+from .dataset import INDEX, VERSION, check_name, read_index
 
 __all__ = ["write_shards"]
 
@@ -93,7 +94,7 @@ def _write(
         entry, annotated = _write_shard(path, records, number * per_shard)
         index["annotated"] &= annotated
         index["shards"].append(entry)
-        write_json(folder / _PROGRESS, {**index, "checksum": index_checksum(index)})
+        write_json(folder / _PROGRESS, with_checksum(index))
         if progress is not None:
             progress(number * per_shard + len(places), len(dicts))
     if (folder / _PROGRESS).is_file():
