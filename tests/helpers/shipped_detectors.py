@@ -1,0 +1,107 @@
+"""The round trip of every shipped detector: its own labels, decoding keys and test size."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+
+from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
+from vlpt_d2.engine import load_config
+from vlpt_d2.model_zoo import get_config_file, list_configs
+from vlpt_d2.modeling.detection import build_label_function, build_text_head
+from vlpt_d2.modeling.detection.text_head import TextHead
+
+from .round_trip import Outcome, Texts, round_trip
+
+# Of a network without weights, as narrow as it gets: decoding does not ask.
+_SHAPES = {f"res{i + 2}": ShapeSpec(channels=8, stride=4 * 2**i) for i in range(4)}
+_NARROW = {"DBHead": ("DB", 8), "PSENetHead": ("PSENET", 8), "EASTHead": ("EAST", (8, 8, 8))}
+
+
+class Setting:
+    """What a config says about labels, decoding and the size of test images.
+
+    Configs with equal ``key`` find the same texts on perfect maps.
+    """
+
+    def __init__(self, cfg: CfgNode):
+        name = cfg.MODEL.TEXT_HEAD.NAME
+        cfg = cfg.clone()
+        node, channels = _NARROW[name]
+        cfg.defrost()
+        cfg.MODEL[node].NECK_CHANNELS = channels
+        cfg.MODEL.DB.NECK = "DBNeck"
+        cfg.MODEL.TEXT_HEAD.IN_FEATURES = list(_SHAPES)
+        self.labels = build_label_function(cfg)
+        self.head = build_text_head(cfg, _SHAPES).eval()
+        self.rectangles = cfg.MODEL.TEXT_HEAD.OUTPUT == "box" or name == "EASTHead"
+        (self.resize,) = build_detection_augmentation(cfg, False)
+        stride = getattr(self.head, "decode_stride", None)
+        self.key = str(
+            (name, self.labels.keywords, self.head.decoding, stride, self.size((720, 1280)))
+        )
+
+    def size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) that an image of (H, W) is tested at."""
+        inputs = TextAugInput(np.zeros((*image_size, 1), np.uint8))
+        self.resize(inputs)
+        return inputs.image_size
+
+    def outcomes(self, images: Sequence[Texts]) -> list[Outcome]:
+        """How the texts of images come back, at IoU 0.5, in pixels of the test size."""
+        return round_trip(
+            [self._resized(image) for image in images],
+            labels=self.labels,
+            perfect_maps=lambda maps: _perfect(self.head, maps),
+            decode=self.head.decode,
+            labelled=lambda maps: bool(maps["text"].any()),
+            rectangles=self.rectangles,
+            required_iou=0.5,
+        )
+
+    def _resized(self, image: Texts) -> Texts:
+        height, width = self.size(image.image_size)
+        scale = (width / image.image_size[1], height / image.image_size[0])
+        polygons = [np.float32(p * scale) for p in image.polygons]
+        return Texts(image.name, polygons, image.ignore, (height, width))
+
+
+def shipped_settings() -> list[tuple[list[str], Setting]]:
+    """The settings of the shipped detectors, each with the names of the configs that share it.
+
+    Those for small rendered images, where words of photographs are a few pixels, are left out.
+    """
+    names, settings = defaultdict(list), {}
+    for name in list_configs():
+        cfg = load_config(get_config_file(name))
+        if cfg.MODEL.META_ARCHITECTURE == "TextDetector":
+            setting = Setting(cfg)
+            if min(setting.size((720, 1280))) >= 448:
+                settings.setdefault(setting.key, setting)
+                names[setting.key].append(name)
+    return [(names[key], setting) for key, setting in settings.items()]
+
+
+def _perfect(head: TextHead, maps: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The maps that the head's ``predict`` gives where its network has learnt the labels."""
+    name = type(head).__name__
+    text = torch.from_numpy(maps["text"].astype(np.float32))[None]
+    if name == "DBHead":
+        return {"probability": text}
+    if name == "EASTHead":
+        return {"score": text, "geometry": torch.from_numpy(maps["geometry"])}
+    # At the network's stride a pixel is as much text as it covers; the upsampling is the head's.
+    stride = head.neck.stride
+    full = np.float32([maps["text"], *maps["kernels"]])
+    size = full.shape[2] // stride, full.shape[1] // stride
+    small = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in full])
+    logits = torch.from_numpy(small).clamp(0.001, 0.999).logit()[None]
+    factor = stride // head.decode_stride
+    if factor > 1:
+        logits = F.interpolate(logits, scale_factor=factor, mode="bilinear")
+    return {"kernels": logits[0].sigmoid()}
