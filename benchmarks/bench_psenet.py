@@ -113,11 +113,7 @@ def print_round_trip(root: Path) -> None:
             icdar2015_texts(root),
             labels=draw_psenet_labels,
             perfect_maps=lambda maps: np.float32([maps["text"], *maps["kernels"]]),
-            decode=lambda maps, size: decode_kernel_maps(
-                maps,
-                polygon_mode=polygon_mode,  # noqa: B023
-                min_kernel_area=0,
-            ),
+            decode=lambda maps, size: decode_kernel_maps(maps, polygon_mode=polygon_mode),  # noqa: B023
             labelled=lambda maps: bool(maps["kernels"][-1].any()),
             rectangles=not polygon_mode,
         )
@@ -179,8 +175,8 @@ def fill(table: Table) -> None:
                 table.judge(name, mine, 3)
 
     # A network in its first epochs: specks everywhere, nested in nothing, or all text but kernels
-    # of specks; the second setting of the least kernel is the quickstart's.
-    for stride, least in ((4, 256), (2, 32), (1, 256)):
+    # of specks.
+    for stride in (4, 2, 1):
         shape = (size[0] // stride, size[1] // stride)
         for count in (5_000, 20_000, 50_000):
             maps, numbers = zip(*(speckled(rng, shape, count, 4) for _ in range(7)))
@@ -189,7 +185,7 @@ def fill(table: Table) -> None:
             for name, maps in (("specks", noise), ("specks in one text", full)):
                 table.early(
                     f"decode {numbers[-1]} {name}, stride {stride}",
-                    lambda: decode_kernel_maps(maps, stride=stride, min_kernel_area=least),  # noqa: B023
+                    lambda: decode_kernel_maps(maps, stride=stride),  # noqa: B023
                 )
     for stride in (4, 2, 1):
         keys = ("MODEL.PSENET.DECODE_STRIDE", stride, "MODEL.PSENET.SCORE_THRESH", 0.3)

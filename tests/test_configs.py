@@ -53,3 +53,36 @@ def test_the_settings_of_stkm():
     assert (node.EMBED_DIM, node.MAX_LENGTH, node.LABEL_SMOOTHING) == (512, 400, 0.1)
     assert (node.DECODER.DEPTH, node.DECODER.NUM_HEADS, node.DECODER.KEY_DIM) == (4, 8, 32)
     assert tuple(cfg.INPUT.PRETRAIN.SIZE) == (512, 512)
+
+
+# Augmentations of the references: MhLiao/DB experiments/seg_detector/base_*.yaml, whai362/PSENet
+# dataset/psenet/psenet_*.py and SakuraRiven/EAST dataset.py. What is not named is switched off.
+DB = {"FLIP_PROB": 0.5, "ROTATION": (-10, 10), "SCALE": (0.5, 3), "CROP": "fit"}
+DB |= {"CROP_MAX_TRIES": 10, "CROP_MIN_SIDE": 0.1, "CROP_MAX_SIDE": 1, "TRAIN_SIZE": (640, 640)}
+PSENET = {"SHORT_SIDE": 736, "SCALE": (0.7, 1.3), "FLIP_PROB": 0.5, "ROTATION": (-10, 10)}
+PSENET |= {"CROP": "fixed", "CROP_TEXT_PROB": 5 / 8, "CROP_CUTS_TEXT": True}
+PSENET |= {"TRAIN_SIZE": (736, 736), "BRIGHTNESS": 32 / 255, "SATURATION": 0.5}
+EAST = {"ASPECT": (0.8, 1.2), "FLIP_PROB": 0, "ROTATION": (-10, 10), "SCALE": (1, 1)}
+EAST |= {"CROP": "fixed", "CROP_CUTS_TEXT": False, "CROP_MAX_TRIES": 1000, "TRAIN_SIZE": (512, 512)}
+EAST |= {"BRIGHTNESS": 0.5, "CONTRAST": 0.5, "SATURATION": 0.5, "HUE": 0.25}
+OFF = {"SHORT_SIDE": 0, "ASPECT": (1, 1), "BRIGHTNESS": 0, "CONTRAST": 0, "SATURATION": 0, "HUE": 0}
+STRETCHED = {"ASPECT": (0.9, 1.1)}
+PUBLISHED = {
+    **{f"detection/{name}/db_R_50": DB for name in ("icdar2015", "msra_td500", "total_text")},
+    "detection/icdar2015/db_plus_plus_R_50_dcn": DB,
+    "pretrain/st_db": DB,
+    "detection/icdar2015/psenet_R_50": PSENET | STRETCHED,
+    "detection/total_text/psenet_R_50": PSENET,
+    "detection/ctw1500/psenet_R_50": PSENET,
+    "pretrain/st_psenet": PSENET | STRETCHED | {"FLIP_PROB": 0},
+    "pretrain/st_psenet_textocr": PSENET | STRETCHED | {"FLIP_PROB": 0},
+    "detection/icdar2015/east_R_50": EAST,
+    "pretrain/st_east": EAST,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_augmentations(name):
+    node = load_config(get_config_file(name)).INPUT.DETECTION
+    for key, value in (OFF | PUBLISHED[name]).items():
+        assert node[key] == pytest.approx(value, abs=1e-4) if key != "CROP" else node[key] == value
