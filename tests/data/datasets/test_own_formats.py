@@ -13,10 +13,12 @@ from helpers.miniatures import CTW, QUAD, SIZE, image, text, total_text_mat
 from PIL import Image
 
 from vlpt_d2.config import get_cfg
+from vlpt_d2.data.datasets.builtin import register_text_dataset
 from vlpt_d2.data.datasets.coco_json import read_coco_json
 from vlpt_d2.data.datasets.formats import FORMATS, read_folder, register_folder
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.datasets.labelme import read_labelme
+from vlpt_d2.data.datasets.rendered import register_rendered
 from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.datasets.yolo import parse_yolo_line, read_yolo
 
@@ -170,7 +172,7 @@ def test_labelme(tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ([{"label": "a", "points": [[1, 2]], "shape_type": "rectangle"}], "1 corners, not two"),
+        ([{"label": "a", "points": [[1, 2]], "shape_type": "rectangle"}], "1 points, not two"),
         ([{"label": "a"}], r"b\.json, shapes\[0\]: None are no points"),
         ({"0": 1}, "'shapes': expected a list"),
     ],
@@ -262,6 +264,36 @@ def test_every_format_registers(tmp_path, form):
     assert annotation["text"] == ("" if form in ("msra-td500", "yolo-obb") else "Joy")
     with pytest.raises((FileNotFoundError, GroundTruthError)):
         read_folder(form, tmp_path / "images", tmp_path / "nowhere", "own")
+
+
+def test_a_name_is_registered_once(tmp_path):
+    for folder in ("first", "second"):
+        image(tmp_path / folder / "images/b.jpg")
+        write_format("icdar", tmp_path / folder)
+    first, second = (
+        ("icdar", tmp_path / f / "images", tmp_path / f / "labels") for f in ("first", "second")
+    )
+    register_folder("once", *first)
+    try:
+        register_folder("once", *first)  # as a config does that is read twice
+        for again in ((*second,), (*first, "td500")):
+            with pytest.raises(ValueError, match="a dataset 'once' is registered already"):
+                register_folder("once", *again)
+        with pytest.raises(ValueError, match="'icdar2015_train' is registered already"):
+            register_folder("icdar2015_train", *first)
+        with pytest.raises(ValueError, match="'once' is registered already"):
+            register_text_dataset("once", lambda: [], "icdar2015")
+        with pytest.raises(ValueError, match="dataset 'once' that is not rendered"):
+            register_rendered("once")
+        assert "first" in DatasetCatalog.get("once")[0]["file_name"]
+    finally:
+        DatasetCatalog.remove("once")
+        MetadataCatalog.remove("once")
+    register_folder("once", *second, "td500")
+    assert "second" in DatasetCatalog.get("once")[0]["file_name"]
+    assert MetadataCatalog.get("once").evaluator_type == "td500"
+    DatasetCatalog.remove("once")
+    MetadataCatalog.remove("once")
 
 
 def test_unknown_format_is_told():

@@ -7,7 +7,7 @@ Nothing is read here: a dataset is looked for under ``$DETECTRON2_DATASETS`` (de
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
     "synthtext": ("synthtext", ("train",), "icdar2015", read_synthtext),
 }
 
+# Name -> source and protocol of the datasets that were registered here.
+_registered: dict[str, tuple[Hashable, str]] = {}
 # ICDAR2015's images are all of one size, so a squeezed copy is known by its own.
 _ICDAR2015_SIZE = (720, 1280)
 
@@ -67,18 +69,33 @@ def data_root() -> Path:
 
 
 def register_text_dataset(
-    name: str, load: Callable[[], Sequence[dict[str, Any]]], evaluator_type: str
+    name: str,
+    load: Callable[[], Sequence[dict[str, Any]]],
+    evaluator_type: str,
+    source: Hashable = None,
 ) -> None:
-    """Register a dataset of one class, "text"; a name that is registered already is left alone.
+    """Register a dataset of one class, "text".
 
     Args:
         name: the name for ``cfg.DATASETS.TRAIN`` and ``TEST``.
         load: returns the dataset dicts; called when the dataset is first used.
         evaluator_type: the protocol that measures it, such as ``"icdar2015"``.
+        source: what ``load`` reads. A name may be registered again with the same one, as configs
+            are read more than once.
+
+    Raises:
+        ValueError: the name is registered already, with another source or without one.
     """
+    entry = (source, evaluator_type)
     if name in DatasetCatalog.list():
-        return
+        if source is not None and _registered.get(name) == entry:
+            return
+        raise ValueError(
+            f"a dataset {name!r} is registered already. Choose another name, or call "
+            f"DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r}) before."
+        )
     DatasetCatalog.register(name, load)
+    _registered[name] = entry
     MetadataCatalog.get(name).set(thing_classes=["text"], evaluator_type=evaluator_type)
 
 

@@ -3,25 +3,33 @@
 ``images``: ``{"id", "file_name", "width", "height"}``; ``annotations``: ``{"image_id",
 "segmentation", "bbox", "iscrowd"}`` and the text under any of the keys that are in use for it.
 Categories do not matter: everything annotated is text.
+
+Tools differ in what they leave to the box: an empty ``segmentation`` (Label Studio, CVAT,
+Roboflow), one of two corners, or an angle in ``attributes.rotation`` (CVAT: degrees, clockwise,
+about the centre of the box). VIA writes flat lists of numbers, and some tools write ids as strings.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from .json_files import box_points, declared_size, expect, json_points, read_id, read_json
 from .records import DONT_CARE, Text, finish, make_record
 from .report import ReadReport
+from .shapes import mask_outline, rotate_points
 from .text_files import GroundTruthError
 
 __all__ = ["TEXT_KEYS", "read_coco_json"]
 
-# Pixels; no image that is read here has more.
-_LARGEST_MASK = 2**29
+# Pixels; Pillow refuses larger images.
+_LARGEST_MASK = 2 * Image.MAX_IMAGE_PIXELS
 #: Where tools put the transcription, in the annotation or in its ``attributes``.
 TEXT_KEYS = ("text", "utf8_string", "transcription", "caption", "rec_text")
 
@@ -32,7 +40,8 @@ def read_coco_json(
     """Read a COCO JSON file.
 
     A segmentation of several polygons is one text: its largest is kept and the rest counted. A
-    run-length mask becomes its largest outline; without a segmentation the box is the polygon.
+    run-length mask becomes its largest outline. Without a segmentation of three points the box is
+    the polygon, turned by ``attributes.rotation``.
 
     Args:
         image_dir: the folder that ``file_name`` is relative to.
@@ -48,34 +57,47 @@ def read_coco_json(
         GroundTruthError: the file is not as it should be.
     """
     report = ReadReport(name)
-    content = expect(read_json(labels, report), dict, str(labels))
+    content = read_json(labels, report)
+    _refuse_other_formats(content, labels)
     images = expect(content.get("images"), list, f"{labels}, 'images'")
-    by_image: dict[Any, list[Text]] = {}
+    # Keyed by strings: some tools write the ids of one side so.
+    by_image: dict[str, list[Text]] = {}
+    sizes: dict[str, tuple[int, int] | None] = {}
     for number, entry in enumerate(images):
         place = f"{labels}, images[{number}]"
-        image_id = read_id(expect(entry, dict, place).get("id"), f"{place}, 'id'")
+        image_id = str(read_id(expect(entry, dict, place).get("id"), f"{place}, 'id'"))
         if image_id in by_image:
             raise GroundTruthError(f"{place}: the id {image_id!r} occurs twice. Correct it.")
         by_image[image_id] = []
+        sizes[image_id] = declared_size(entry, "height", "width", place)
     annotations = expect(content.get("annotations"), list, f"{labels}, 'annotations'")
     for number, annotation in enumerate(annotations):
         place = f"{labels}, annotations[{number}]"
-        image_id = read_id(expect(annotation, dict, place).get("image_id"), f"{place}, 'image_id'")
+        image_id = str(
+            read_id(expect(annotation, dict, place).get("image_id"), f"{place}, 'image_id'")
+        )
         if image_id not in by_image:
             report.count(report.dropped, "annotations of images that are not listed", place)
             continue
-        by_image[image_id].append(_text(annotation, number, place, report))
+        by_image[image_id].append(_text(annotation, number, sizes[image_id], place, report))
     dataset_dicts = []
+    paths: set[Path] = set()
     for number, entry in enumerate(images):
         place = f"{labels}, images[{number}]"
+        name = expect(entry.get("file_name"), str, f"{place}, 'file_name'")
+        image_id = str(entry["id"])
+        path = _find_image(Path(image_dir), name, place, report)
+        if path in paths:
+            report.count(report.notes, "images that are listed twice", place)
+        paths.add(path)
         dataset_dicts.append(
             make_record(
-                Path(image_dir) / expect(entry.get("file_name"), str, f"{place}, 'file_name'"),
+                path,
                 entry["id"],
-                by_image[entry["id"]],
+                by_image[image_id],
                 Path(labels).name,
                 report,
-                declared=declared_size(entry, "height", "width", place),
+                declared=sizes[image_id],
             )
         )
     if not dataset_dicts:
@@ -83,44 +105,131 @@ def read_coco_json(
     return dataset_dicts, finish(report, str(labels))
 
 
-def _text(annotation: dict[str, Any], number: int, place: str, report: ReadReport) -> Text:
-    segmentation = annotation.get("segmentation")
-    if isinstance(segmentation, dict):
-        points = _outline(segmentation, place)
-    elif segmentation:
-        parts = [json_points(p, place) for p in expect(segmentation, list, place)]
-        if len(parts) > 1:
-            report.count(report.repaired, "several polygons: the largest is kept", place)
-        points = max(parts, key=lambda p: cv2.contourArea(p.astype(np.float32)) if len(p) else 0.0)
-    else:
-        points = box_points(annotation.get("bbox"), place)
+def _refuse_other_formats(content: Any, labels: str | Path) -> None:
+    """Raise an error that names the tool whose own format this is."""
+    tool = None
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        tool = "Label Studio" if {"data", "annotations"} <= content[0].keys() else None
+    elif isinstance(content, dict) and "images" not in content:
+        entries = content.get("_via_img_metadata", content)
+        values = entries.values() if isinstance(entries, dict) else ()
+        if any(isinstance(value, dict) and "regions" in value for value in values):
+            tool = "VIA"
+        elif "shapes" in content:
+            raise GroundTruthError(
+                f"{labels}: is a file of labelme. Read its folder with the format labelme."
+            )
+    if tool is not None:
+        raise GroundTruthError(
+            f"{labels}: is in the own JSON format of {tool}. Export the annotations as COCO."
+        )
+    expect(content, dict, str(labels))
+
+
+def _find_image(image_dir: Path, name: str, place: str, report: ReadReport) -> Path:
+    """The image, also where the tool wrote folders of its own before the name."""
+    path = image_dir / name
+    alone = image_dir / re.split(r"[\\/]", name)[-1]
+    if path == alone or os.path.isfile(path) or not os.path.isfile(alone):
+        return path
+    report.count(report.repaired, "folders in file_name that are not there, left out", place)
+    return alone
+
+
+def _text(
+    annotation: dict[str, Any],
+    number: int,
+    size: tuple[int, int] | None,
+    place: str,
+    report: ReadReport,
+) -> Text:
     attributes = annotation.get("attributes")
-    sources = [annotation, attributes if isinstance(attributes, dict) else {}]
-    found = (source[key] for source in sources for key in TEXT_KEYS if key in source)
+    attributes = attributes if isinstance(attributes, dict) else {}
+    points = _points(annotation, size, place, report)
+    if (degrees := attributes.get("rotation")) not in (None, 0):
+        points = _turned(points, annotation.get("bbox"), degrees, place, report)
+    found = (
+        source[key] for source in (annotation, attributes) for key in TEXT_KEYS if key in source
+    )
     text = str(next(found, None) or "")
     ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore")) or text == DONT_CARE
     return Text(points, text, ignore, f"annotations[{number}]")
 
 
-def _outline(mask: dict[str, Any], place: str) -> np.ndarray:
-    """The largest outer outline of a run-length mask, (N, 2); empty for an empty mask."""
+def _points(
+    annotation: dict[str, Any], size: tuple[int, int] | None, place: str, report: ReadReport
+) -> np.ndarray:
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, dict):
+        return _outline(segmentation, size, place)
+    parts = []
+    if segmentation:
+        values = expect(segmentation, list, place)
+        # One polygon without the list around it, as VIA writes it.
+        flat = all(isinstance(value, int | float) for value in values)
+        parts = [json_points(part, place) for part in ([values] if flat else values)]
+    rings = [part for part in parts if len(part) >= 3]
+    if not rings and annotation.get("bbox"):
+        if any(len(part) for part in parts):
+            report.count(report.repaired, "segmentation of two points: the box is taken", place)
+        return box_points(annotation["bbox"], place)
+    if not rings:
+        return parts[0] if parts else box_points(annotation.get("bbox"), place)
+    if len(parts) > 1:
+        report.count(report.repaired, "several polygons: the largest is kept", place)
+    return max(rings, key=lambda ring: cv2.contourArea(ring.astype(np.float32)))
+
+
+def _turned(
+    points: np.ndarray, box: Any, degrees: Any, place: str, report: ReadReport
+) -> np.ndarray:
+    """Points turned as CVAT says, where they are the box before it was turned."""
+    if isinstance(degrees, bool) or not isinstance(degrees, int | float):
+        raise GroundTruthError(f"{place}: a rotation of {str(degrees)[:60]!r}. Correct it.")
+    if not np.isfinite(degrees) or not np.isfinite(points).all():
+        raise GroundTruthError(f"{place}: a rotation or point that is not finite. Correct it.")
+    upright = box_points(box, place) if box else points
+    is_box = len(points) == 4 and all(np.abs(upright - p).max(axis=1).min() < 0.5 for p in points)
+    if not is_box:
+        report.count(report.notes, "polygons with a rotation, taken as turned already", place)
+        return points
+    return rotate_points(upright, degrees % 360)
+
+
+def _outline(mask: dict[str, Any], size: tuple[int, int] | None, place: str) -> np.ndarray:
+    """The largest outer outline of a run-length mask, (N, 2); empty for an empty mask.
+
+    Args:
+        mask: ``size`` (height, width) and ``counts``, the lengths of runs of 0 and 1 in turn, down
+            one column after the other.
+        size: (height, width) of the image where it is known.
+        place: for messages.
+    """
     try:
         height, width = (int(side) for side in mask["size"])
         counts = mask["counts"]
         runs = np.array(_runs(counts) if isinstance(counts, str) else counts, dtype=np.int64)
-        # Checked before anything of that size is made; pycocotools would write past its end.
+        # Checked before anything of that size is made.
         if min(height, width) < 0 or height * width > _LARGEST_MASK:
             raise ValueError(f"a size of {width}x{height}")
+        if size is not None and size != (height, width):
+            raise ValueError(f"a size of {width}x{height} for an image of {size[1]}x{size[0]}")
         if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
             raise ValueError("its runs do not fill its size")
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise GroundTruthError(f"{place}: no run-length mask ({error}). Correct it.") from error
-    pixels = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8)
-    pixels = np.ascontiguousarray(pixels.reshape(width, height).T)
-    outlines, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not outlines:
+    ends = np.cumsum(runs)
+    marked = np.flatnonzero((np.arange(len(runs)) % 2 == 1) & (runs > 0))
+    if not len(marked):
         return np.zeros((0, 2))
-    return max(outlines, key=cv2.contourArea).reshape(-1, 2).astype(np.float64)
+    # Only the columns that hold something.
+    first = int(ends[marked[0] - 1]) // height
+    last = int(ends[marked[-1]] - 1) // height
+    values = (np.arange(len(runs)) % 2).astype(np.uint8)
+    borders = np.clip(ends, first * height, (last + 1) * height) - first * height
+    pixels = np.repeat(values, np.diff(borders, prepend=0))
+    pixels = np.ascontiguousarray(pixels.reshape(last - first + 1, height).T)
+    return mask_outline(pixels) + np.array([first, 0])
 
 
 def _runs(text: str) -> list[int]:

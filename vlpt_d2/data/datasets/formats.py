@@ -94,10 +94,11 @@ def register_folder(
 
     Raises:
         KeyError: no such format.
+        ValueError: the name is registered already, for other folders or another protocol.
     """
     from .builtin import register_text_dataset  # which imports the readers
 
     if form not in FORMATS:
         raise KeyError(f"no format {form!r}{did_you_mean(form, FORMATS)}; {', '.join(FORMATS)}")
     load = partial(load_logged, read_folder, form, image_dir, labels, name)
-    register_text_dataset(name, load, evaluator_type)
+    register_text_dataset(name, load, evaluator_type, (form, str(image_dir), str(labels)))

@@ -45,7 +45,7 @@ def load_rendered(
         seed: seed of the corpus.
 
     Raises:
-        ValueError: for unknown or impossible settings.
+        ValueError: for unknown or impossible settings, or the name of another kind of dataset.
     """
     overrides = dict(settings or {})
     height, width = resolve_settings(preset, overrides).size
@@ -81,6 +81,10 @@ def register_rendered(
     """
     resolve_settings(preset, settings)
     if name in DatasetCatalog.list():
+        if "rendered_preset" not in MetadataCatalog.get(name).as_dict():
+            raise ValueError(
+                f"there is a dataset {name!r} that is not rendered; choose another name"
+            )
         DatasetCatalog.remove(name)
         MetadataCatalog.pop(name, None)
     DatasetCatalog.register(

@@ -16,7 +16,14 @@ import numpy as np
 from .image_files import list_images, note_unused_labels, read_header
 from .records import Text, finish, make_record
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
+from .text_files import (
+    GroundTruthError,
+    are_numbers,
+    float_fields,
+    numbered_lines,
+    read_text,
+    shown,
+)
 
 __all__ = ["parse_yolo_line", "read_yolo"]
 
@@ -74,6 +81,11 @@ def parse_yolo_line(line: str) -> np.ndarray:
         ValueError: another number of fields, no numbers, or no shares.
     """
     fields = line.split()
+    if len(fields) == 10 and are_numbers(fields[:8]) and not are_numbers(fields[8:9]):
+        raise ValueError(
+            f"{shown(line)}: corners in pixels, class and difficulty, as in DOTA and YOLOv5-OBB. "
+            "Export as YOLOv8-OBB, which has shares of the image's size."
+        )
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
         raise ValueError(f"{shown(line)} has {len(fields)} fields; {_EXPECTED}. Correct the line.")
     numbers = np.array(float_fields(fields[1:], line, _EXPECTED))

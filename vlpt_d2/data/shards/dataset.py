@@ -254,7 +254,7 @@ def register_shards(name: str, source: str, evaluator_type: str = "icdar2015") -
     """
     from ..datasets.builtin import register_text_dataset  # which imports the readers
 
-    register_text_dataset(name, lambda: open_shards(source), evaluator_type)
+    register_text_dataset(name, lambda: open_shards(source), evaluator_type, source)
 
 
 def register_shards_from_config(cfg: CfgNode) -> None:
