@@ -1,8 +1,10 @@
 """Archives unpacked into the trees that readers expect."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 import random
 import runpy
 import sys
@@ -478,3 +480,31 @@ def test_damaged_json_is_told(folders):
     (folders[0] / "train_labels.json").write_text("{bad")
     with pytest.raises(ArchiveError, match=r"train_labels\.json: is damaged"):
         unpack(folders, "icdar2019_art")
+
+
+def test_places_before_the_start_are_damage(folders):
+    path = zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x")])
+    content = path.read_bytes()
+    path.write_bytes(content[10:])  # so that every member lies ten bytes further ahead
+    with pytest.raises(ArchiveError, match=r"ch4_test_images\.zip: is damaged"):
+        unpack(folders, "icdar2015")
+
+
+def test_a_full_disk_is_told_with_the_folder(folders, monkeypatch):
+    zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x")])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(archives, "_write", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*icdar2015"):
+        unpack(folders, "icdar2015")
+
+
+def test_a_damaged_name_is_no_file_of_another_kind(folders):
+    path = zip_of(folders[0] / "ch4_test_images.zip", [("img_1.jpg", b"x"), ("img_2.jpg", b"y")])
+    content = path.read_bytes()
+    place = content.rindex(b"img_2.jpg") + 8
+    path.write_bytes(content[:place] + b"x" + content[place + 1 :])
+    with pytest.raises(ArchiveError, match=r"is damaged .*img_2"):
+        unpack(folders, "icdar2015")

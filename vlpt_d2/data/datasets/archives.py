@@ -8,6 +8,7 @@ none is listed, none was found.
 from __future__ import annotations
 
 import bz2
+import errno
 import filecmp
 import gzip
 import hashlib
@@ -327,15 +328,19 @@ def _unpack(path: Path, archive: Archive, target: Path) -> Iterator[tuple[int, i
                     raise ArchiveError(f"{path}, {member.name[-80:]!r}: {member.fault}")
                 _write(path, member, target / place, names.get(place))
                 names[place] = member.name
+            elif member.crc is not None:
+                # Compares the name, which may be damaged, with the one that zip files repeat.
+                member.open().close()
             yield len(names), member.done
     except ArchiveError:
         raise
     except NotImplementedError as error:
         raise ArchiveError(f"{path}: {error}. Unpack it by hand") from error
     except Exception as error:
-        # What is damaged can fail in any way. Only errors of the system have a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        # What is damaged can fail in any way. Only errors of the system have a number, and places
+        # before a file's start are the archive's fault.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise OSError(error.errno, error.strerror, error.filename or str(target)) from error
         reason = str(error) or type(error).__name__
         raise ArchiveError(f"{path}: is damaged ({reason}). Download it again") from error
     if not names:

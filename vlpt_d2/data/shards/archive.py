@@ -7,6 +7,7 @@ file's base name is the sample's key, what follows is the kind. A sample here is
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -107,8 +108,9 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
     except ShardError:
         raise
     except Exception as error:
-        # What is damaged can fail in any way. Only errors of the system have a number.
-        if isinstance(error, OSError) and error.errno is not None:
+        # What is damaged can fail in any way. Only errors of the system have a number, and places
+        # before a file's start are the shard's fault.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise ShardError(
             f"{url}: is no whole tar file ({error or type(error).__name__}). Write or copy it "
