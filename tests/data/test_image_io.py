@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.fuzz_images import chunk, png_header
 from PIL import Image, PngImagePlugin
 
 from vlpt_d2.data import image_io
@@ -192,11 +193,6 @@ def test_odd_exif_is_no_reason_to_refuse(tags, kind):
     assert read_image(data, "x").shape == ((60, 120, 3) if orientation == 1 else (120, 60, 3))
 
 
-def chunk(kind, content):
-    body = kind + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
 def test_long_texts_in_a_png(kind, behind):
@@ -208,11 +204,6 @@ def test_long_texts_in_a_png(kind, behind):
     data = data[:at] + chunk(kind, content) + data[at:]
     np.testing.assert_array_equal(read_image(data, "x")[..., 0], SHOWN)
     assert stored_size(data, "x") == ((120, 60), 6)
-
-
-def png_header(width, height):
-    ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + ihdr + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
 
 
 JPEG = encoded(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.fuzz_images import png_header
 
 from vlpt_d2.data.loader import build_test_loader, build_train_loader, get_dataset_dicts
 from vlpt_d2.data.sample import CorruptImageError
@@ -61,12 +62,52 @@ def test_images_without_usable_texts_are_kept_unless_asked(tiny_cfg, tiny_photos
     assert {s["image_id"] for s in samples(tiny_cfg, 0)} == {3}
 
 
+def break_image(dataset_dict, kind="truncated"):
+    broken = Path(dataset_dict["file_name"])
+    bomb = png_header(100_000, 100_000)
+    broken.write_bytes(bomb if kind == "bomb" else broken.read_bytes()[:60])
+    return broken.name
+
+
+@pytest.mark.parametrize("kind", ["truncated", "bomb"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_corrupt_image_is_named(tiny_cfg, tiny_photos, workers):
-    broken = Path(tiny_photos[4]["file_name"])
-    broken.write_bytes(broken.read_bytes()[:60])
-    with pytest.raises(CorruptImageError, match=broken.name):
+def test_corrupt_image_is_named(tiny_cfg, tiny_photos, workers, kind):
+    name = break_image(tiny_photos[4], kind)
+    with pytest.raises(CorruptImageError, match=name):
         samples(tiny_cfg, workers)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "bomb"])
+def test_corrupt_images_are_passed_over_where_that_is_asked(tiny_cfg, tiny_photos, caplog, kind):
+    whole = samples(tiny_cfg, 0)
+    names = [break_image(tiny_photos[index], kind) for index in (4, 5)]
+    tiny_cfg.DATALOADER.SKIP_BROKEN_IMAGES = True
+    drawn = samples(tiny_cfg, 0)
+    for before, now in zip(whole, drawn, strict=True):
+        if before["image_id"] in (4, 5):
+            assert now["image_id"] not in (4, 5)
+        else:
+            assert_equal([before], [now])
+    warnings = [r.getMessage() for r in caplog.records if "passed over" in r.getMessage()]
+    assert len(warnings) == 2
+    assert all(any(name in warning for warning in warnings) for name in names)
+    assert "has seen: 2)" in warnings[1]
+    # The same in any process, and after resuming.
+    assert_equal(drawn, samples(tiny_cfg, 2))
+    assert_equal(drawn[6:], samples(tiny_cfg, 2, count=6, start_iter=3))
+
+
+def test_evaluations_pass_over_nothing_and_neither_does_anybody_pass_over_all(
+    tiny_cfg, tiny_photos
+):
+    tiny_cfg.DATALOADER.SKIP_BROKEN_IMAGES = True
+    name = break_image(tiny_photos[4])
+    with pytest.raises(CorruptImageError, match=name):
+        list(build_test_loader(tiny_cfg, "tiny_photos"))
+    for dataset_dict in tiny_photos:
+        break_image(dataset_dict)
+    with pytest.raises(CorruptImageError):
+        samples(tiny_cfg, 0)
 
 
 @pytest.mark.parametrize("batch, lengths", [(1, [1] * 7), (2, [2, 2, 3]), (4, [3, 4]), (9, [7])])

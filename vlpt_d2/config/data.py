@@ -174,6 +174,10 @@ def _add_loader(cfg: CN) -> None:
     # Whether the training loader drops images without a text that can be learnt from. Unlike
     # detectron2, they are kept: an image full of ignored regions still shows what no text is.
     cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
+    # Whether training passes over images that cannot be decoded, or have too many pixels: another
+    # image takes their place and a warning counts them. If not, the first ends the training with
+    # its name. Evaluations never pass over an image.
+    cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
     # Batches every worker of the loader prepares ahead.
     cfg.DATALOADER.PREFETCH_FACTOR = 2
     # Folders of images of your own, as [NAME, FORMAT, IMAGES, LABELS]: a format of

@@ -14,8 +14,9 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
 from ..utils.nearest import did_you_mean
-from ..utils.rng import SAMPLES, seeded_rng
+from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
+from .image_io import CorruptImageError
 from .lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
 from .mapper_registry import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
@@ -24,6 +25,9 @@ from .shards import ShardedDicts, ShardStreams, StreamSplit
 __all__ = ["SeededDataset", "build_test_loader", "build_train_loader", "get_dataset_dicts"]
 
 logger = logging.getLogger(__name__)
+
+# Broken images in a row, after which something else is wrong.
+_MAX_BROKEN = 100
 
 
 class SeededDataset(Dataset):
@@ -39,6 +43,7 @@ class SeededDataset(Dataset):
         mapper: Callable[[dict], dict],
         seed: int,
         order: EpochPermutation | None = None,
+        skip_broken: bool = False,
     ):
         """
         Args:
@@ -47,19 +52,56 @@ class SeededDataset(Dataset):
                 global generators and keeps no random state of its own.
             seed: the run's, not negative.
             order: from n to an index into ``dicts``; None: n is the index.
+            skip_broken: put another image in the place of one that cannot be decoded, the same
+                whenever sample n is made, and warn.
         """
         self.dicts = dicts
         self.mapper = mapper
         self.seed = seed
         self.order = order
+        self.skip_broken = skip_broken
+        self._broken: set[str] = set()
 
     def __len__(self) -> int:
         return len(self.dicts)
 
     def __getitem__(self, number: int) -> dict:
+        """Make a sample.
+
+        Raises:
+            CorruptImageError: its image cannot be decoded; with ``skip_broken``, nor can any of
+                many others.
+        """
         index = number if self.order is None else self.order[number]
+        try:
+            return self._map(self.dicts, index, number)
+        except CorruptImageError as error:
+            if not self.skip_broken:
+                raise
+            return self._other(number, error)
+
+    def _map(self, dicts: Sequence[dict], index: int, number: int) -> dict:
         with seeded_rng(SAMPLES, self.seed, number):
-            return self.mapper(self.dicts[index])
+            return self.mapper(dicts[index])
+
+    def _other(self, number: int, error: CorruptImageError) -> dict:
+        # Any of the shards' images: in the order they are read in, each is somebody's sample.
+        dicts = self.dicts.dicts if isinstance(self.dicts, ShardStreams) else self.dicts
+        for attempt in range(_MAX_BROKEN):
+            if str(error) not in self._broken:
+                self._broken.add(str(error))
+                logger.warning(
+                    "%s It is passed over, and another takes its place (broken images that this "
+                    "process has seen: %d)",
+                    error,
+                    len(self._broken),
+                )
+            index = derive_seed(SAMPLES, self.seed, number, attempt) % len(dicts)
+            try:
+                return self._map(dicts, index, number)
+            except CorruptImageError as next_error:
+                error = next_error
+        raise error
 
 
 def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Sequence[dict]:
@@ -136,7 +178,9 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
         dicts = ShardStreams(dicts, split, seed, cfg.DATALOADER.SHARD_BUFFER)
     else:
         dicts, order = _compact(dicts), EpochPermutation(len(dicts), seed)
-    dataset = SeededDataset(dicts, build_mapper(cfg, True), seed, order)
+    dataset = SeededDataset(
+        dicts, build_mapper(cfg, True), seed, order, cfg.DATALOADER.SKIP_BROKEN_IMAGES
+    )
     batches = TrainingBatches(
         cfg.SOLVER.IMS_PER_BATCH,
         start_iter=start_iter,

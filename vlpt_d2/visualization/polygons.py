@@ -128,7 +128,8 @@ def _draw_labels(
     """Pillow, as OpenCV's own fonts have ASCII alone."""
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
-    font = _font(max(10, round(max(image.shape[:2]) / 80)))
+    # Of long strips the short side counts.
+    font = _font(max(10, round(min(max(image.shape[:2]) / 80, min(image.shape[:2]) / 2))))
     dark = sum(c * w for c, w in zip(colour, (0.299, 0.587, 0.114))) < 128
     for ring, label in zip(rings, labels):
         if not label:

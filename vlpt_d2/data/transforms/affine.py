@@ -1,10 +1,16 @@
 """Affine transforms that add up, so that an image is resampled once however many are applied."""
 
+import math
+
 import cv2
 import numpy as np
 from fvcore.transforms.transform import NoOpTransform, Transform
 
 from .polygon import clip_polygons
+
+# Pixels of an image that is resampled for its loss of detail alone. A long strip that is rotated
+# has many times its own pixels, nearly all of them black; its resampling is postponed.
+_LARGEST_RESAMPLED = 2**25
 
 
 class AffineTransform(Transform):
@@ -151,7 +157,7 @@ class TextAugInput:
             self.image_size = tfm.output_size
             # What falls on the padding is gone from the image.
             visible_size = tfm.content_size
-            if tfm.resample:
+            if tfm.resample and math.prod(tfm.output_size) <= _LARGEST_RESAMPLED:
                 self._image = self.image
         else:
             self._image = tfm.apply_image(self.image)

@@ -198,7 +198,8 @@ def _draw(path: Path, image: ImageTexts, result: Any, row: dict[str, Any]) -> st
         return f"<p>{escape(str(error))}</p>"
     scale = min(1.0, _WIDTH / pixels.shape[1])
     if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = tuple(max(1, round(side * scale)) for side in pixels.shape[1::-1])
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     missed, alarms = ([index for index, _ in row[key]] for key in ("missed", "false_alarms"))
     groups = (
         (image.gt_polygons, result.ignored_gt, _IGNORED),
