@@ -2,6 +2,7 @@
 # make test         the test suite (ARGS="-k labels" passes options to pytest)
 # make lint         ruff
 # make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
+# make kills        trainings and comparisons killed at 50 moments and resumed (ARGS="--seed 1")
 # make setup        only the virtual environment in .venv, nothing if it is up to date
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.installed
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-.PHONY: setup quickstart test lint fuzz
+.PHONY: setup quickstart test lint fuzz kills
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -48,3 +49,6 @@ lint: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)
+
+kills: $(STAMP)
+	$(BIN)/python tools/kill_test.py $(ARGS)

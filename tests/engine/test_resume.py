@@ -2,6 +2,7 @@
 
 import json
 import logging
+import resource
 import shutil
 
 import numpy as np
@@ -245,7 +246,7 @@ def cut_off(path):
 
 
 DAMAGES = {
-    "model_final.pth cannot": lambda folder: cut_off(folder / "model_final.pth"),
+    "cut off": lambda folder: cut_off(folder / "model_final.pth"),
     "model_final.pth is not there": lambda folder: (folder / "model_final.pth").unlink(),
     "last_checkpoint is empty": lambda folder: (folder / "last_checkpoint").write_text(""),
     "x.pth is not there": lambda folder: (folder / "last_checkpoint").write_text("../x.pth"),
@@ -324,6 +325,28 @@ def test_log_of_a_running_trainer_gets_no_lines_of_a_second_one(tiny_cfg, half, 
         assert not (half / "log.txt").exists()
         setup(argument_parser().parse_args(["--eval-only", *argv]))
     assert (half / "log.txt").exists()
+
+
+@pytest.mark.parametrize("size, name", [(100_000, "model_0000005.pth"), (0, "config.yaml")])
+def test_full_disk_names_the_file_and_leaves_what_was_saved(
+    tiny_cfg, tmp_path, half, size, name, capfd
+):
+    """Files cannot grow beyond ``size`` bytes: writing fails as it does on a full disk."""
+    before = {path: path.read_bytes() for path in half.glob("*[!0-9]") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            train(tiny_cfg, folder=half, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(half / name)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not list(half.glob("*.part"))
+    changes = {p.name for p, content in before.items() if p.read_bytes() != content}
+    assert changes <= {"metrics.json", "config.yaml"}
+    whole = train(tiny_cfg, folder=tmp_path / "whole")
+    assert_same(weights(train(tiny_cfg, folder=half, resume=True)), weights(whole))
 
 
 def test_weights_that_are_not_finite_replace_nothing(tiny_cfg, half):

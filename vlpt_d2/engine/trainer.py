@@ -1,5 +1,6 @@
 """The trainer of pre-training and of detectors."""
 
+import errno
 import logging
 import os
 import weakref
@@ -44,6 +45,9 @@ from .step import StepTrainer, autocast
 __all__ = ["TextTrainer"]
 
 logger = logging.getLogger(__name__)
+
+# The disk, the user's part of it, or the largest file is full.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TextTrainer(DefaultTrainer):
@@ -180,13 +184,33 @@ class TextTrainer(DefaultTrainer):
             write_config(self.cfg)
         self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
         try:
-            TrainerBase.train(self, self.start_iter, self.max_iter)
+            self._loop()
+        except OSError as error:
+            # Writers of metrics do not say where the disk is full.
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, self.cfg.OUTPUT_DIR) from None
         finally:
             # Stops the workers.
             self._trainer._data_loader_iter_obj = None
         if len(self.cfg.TEST.EXPECTED_RESULTS) and comm.is_main_process():
             verify_results(self.cfg, self._last_eval_results or {})
         return self._last_eval_results
+
+    def _loop(self) -> None:
+        """detectron2's loop, but for its printing of errors, which whoever starts it does."""
+        self.iter = self.start_iter
+        with EventStorage(self.start_iter) as self.storage:
+            try:
+                self.before_train()
+                # At the end it is max_iter, which tells hooks that the end was reached.
+                while self.iter < self.max_iter:
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                    self.iter += 1
+            finally:
+                self.after_train()
 
     def _complete(self) -> dict[str, Any] | None:
         """Write what a run lacks that was stopped after its last step: weights and evaluation."""

@@ -1,0 +1,15 @@
+"""A small part of ``make kills``: every kind of kill once or a few times."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "kill_test.py"
+
+
+def test_killed_runs_end_whole():
+    # A process of its own: children can be forked only before the first backward pass.
+    command = [sys.executable, str(TOOL), "--trainings", "4", "--comparisons", "1"]
+    done = subprocess.run([*command, "--processes", "0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": whole") == 5 and "5 kills, 0 with a difference" in done.stdout
