@@ -114,6 +114,7 @@ HOSTILE = {
     "nested tuples as pairs": call(
         b"ccollections\nOrderedDict\n", b"(" + items(b")" + b"\x85" * 50_000, b"N") + b"l"
     ),
+    "a name that colours the terminal": b"c\x1b[31mos\n" + b"x" * 10_000 + b"\n",
     "ten million digits": b"L" + b"9" * 10_000_000 + b"L\n",
 }
 
@@ -124,7 +125,7 @@ def test_hostile_pickles_are_refused(tmp_path, case):
     path.write_bytes(weights(HOSTILE[case]))
     with pytest.raises(CheckpointError, match=r"weights\.pkl") as caught:
         read_checkpoint(str(path))
-    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
 def test_the_pieces_make_arrays(tmp_path):

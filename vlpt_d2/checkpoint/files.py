@@ -54,7 +54,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise
     except ForeignObjectError as error:
         raise CheckpointError(
-            f"{path} holds {error}, which is not loaded because it could run code. {_SAVE}"
+            f"{path} holds {_reason(error)}, which is not loaded because it could run code. {_SAVE}"
         ) from error
     except Exception as error:
         # What is damaged can fail in any way.
@@ -146,7 +146,9 @@ def _reason(error: BaseException) -> str:
     """What is wrong, in one line, without advice."""
     text = str(error).strip()
     line = text.splitlines()[0] if text else ""
-    return line[:200].rstrip(".") or type(error).__name__
+    # The file may have written it, for whoever's terminal shows it.
+    line = "".join(character if character.isprintable() else "?" for character in line[:200])
+    return line.rstrip(".") or type(error).__name__
 
 
 def _read_torch(path: str) -> Any:

@@ -157,6 +157,7 @@ def _groups(archive: tarfile.TarFile, skip: int) -> Iterator[tuple[str, dict[str
 
 
 def _dataset_dict(url: str, key: str, files: dict[str, bytes], checked: bool) -> dict[str, Any]:
+    key = key if key.isprintable() else repr(key)
     try:
         content = files.pop("json")
         (image,) = files.values()
