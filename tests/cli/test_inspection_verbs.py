@@ -1,10 +1,12 @@
 """The verbs that look into a pre-trained model, from the command line to their files."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
+from helpers.fuzz_images import png_header
 from helpers.inspection import saved_bert, tiny_checkpoint
 from helpers.pretraining import WORDS
 
@@ -39,6 +41,20 @@ def test_attention_draws_and_writes(model, image, tmp_path, capsys, detail, colu
     with np.load(arrays) as maps:
         total = maps["masked"].sum(axis=(3, 4)) + maps["masked_cls"]
     np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
+def test_attention_of_one_image_does_not_replace_that_of_another(
+    model, image, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(image, "other/image.png")
+    for source in (image, other):
+        assert main(["attention", str(source), "--words", "bar", "--detail", "mean", *model]) == 0
+    assert sorted(p.name for p in tmp_path.glob("attention*")) == [
+        "attention_image.png",
+        "attention_image_2.png",
+    ]
 
 
 def test_attention_measures_a_dataset(model, tmp_path, capsys):
@@ -111,10 +127,14 @@ def test_answers_are_drawn(model, image, tmp_path, capsys):
 def test_wrong_requests(model, image, tmp_path, capsys):
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(png_header(100_000, 100_000))
     for command, message in (
         (["read", image, "--captions", str(empty)], "holds no caption"),
         (["read", image, "--words-count", "0"], "--words-count is 0"),
         (["read", str(tmp_path / "none.png")], "no such image"),
+        (["read", str(bomb)], "bomb.png: cannot be decoded (it has more than"),
+        (["attention", str(bomb), "--words", "bar"], "bomb.png: cannot be decoded"),
         (["attention", image], "--words"),
         (["attention", "rendered_quickstart_val:999999"], "512 images"),
         (["neighbours", "bar", "--top", "0"], "--top is 0"),

@@ -88,6 +88,16 @@ def test_labels_without_an_image_are_counted(tmp_path, form, label, content):
     assert names == [label.format(stem) for stem in ("b", "c9", "c10")]
 
 
+def test_images_without_a_label_file_of_labelme_are_noted(tmp_path):
+    content = {"imagePath": "a.png", "imageData": None, "shapes": []}
+    images, labels = folder_of(tmp_path, ["a"], "{}.json", json.dumps(content))
+    for name in ("b.png", "a.jpg"):
+        image(images / name)
+    records, report = read_folder("labelme", images, labels, "x")
+    assert len(records) == 1
+    assert report.notes == {"images without a label file, left out": 2}
+
+
 def test_images_that_share_a_label_file_are_noted(tmp_path):
     images, labels = folder_of(tmp_path, ["a", "b"])
     image(images / "a.jpg")

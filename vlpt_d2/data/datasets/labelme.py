@@ -48,7 +48,7 @@ def read_labelme(
         Dataset dicts in natural order of the JSON files, ``image_id`` counted from 1. ``iscrowd``
         is 1 where the label, or a flag that is set, is one of "###", "ignore", "difficult" and
         "illegible", and for shapes that are ``difficult``. Shapes without an area (points, lines)
-        are left out and counted.
+        are left out and counted, and so are images without a label file.
 
     Raises:
         FileNotFoundError: no JSON file, or an image is missing.
@@ -59,8 +59,9 @@ def read_labelme(
         raise FileNotFoundError(f"{labels}: holds no .json file of labelme.")
     report = ReadReport(name)
     dataset_dicts = []
-    found = Path(image_dir).iterdir() if Path(image_dir).is_dir() else ()
-    by_stem = {p.stem: p for p in sorted(found) if p.suffix.lower() in IMAGE_SUFFIXES}
+    found = sorted(Path(image_dir).iterdir()) if Path(image_dir).is_dir() else []
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
+    by_stem = {path.stem: path for path in images}
     label_files: dict[Path, Path] = {}
     for image_id, path in enumerate(files, 1):
         content = expect(read_json(path, report), dict, str(path))
@@ -85,6 +86,9 @@ def read_labelme(
                 declared=declared,
             )
         )
+    for image in images:
+        if image not in label_files:
+            report.count(report.notes, "images without a label file, left out", image.name)
     return dataset_dicts, finish(report, str(labels))
 
 
