@@ -221,11 +221,19 @@ def test_classes_of_the_program_take_no_attributes(tmp_path):
 def test_packed_archives_are_bounded(tmp_path):
     path = str(tmp_path / "net.pt")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(
-            "x/data.pkl",
-            b"\x80\x02" + module(text("w") + tensor(0, [4], [1]) + b"s.")[:-2] + b"sb.",
-        )
+        pickled = module(text("w") + tensor(0, [4], [1]) + b"s")
+        file.writestr("x/data.pkl", b"\x80\x02" + pickled + b".")
         file.writestr("x/code/a.py", "#")
         file.writestr("x/data/0", bytes(10**7))
-    with pytest.raises(CheckpointError, match="larger than the file"):
+    with pytest.raises(CheckpointError, match="its tensors are larger than the file"):
+        read_checkpoint(path)
+
+
+def test_packed_attributes_are_bounded(tmp_path):
+    path = str(tmp_path / "net.pt")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        pickled = module(text("note") + text("a" * 10**7) + b"s")
+        file.writestr("x/data.pkl", b"\x80\x02" + pickled + b".")
+        file.writestr("x/code/a.py", "#")
+    with pytest.raises(CheckpointError, match="attributes are larger than the file"):
         read_checkpoint(path)

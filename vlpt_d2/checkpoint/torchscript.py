@@ -65,9 +65,12 @@ def read_torchscript(path: str) -> dict[str, torch.Tensor]:
         Exception: of any kind where it is damaged.
     """
     with zipfile.ZipFile(path) as archive:
-        root = _root(archive.namelist())
-        with archive.open(f"{root}/data.pkl") as file:
-            reader = _ModuleUnpickler(file, archive, f"{root}/data", os.path.getsize(path))
+        root, size = _root(archive.namelist()), os.path.getsize(path)
+        entry = archive.getinfo(f"{root}/data.pkl")
+        if entry.file_size > size:
+            raise pickle.UnpicklingError("its attributes are larger than the file")
+        with archive.open(entry) as file:
+            reader = _ModuleUnpickler(file, archive, f"{root}/data", size)
             module = reader.load()
     tensors: dict[str, torch.Tensor] = {}
     _collect(module, "", tensors, iter(range(_MOST_NAMES)))

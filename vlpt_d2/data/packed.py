@@ -182,7 +182,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
         raise PackedError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
     if version != _VERSION:
         raise PackedError(f"{path}: packed by another version; {_AGAIN}")
-    # Those of earlier days have no checksum.
+    # One without a checksum is read, too.
     if meta.get("checksum", json_checksum(meta)) != json_checksum(meta):
         raise PackedError(f"{path}: is damaged or edited, its checksum is another; {_AGAIN}")
     crcs = meta.get("crc32", {})
