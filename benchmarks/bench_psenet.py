@@ -113,7 +113,11 @@ def print_round_trip(root: Path) -> None:
             icdar2015_texts(root),
             labels=draw_psenet_labels,
             perfect_maps=lambda maps: np.float32([maps["text"], *maps["kernels"]]),
-            decode=lambda maps, size: decode_kernel_maps(maps, polygon_mode=polygon_mode),  # noqa: B023
+            decode=lambda maps, size: decode_kernel_maps(
+                maps,
+                polygon_mode=polygon_mode,  # noqa: B023
+                min_kernel_area=0,
+            ),
             labelled=lambda maps: bool(maps["kernels"][-1].any()),
             rectangles=not polygon_mode,
         )
