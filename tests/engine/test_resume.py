@@ -193,6 +193,13 @@ def test_everything_that_changed_is_told_in_one_warning(tiny_cfg, half, warnings
     assert dumped(half).SOLVER.MAX_ITER == 7 and (half / "model_0000005.pth").exists()
 
 
+def test_other_number_of_images_is_told(tiny_cfg, tiny_photos, half, warnings):
+    tiny_photos.pop()
+    train(tiny_cfg, folder=half, resume=True)
+    (told,) = warnings()
+    assert "trained on 7 images, and DATASETS.TRAIN has 6 now" in told
+
+
 def files(folder):
     """Names of a run's files, without those that name their process."""
     return {p.name for p in folder.iterdir() if "tfevents" not in p.name}

@@ -5,7 +5,7 @@ import logging
 import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,8 @@ class TextTrainer(DefaultTrainer):
             model, cfg.OUTPUT_DIR, cfg=self.cfg, trainer=weakref.proxy(self)
         )
         self._lock = ExitStack()
+        # Training images, once they are read; of a resumed run those of its checkpoint.
+        self._images: int | None = None
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         self._last_eval_results: dict[str, Any] | None = None
@@ -182,7 +184,16 @@ class TextTrainer(DefaultTrainer):
     def _train(self) -> dict[str, Any] | None:
         if comm.is_main_process():
             write_config(self.cfg)
-        self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
+        loader = self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
+        images = len(loader.dataset)
+        if self._images not in (None, images):
+            logger.warning(
+                "the checkpoint was trained on %d images, and DATASETS.TRAIN has %d now: the run "
+                "does not end as an uninterrupted one",
+                self._images,
+                images,
+            )
+        self._images = images
         try:
             self._loop()
         except OSError as error:
@@ -269,7 +280,12 @@ class TextTrainer(DefaultTrainer):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights that resuming needs, and the settings it was made with."""
-        return {**super().state_dict(), "seed": self.cfg.SEED, "settings": settings(self.cfg)}
+        return {
+            **super().state_dict(),
+            "seed": self.cfg.SEED,
+            "settings": settings(self.cfg),
+            "images": self._images,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of :meth:`state_dict`: the seed stays, else the config's values hold.
@@ -290,7 +306,9 @@ class TextTrainer(DefaultTrainer):
         rates = self.scheduler.get_lr()
         for group, rate in zip(self.optimizer.param_groups, rates):
             group["lr"] = rate
-        self._report_changes(state_dict.get("settings"))
+        changed = self._report_changes(state_dict.get("settings"))
+        # Of other datasets that warning has told.
+        self._images = None if "DATASETS.TRAIN" in changed else state_dict.get("images")
         seed = state_dict.get("seed", self.cfg.SEED)
         if seed == self.cfg.SEED:
             return
@@ -298,10 +316,10 @@ class TextTrainer(DefaultTrainer):
         self.cfg = _with_seed(self.cfg, seed)
         self._trainer.seed = seed
 
-    def _report_changes(self, then: dict[str, str] | None) -> None:
-        """Warn of settings that differ from those of the checkpoint."""
+    def _report_changes(self, then: dict[str, str] | None) -> Collection[str]:
+        """Warn of settings that differ from those of the checkpoint; return their keys."""
         if then is None:
-            return  # of an earlier version
+            return ()  # of an earlier version
         changed = differences(then, settings(self.cfg))
         if "MODEL.WEIGHTS" in changed:
             changed["MODEL.WEIGHTS"] += " (not read: the checkpoint's weights stay)"
@@ -312,6 +330,7 @@ class TextTrainer(DefaultTrainer):
                 "hold, and the run does not end as an uninterrupted one: %s",
                 "; ".join(told),
             )
+        return changed
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
