@@ -284,6 +284,20 @@ def test_best_weights_are_resumed_from_where_nothing_else_is_sound(
     assert "model_best.json is damaged" in told
 
 
+def test_checkpoints_of_a_longer_run_before_replace_nothing(tiny_cfg, half):
+    """A run was started anew in a folder, and its newest checkpoint is damaged."""
+    (half / "model_final.pth").unlink()
+    content = torch.load(half / "model_0000002.pth", weights_only=True)
+    torch.save(
+        {**content, "iteration": 0, "trainer": {**content["trainer"], "iteration": 0}},
+        half / "model_0000000.pth",
+    )
+    torch.save({**content, "iteration": 5}, half / "model_0000005.pth")
+    cut_off(half / "model_0000002.pth")
+    (half / "last_checkpoint").write_text("model_0000002.pth")
+    assert train(tiny_cfg, folder=half, resume=True).start_iter == 1
+
+
 def test_nothing_is_trained_where_no_checkpoint_is_sound(tiny_cfg, half):
     for path in half.glob("*.pth"):
         cut_off(path)

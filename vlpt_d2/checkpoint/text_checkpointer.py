@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # The file that names the checkpoint to resume from.
 _LAST = "last_checkpoint"
+# Those that are saved by period, by the number of their last step.
+_PERIODIC = re.compile(r"model_\d{7}\.pth$")
 # Counts the batches of a batch norm; in no released weights, and of no use.
 _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have beside plain ones.
@@ -159,7 +162,13 @@ class TextCheckpointer(DetectionCheckpointer):
                 return str(named), self._read_run(named)
             except CheckpointError as error:
                 fault = str(error)
-        found = list(self._sound_checkpoints(named))
+        # Later ones are of another run that the folder held before.
+        last = int(named.stem[6:]) if named is not None and _PERIODIC.match(named.name) else None
+        found = [
+            (path, checkpoint)
+            for path, checkpoint in self._sound_checkpoints(named, last)
+            if last is None or checkpoint["iteration"] < last
+        ]
         if not found:
             raise CheckpointError(
                 f"no checkpoint in {folder} can be resumed from: {fault}. Start without --resume, "
@@ -174,10 +183,19 @@ class TextCheckpointer(DetectionCheckpointer):
         )
         return str(path), checkpoint
 
-    def _sound_checkpoints(self, but: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def _sound_checkpoints(
+        self, but: Path | None, last: int | None
+    ) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The newest sound one of those saved by period, and the final and the best if sound."""
         folder = Path(self.save_dir)
-        periodic = sorted(folder.glob("model_[0-9]*.pth"), reverse=True)
+        periodic = sorted(
+            (
+                path
+                for path in folder.glob("model_*.pth")
+                if _PERIODIC.match(path.name) and (last is None or int(path.stem[6:]) < last)
+            ),
+            reverse=True,
+        )
         for paths in (periodic, [folder / "model_final.pth"], [folder / "model_best.pth"]):
             for path in paths:
                 if path == but or not path.is_file():
