@@ -8,6 +8,8 @@ that ``vlpt-d2 doctor`` can run and name the remedy; the first use of anything e
 with the original error.
 """
 
+import importlib
+import importlib.util
 import traceback
 from pathlib import Path
 
@@ -36,10 +38,15 @@ except Exception as error:
 
 
 def __getattr__(name: str):
-    """Called for names that are not there (PEP 562): after a failed import, say why."""
+    """Called for names that are not there (PEP 562): import a module, or say why it cannot be.
+
+    So ``vlpt_d2.model_zoo`` works without importing it.
+    """
     if import_error is not None and name in __all__:
         raise ImportError(
             f"vlpt_d2 cannot be used: {type(import_error).__name__}: {import_error}. "
             "Run 'vlpt-d2 doctor' for the remedy."
         ) from import_error
+    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

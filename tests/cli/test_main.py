@@ -1,5 +1,6 @@
 """The console script: verbs, forwarded arguments, and errors of our own lines."""
 
+import subprocess
 import sys
 import types
 
@@ -39,6 +40,8 @@ def test_train_forwards_its_arguments_in_order(monkeypatch):
     argv += ["SOLVER.BASE_LR", "-1", "--help", "--version"]
     assert cli.main(["train", *argv]) == 0
     assert seen == [argv]
+    assert cli.main(["--debug", "train", "SEED", "1"]) == 0
+    assert seen[-1] == ["SEED", "1", "--debug"]
 
 
 def test_errors_of_the_package_itself_are_not_hidden():
@@ -47,3 +50,27 @@ def test_errors_of_the_package_itself_are_not_hidden():
     assert vlpt_d2._is_foreign(ModuleNotFoundError("x", name="detectron2"))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = vlpt_d2.nothing
+
+
+def test_every_verb_shows_one_line_and_with_debug_the_traceback(capsys):
+    for argv, message in (
+        (["compare", "nope"], "no grid 'nope'"),
+        (["data", "check", "nope"], "no dataset 'nope' is registered"),
+        (["profile", "--config-file", "nope.yaml"], "nope.yaml"),
+        (["neighbours", "a", "--config-file", "nope.yaml"], "nope.yaml"),
+        (["evaluate", "--protocol", "nope"], "no protocol 'nope'"),
+        (["render", "x", "--preset", "nope"], "nope"),
+    ):
+        assert cli.main(argv) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"vlpt-d2 {argv[0]}: ") and message in error
+        assert "Traceback" not in error
+        assert cli.main([argv[0], "--debug", *argv[1:]]) == 2
+        error = capsys.readouterr().err
+        assert "Traceback" in error and message in error
+
+
+def test_modules_are_imported_when_they_are_used():
+    code = "import vlpt_d2; print(vlpt_d2.model_zoo.list_configs()[0])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip().endswith(".yaml"), result.stderr

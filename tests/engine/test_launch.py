@@ -76,8 +76,50 @@ def test_command_line_errors_are_short(capsys):
     assert main(["--config-file", "pretrain.yaml", "MODEL.VPLT.TASKS", "[]"]) == 2
     error = capsys.readouterr().err
     assert "did you mean 'MODEL.VLPT.TASKS'" in error and "Traceback" not in error
-    assert main(["--num-machines", "2"]) == 2
-    assert "--dist-url" in capsys.readouterr().err
+    for argv, message in (
+        ([], "--config-file"),
+        (["SEED", "1", "--num-machines", "2"], "--dist-url"),
+        (["SEED", "1", "--machine-rank", "1"], "--machine-rank is 1"),
+        (["SEED", "1", "PROCESS_TIMEOUT", "0.0"], "PROCESS_TIMEOUT is 0.0"),
+        (["SEED", "1", "--eval-only"], "--eval-only has no weights"),
+        (["SEED", "1", "--eval-only", "MODEL.WEIGHTS", "a.pth"], "DATASETS.TEST"),
+    ):
+        assert main(argv) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
+def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys):
+    """A missing dataset, weights that are none: no traceback, unless it is asked for."""
+    (tmp_path / "notes.pth").write_text("no weights")
+    config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
+    for opts, message in (
+        (["DATASETS.TRAIN", "['tiny_photo']"], "did you mean 'tiny_photos'"),
+        (["DATASETS.TRAIN", "['icdar2015_train']"], "DETECTRON2_DATASETS"),
+        (["MODEL.WEIGHTS", str(tmp_path / "notes.pth")], "notes.pth"),
+        (["MODEL.WEIGHTS", "http://127.0.0.1:9/R-50.pkl"], "R-50.pkl cannot be downloaded"),
+    ):
+        assert main(["--config-file", config, *opts]) == 1
+        printed = "".join(capsys.readouterr())
+        assert message in printed and "Traceback" not in printed
+    assert "Traceback" in Path(tiny_cfg.OUTPUT_DIR, "log.txt").read_text()
+    assert main(["--config-file", config, "--debug", *opts]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_nothing_is_evaluated_where_no_dataset_is_named(tiny_cfg, tmp_path):
+    tiny_cfg.DATASETS.TEST = ()
+    tiny_cfg.TEST.EVAL_PERIOD = 3
+    config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
+    assert main(["--config-file", config]) == 0
+    assert Path(tiny_cfg.OUTPUT_DIR, "results.json").exists()
+
+
+def test_other_launchers_start_the_processes_alone(monkeypatch, capsys):
+    for name, value in (("RANK", 1), ("WORLD_SIZE", 2), ("LOCAL_RANK", 1), ("MASTER_ADDR", "x")):
+        monkeypatch.setenv(name, str(value))
+    assert main(["SEED", "1", "--num-processes", "2"]) == 2
+    assert "process 1 of 2 that another launcher started" in capsys.readouterr().err
 
 
 def arguments(folder, *opts, eval_only=False):

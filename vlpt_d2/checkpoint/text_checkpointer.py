@@ -233,7 +233,16 @@ class TextCheckpointer(DetectionCheckpointer):
         if not path:
             logger.info("no weights given: starting from the initial ones")
             return {}
-        local = self.path_manager.get_local_path(path.removesuffix("?matching_heuristics=True"))
+        try:
+            local = self.path_manager.get_local_path(path.removesuffix("?matching_heuristics=True"))
+        # Downloads raise OSErrors; iopath retries and hands on others.
+        except Exception as error:
+            if "://" not in path:
+                raise
+            raise CheckpointError(
+                f"{path} cannot be downloaded ({error}). Download it elsewhere and set "
+                "MODEL.WEIGHTS to the file, or set MODEL.WEIGHTS '' to start without"
+            ) from error
         if not os.path.isfile(local):
             raise FileNotFoundError(
                 f"no checkpoint {path}; set MODEL.WEIGHTS to a file, or to '' to start without"

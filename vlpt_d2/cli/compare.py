@@ -51,18 +51,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare; the exit status is described in the help."""
     from ..comparison.gpus import share_gpus, visible_gpus
-    from ..comparison.grid import GridError, read_grid
+    from ..comparison.grid import read_grid
     from ..comparison.report import write_report
     from ..comparison.runner import Runner
     from ..engine.threads import usable_cores
 
-    try:
-        grid = read_grid(args.grid, args.opts, args.output)
-        jobs = max(1, args.jobs)
-        gpus = share_gpus(jobs, args.num_gpus, visible_gpus())
-    except (GridError, ValueError) as error:
-        print(f"vlpt-d2 compare: {error}", file=sys.stderr)
-        return 2
+    grid = read_grid(args.grid, args.opts, args.output)
+    jobs = max(1, args.jobs)
+    gpus = share_gpus(jobs, args.num_gpus, visible_gpus())
 
     def update() -> None:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +65,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one action; return 0, 1 for images that cannot be read, or 2 for a wrong request."""
+    """Run one action; return 0, 1 for images that cannot be read, or 2 without an action."""
     if args.action is None:
         args.parser.print_help()
         return 2
-    try:
-        return args.action(args)
-    # What readers and images raise: each message names its place and remedy.
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"vlpt-d2 data: {error}", file=sys.stderr)
-    except KeyError as error:
-        print(f"vlpt-d2 data: {error.args[0]}", file=sys.stderr)
-    return 2
+    return args.action(args)
 
 
 def _action(

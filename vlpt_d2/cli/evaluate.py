@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the score; return 0, or 2 for files that cannot be measured."""
+    """Print the score; return 0."""
     from ..evaluation.file_evaluation import ALL_PROTOCOLS, evaluate_files, to_report
     from ..evaluation.formats import FORMATS
 
@@ -51,34 +50,30 @@ def run(args: argparse.Namespace) -> int:
         for protocol in ALL_PROTOCOLS.values():
             print(f"{protocol.name:<32} {protocol.title}")
         return 0
-    try:
-        if args.protocol not in ALL_PROTOCOLS:
-            raise ValueError(
-                f"no protocol {args.protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}"
-            )
-        if args.format is not None and args.format not in FORMATS:
-            raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
-        if args.gt is None or args.dt is None:
-            raise ValueError("--gt and --dt are needed: a folder or zip archive each")
-        evaluation = evaluate_files(args.gt, args.dt, args.protocol, args.format, args.order)
-        report = to_report(evaluation)
-        print(_summary(report))
-        if args.why or args.html:
-            from ..evaluation.analysis import analyse, summarise
+    if args.protocol not in ALL_PROTOCOLS:
+        raise ValueError(
+            f"no protocol {args.protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}"
+        )
+    if args.format is not None and args.format not in FORMATS:
+        raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
+    if args.gt is None or args.dt is None:
+        raise ValueError("--gt and --dt are needed: a folder or zip archive each")
+    evaluation = evaluate_files(args.gt, args.dt, args.protocol, args.format, args.order)
+    report = to_report(evaluation)
+    print(_summary(report))
+    if args.why or args.html:
+        from ..evaluation.analysis import analyse, summarise
 
-            analysis = analyse(evaluation)
-            report["analysis"] = analysis
-            if args.why:
-                print(summarise(analysis))
-        if args.json:
-            _write(args.json, json.dumps(report, indent=1))
-        if args.html:
-            from ..evaluation.analysis import to_page
+        analysis = analyse(evaluation)
+        report["analysis"] = analysis
+        if args.why:
+            print(summarise(analysis))
+    if args.json:
+        _write(args.json, json.dumps(report, indent=1))
+    if args.html:
+        from ..evaluation.analysis import to_page
 
-            _write(args.html, to_page(evaluation, report, args.images))
-    except (ValueError, OSError) as error:
-        print(f"vlpt-d2 evaluate: {error}", file=sys.stderr)
-        return 2
+        _write(args.html, to_page(evaluation, report, args.images))
     return 0
 
 

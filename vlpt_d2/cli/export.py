@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 __all__ = ["add_parser", "run"]
 
@@ -30,37 +29,29 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--output", required=True, help="the file to write")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, failed=1)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export; return 0, or 1 where it cannot be done and 2 for a wrong request."""
+    """Export; return 0."""
     from detectron2.modeling import build_model
     from detectron2.utils.logger import setup_logger
 
-    from ..checkpoint import CheckpointError, TextCheckpointer
+    from ..checkpoint import TextCheckpointer
     from ..engine import ConfigError, load_config
     from ..engine.threads import set_threads
-    from ..export import ExportError, export_detector
+    from ..export import export_detector
 
     setup_logger(name="vlpt_d2")
     opts = [*args.opts, "MODEL.DEVICE", "cpu"]
-    try:
-        cfg = load_config(args.config_file, opts)
-        weights = args.weights or cfg.MODEL.WEIGHTS
-        if not weights:
-            raise ConfigError("name the checkpoint to export with --weights")
-    except ConfigError as error:
-        print(f"vlpt-d2 export: {error}", file=sys.stderr)
-        return 2
+    cfg = load_config(args.config_file, opts)
+    weights = args.weights or cfg.MODEL.WEIGHTS
+    if not weights:
+        raise ConfigError("name the checkpoint to export with --weights")
     set_threads(cfg)
     model = build_model(cfg)
-    try:
-        TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
-        difference = export_detector(cfg, model, args.output, args.format)
-    except (ExportError, CheckpointError, OSError) as error:
-        print(f"vlpt-d2 export: {error}", file=sys.stderr)
-        return 1
+    TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
+    difference = export_detector(cfg, model, args.output, args.format)
     compared = "" if difference is None else f", maps within {difference:.1g} of the model's"
     print(f"{args.output}: {args.format}{compared}")
     return 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 import vlpt_d2
+
+from ..utils.errors import describe
 
 __all__ = ["VERBS", "main"]
 
@@ -38,13 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = _parser()
-    args, rest = parser.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Anywhere on the line, for every verb.
+    debug = "--debug" in words
+    args, rest = parser.parse_known_args([word for word in words if word != "--debug"])
     if getattr(args, "run", None) is None:
         parser.print_help()
         return 2
     # A verb that sets ``forward`` hands arguments on to a parser of its own.
     if getattr(args, "forward", False):
-        args.rest = rest
+        args.rest = [*rest, "--debug"] if debug and args.verb == "train" else rest
     elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
         # KEY value pairs behind an option; argparse fills a list of words only once.
         args.opts = [*args.opts, *rest]
@@ -52,11 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return args.run(args)
-    except ImportError as error:
-        if vlpt_d2.import_error is None:
-            raise
-        print(f"vlpt-d2: {error}\nRun 'vlpt-d2 doctor' for the remedy.", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {args.verb}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"{parser.prog} {args.verb}: {describe(error)}", file=sys.stderr)
+        if vlpt_d2.import_error is not None:
+            print("Run 'vlpt-d2 doctor' for the remedy.", file=sys.stderr)
+            return 1
+        # A wrong request is told by 2; a verb may have another status for what fails later.
+        return getattr(error, "exit_status", getattr(args, "failed", 2))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="vlpt-d2",
         description="Vision-language pre-training and fine-tuning of scene text detectors.",
     )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--version", action="version", version=f"vlpt-d2 {vlpt_d2.__version__}")
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for name in VERBS:
         verb = importlib.import_module(f".{name}", __package__)
         verb.add_parser(subparsers)

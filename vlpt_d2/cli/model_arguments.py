@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ def with_model(
     parser: argparse.ArgumentParser,
     action: Callable[[argparse.Namespace, Inspected], int],
 ) -> int:
-    """Load the model and run an action; return its status, or 2 for a wrong request."""
+    """Load the model and run an action; return its status."""
     wrong = [argument for argument in args.rest if argument.startswith("--")]
     if wrong:
         parser.error(f"unrecognized arguments: {' '.join(wrong)}")
@@ -42,14 +41,7 @@ def with_model(
     from ..inspection import load_inspected
 
     setup_logger(name="vlpt_d2")
-    try:
-        return action(args, load_inspected(args.config_file, args.rest, args.weights))
-    # What readers, configs and checkpoints raise: each message names its place and remedy.
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-    except KeyError as error:
-        print(f"{parser.prog}: {error.args[0]}", file=sys.stderr)
-    return 2
+    return action(args, load_inspected(args.config_file, args.rest, args.weights))
 
 
 def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:

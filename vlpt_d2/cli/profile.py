@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 __all__ = ["add_parser", "run"]
 
@@ -33,27 +32,23 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and print; return 0, or 2 for a wrong request."""
+    """Measure and print; return 0."""
     from ..data.datasets.from_config import register_from_config
     from ..engine import ConfigError, load_config
     from ..engine.profile import profile_inference, profile_training
     from ..engine.threads import set_threads
 
     parts = {"training": profile_training, "inference": profile_inference}
-    try:
-        cfg = load_config(args.config_file, args.opts)
-        if args.steps < 1 or args.warmup < 0:
-            raise ConfigError("--steps must be positive and --warmup not negative")
-        register_from_config(cfg)
-        threads = set_threads(cfg)
-        print(
-            f"{cfg.MODEL.TEXT_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}, {cfg.MODEL.DEVICE}, "
-            f"{threads} threads"
-        )
-        for name, measure in parts.items():
-            if args.only in (None, name):
-                print(f"\n{measure(cfg, args.steps, args.warmup).table()}", flush=True)
-    except (ValueError, OSError) as error:
-        print(f"vlpt-d2 profile: {error}", file=sys.stderr)
-        return 2
+    cfg = load_config(args.config_file, args.opts)
+    if args.steps < 1 or args.warmup < 0:
+        raise ConfigError("--steps must be positive and --warmup not negative")
+    register_from_config(cfg)
+    threads = set_threads(cfg)
+    print(
+        f"{cfg.MODEL.TEXT_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}, {cfg.MODEL.DEVICE}, "
+        f"{threads} threads"
+    )
+    for name, measure in parts.items():
+        if args.only in (None, name):
+            print(f"\n{measure(cfg, args.steps, args.warmup).table()}", flush=True)
     return 0

@@ -65,3 +65,6 @@ def _add_run(cfg: CN) -> None:
     # Threads of torch and OpenCV in the main process; 0: the cores this process may use, shared
     # between the processes of the machine.
     cfg.NUM_THREADS = 0
+    # Seconds that a process waits for the others, who may be evaluating or reading a dataset,
+    # before the run ends with an error.
+    cfg.PROCESS_TIMEOUT = 600.0

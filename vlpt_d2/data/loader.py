@@ -1,6 +1,7 @@
 """The training and the test loader."""
 
 import logging
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -125,7 +126,13 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
     for name in names:
         if name not in DatasetCatalog:
             known = DatasetCatalog.keys()
-            raise KeyError(f"no dataset {name!r} is registered{did_you_mean(name, known)}")
+            hint = did_you_mean(name, known)
+            if not hint and multiprocessing.parent_process() is not None:
+                hint = (
+                    " in this process. Several processes import the script anew, without what is "
+                    "below `if __name__ == '__main__'`: register the dataset above that line"
+                )
+            raise KeyError(f"no dataset {name!r} is registered{hint}")
     parts = [DatasetCatalog.get(name) for name in names]
     if all(isinstance(part, ShardedDicts) for part in parts):
         dicts = ShardedDicts.joined(parts)

@@ -36,6 +36,8 @@ _LOGGERS = ("fvcore", "detectron2", "vlpt_d2")
 class ConfigError(ValueError):
     """A config file or an option cannot be used; the message says where and what to do."""
 
+    exit_status = 2
+
 
 def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
     """Read a config; where there is no GPU it runs on the CPU.
@@ -176,7 +178,8 @@ def _start_logging(folder: str, rank: int) -> None:
     setup_logger.cache_clear()
     for name in _LOGGERS:
         setup_logger(folder or None, distributed_rank=rank, name=name)
-        # The file has everything; the screen what one reads.
+        # The file has everything; the screen what one reads. Errors get there as one message.
         for handler in logging.getLogger(name).handlers:
             if getattr(handler, "stream", None) is sys.stdout:
                 handler.setLevel(logging.INFO)
+                handler.addFilter(lambda record: not record.exc_info)

@@ -4,16 +4,19 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from detectron2.engine import launch
+from detectron2.config import CfgNode
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
 from ..checkpoint import TextCheckpointer
+from ..utils.errors import describe
 from .defaults import ConfigError, load_config, setup
+from .processes import joined, place_of_torchrun, run_processes
 from .trainer import TextTrainer
 
 __all__ = ["argument_parser", "main", "run"]
@@ -22,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """The parser of train_net.py: detectron2's arguments, and ``--num-processes``."""
+    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``."""
     parser = argparse.ArgumentParser(
         description="Pre-train, fine-tune or evaluate, as the config says. Without a GPU it runs "
         "on the CPU.",
@@ -48,6 +51,7 @@ def argument_parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="where the processes meet, such as tcp://host:port (default: a free local port)",
     )
+    add("--debug", action="store_true", help="show the traceback of an error")
     add("opts", nargs="*", help="config keys and values: KEY value KEY value …")
     return parser
 
@@ -59,26 +63,86 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command line; ``sys.argv[1:]`` if not given.
 
     Returns:
-        The exit status: 0, or 2 where the command line or the config cannot be used.
+        The exit status: 0; 2 where the command line or the config cannot be used; 1 where the run
+        failed; 130 where it was interrupted. The message is on standard error, with --debug the
+        traceback.
     """
     parser = argument_parser()
     args = parser.parse_intermixed_args(argv)
     try:
-        processes = _processes(args)
         # In the process that was started, so that a misspelt key gives one short message.
-        load_config(args.config_file, args.opts)
-    except ConfigError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
-    launch(
-        run,
-        processes,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+        _start(args, _check(args))
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args.debug:
+            details = getattr(error, "details", "") or traceback.format_exc()
+            print(details, file=sys.stderr)
+        print(f"{parser.prog}: error: {describe(error)}", file=sys.stderr)
+        return getattr(error, "exit_status", 1)
     return 0
+
+
+def _check(args: argparse.Namespace) -> CfgNode:
+    """The config of a run that makes sense."""
+    if not args.config_file and not args.opts:
+        raise ConfigError(
+            "no config: name one with --config-file, such as quickstart/pretrain.yaml (--help "
+            "lists the arguments)"
+        )
+    if args.num_machines > 1 and args.dist_url == "auto":
+        raise ConfigError(
+            "several machines need a meeting place: --dist-url tcp://<host of machine 0>:<port>"
+        )
+    if not 0 <= args.machine_rank < args.num_machines:
+        raise ConfigError(
+            f"--machine-rank is {args.machine_rank}; of {args.num_machines} machine(s) it is 0 to "
+            f"{args.num_machines - 1}"
+        )
+    cfg = load_config(args.config_file, args.opts)
+    if not args.eval_only:
+        return cfg
+    resumed = args.resume and os.path.isfile(os.path.join(cfg.OUTPUT_DIR, "last_checkpoint"))
+    if not cfg.MODEL.WEIGHTS and not resumed:
+        raise ConfigError(
+            "--eval-only has no weights, and an untrained network finds nothing: set MODEL.WEIGHTS "
+            "to a checkpoint"
+            + (f"; {cfg.OUTPUT_DIR} has none to resume from" if args.resume else "")
+        )
+    if not cfg.DATASETS.TEST and not cfg.DATASETS.VALIDATION:
+        raise ConfigError("--eval-only has nothing to evaluate: name datasets in DATASETS.TEST")
+    return cfg
+
+
+def _start(args: argparse.Namespace, cfg: CfgNode) -> None:
+    """Run in this process, or in those that it starts."""
+    timeout = cfg.PROCESS_TIMEOUT
+    if timeout <= 0:
+        raise ConfigError(f"PROCESS_TIMEOUT is {timeout}; it must be above 0 seconds")
+    place = place_of_torchrun(os.environ, timeout)
+    if place is not None:
+        if args.num_machines > 1 or args.num_gpus > 1 or args.num_processes > 0:
+            raise ConfigError(
+                f"this is process {place.rank} of {place.size} that another launcher started: "
+                "leave out --num-gpus, --num-processes and --num-machines, or start without it"
+            )
+        with joined(place):
+            run(args)
+        return
+    processes = _processes(args)
+    if args.num_machines * processes == 1:
+        run(args)
+        return
+    run_processes(
+        run,
+        (args,),
+        processes=processes,
+        machines=args.num_machines,
+        machine=args.machine_rank,
+        url=args.dist_url,
+        timeout=timeout,
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -91,6 +155,14 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         The results of the last evaluation; None if there was none.
     """
     cfg = setup(args)
+    try:
+        return _run(args, cfg)
+    except Exception:
+        logger.debug("the run failed", exc_info=True)
+        raise
+
+
+def _run(args: argparse.Namespace, cfg: CfgNode) -> dict[str, Any] | None:
     if not args.eval_only:
         trainer = TextTrainer(cfg)
         trainer.resume_or_load(resume=args.resume)
@@ -100,8 +172,6 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     weights = cfg.MODEL.WEIGHTS
     if args.resume and checkpointer.has_checkpoint():
         weights = checkpointer.get_checkpoint_file()
-    if not weights:
-        logger.warning("MODEL.WEIGHTS is empty: evaluating random weights")
     checkpointer.load(weights, checkpointables=[])
     results = TextTrainer.test(cfg, model, weights=weights)
     if comm.is_main_process():
@@ -111,10 +181,6 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def _processes(args: argparse.Namespace) -> int:
     """Processes to start on this machine."""
-    if args.num_machines > 1 and args.dist_url == "auto":
-        raise ConfigError(
-            "several machines need a meeting place: --dist-url tcp://<host of machine 0>:<port>"
-        )
     if args.num_processes > 0:
         # GPUs, if any, are hidden from the processes, which then meet over gloo.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

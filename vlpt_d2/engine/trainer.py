@@ -255,6 +255,10 @@ class TextTrainer(DefaultTrainer):
         """
         cfg = self.cfg
         validation = cfg.DATASETS.VALIDATION
+        if not validation and not cfg.DATASETS.TEST:
+            logger.info("no dataset in DATASETS.TEST: nothing is evaluated")
+            self._final_results = ({}, {}) if last else None
+            return {}
         results = self.test(cfg, self.model, datasets=validation or cfg.DATASETS.TEST, weights="")
         self._last_eval_results = results
         if last and validation and cfg.DATASETS.TEST:

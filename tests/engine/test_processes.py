@@ -1,0 +1,104 @@
+"""Processes that train together: one message that has the cause, and none that stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from detectron2.utils import comm
+
+from vlpt_d2.engine.processes import Place, ProcessError, place_of_torchrun, run_processes
+
+
+def sum_of_ranks(folder, fault):
+    """Note this process and a child of it, do a collective, and fail in the last process."""
+    rank = comm.get_rank()
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    (folder / f"pids_{rank}").write_text(f"{os.getpid()} {child}")
+    total = torch.tensor([float(rank)])
+    torch.distributed.all_reduce(total)
+    (folder / f"sum_{rank}").write_text(str(total.item()))
+    if fault == "wait":
+        time.sleep(600)
+    if rank == comm.get_world_size() - 1:
+        if fault == "raise":
+            raise ValueError("img_7.png: broken; take it out")
+        if fault in ("SIGKILL", "SIGSTOP"):
+            os.kill(os.getpid(), getattr(signal, fault))
+    torch.distributed.all_reduce(total)
+
+
+def ended(folder):
+    """Whether all processes that were noted end within seconds."""
+    pids = [int(pid) for file in folder.glob("pids_*") for pid in file.read_text().split()]
+    assert len(pids) == 4
+    for _ in range(100):
+        if not any(map(_runs, pids)):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _runs(pid):
+    try:
+        # A zombie has ended; whoever adopted it may not wait for it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "fault, message",
+    [
+        (None, None),
+        ("raise", r"^process 1: img_7\.png: broken; take it out$"),
+        ("SIGKILL", "^process 1 was killed by SIGKILL; the machine may have run out of memory$"),
+        ("SIGSTOP", r"^process 0: waited 15 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
+    ],
+)
+def test_the_cause_is_told_and_no_process_is_left(tmp_path, fault, message):
+    args = {"processes": 2, "timeout": 15.0 if fault == "SIGSTOP" else 300.0}
+    if message is None:
+        run_processes(sum_of_ranks, (tmp_path, fault), **args)
+    else:
+        with pytest.raises(ProcessError, match=message) as caught:
+            run_processes(sum_of_ranks, (tmp_path, fault), **args)
+        assert fault != "raise" or "Traceback" in caught.value.details
+    assert [(tmp_path / f"sum_{i}").read_text() for i in range(2)] == ["1.0", "1.0"]
+    assert ended(tmp_path)
+
+
+def test_none_is_left_where_the_starting_process_is_killed(tmp_path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import pathlib, test_processes as t\n"
+        "if __name__ == '__main__':\n"
+        f"    args = pathlib.Path({str(tmp_path)!r}), 'wait'\n"
+        "    t.run_processes(t.sum_of_ranks, args, processes=2, timeout=120.0)\n"
+    )
+    script = tmp_path / "start.py"
+    script.write_text(code)
+    starter = subprocess.Popen([sys.executable, str(script)])
+    while not all((tmp_path / f"sum_{i}").exists() for i in range(2)):
+        assert starter.poll() is None
+        time.sleep(0.2)
+    starter.kill()
+    starter.wait()
+    assert ended(tmp_path)
+
+
+def test_the_place_that_torchrun_gives():
+    environment = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    assert place_of_torchrun(environment, 3.0) is None
+    environment["MASTER_ADDR"] = "host"
+    assert place_of_torchrun(environment, 3.0) == Place(5, 8, 1, 4, "env://", 3.0)
+    assert place_of_torchrun({**environment, "RANK": "0", "WORLD_SIZE": "1"}, 3.0) is None
+    with pytest.raises(ValueError, match="must be numbers"):
+        place_of_torchrun({**environment, "RANK": "x"}, 3.0)

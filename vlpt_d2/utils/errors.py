@@ -1,0 +1,37 @@
+"""What a user is told of an error: one message instead of a traceback."""
+
+__all__ = ["describe"]
+
+# What this project and its libraries raise with a message for the user; others are bugs.
+_EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError)
+
+
+def describe(error: BaseException) -> str:
+    """The message of an error: what, where and the remedy.
+
+    Args:
+        error: one that came up to the command line.
+
+    Returns:
+        The message itself where the error's kind is meant for users; of others also the kind, and
+        how to see the traceback.
+    """
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    # A KeyError's text is quoted; its argument is not.
+    keyed = isinstance(error, KeyError) and bool(error.args)
+    message = _own_part(str(error.args[0] if keyed else error)).strip()
+    # A sentence, or the bare key of a bug.
+    if message and (isinstance(error, _EXPECTED) or (keyed and " " in message)):
+        return message
+    return f"{type(error).__name__}: {message or 'no message'} (--debug shows the traceback)"
+
+
+def _own_part(message: str) -> str:
+    """Without the traceback that torch's data loader puts before a worker's message."""
+    if "\nOriginal Traceback (most recent call last):" not in message:
+        return message
+    lines = message.splitlines()
+    last = max(i for i, line in enumerate(lines) if line.startswith("  "))
+    kind, colon, text = "\n".join(lines[last + 1 :]).partition(": ")
+    return text if colon else kind
