@@ -7,6 +7,8 @@ and its first word is an upright rectangle, 10,20 to 50,40, that reads "Joy" whe
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -308,7 +310,11 @@ def _own_coco(root: Path) -> None:
     rle = {"size": [SIZE[1], SIZE[0]], "counts": [660, 20, 44, 20, 44, 20, 5336]}
     texts = [
         {"segmentation": [[10, 20, 50, 20, 50, 40, 10, 40]], "text": "Joy"},
-        {"segmentation": [], "bbox": [10, 20, 40, 20], "attributes": {"text": "Joy"}},
+        {
+            "segmentation": [],
+            "bbox": [10, 20, 40, 20],
+            "attributes": {"text": "Joy", "rotation": 30.0},
+        },
         {"segmentation": rle, "iscrowd": 1},
     ]
     content = {
@@ -328,10 +334,20 @@ def _own_coco(root: Path) -> None:
 
 def _own_labelme(root: Path) -> None:
     square = [[10, 20], [50, 20], [50, 40], [10, 40]]
+    mask = io.BytesIO()
+    Image.new("1", (41, 21), 1).save(mask, "PNG")
     for stem in ("a", "b"):
         shapes = [
             {"label": "Joy", "points": square, "shape_type": "polygon", "flags": {}},
             {"label": "###", "points": [[10, 20], [50, 40]], "shape_type": "rectangle"},
+            {"label": "Joy", "points": [[30, 30], [40, 30]], "shape_type": "circle"},
+            {
+                "label": "text",
+                "description": "Joy",
+                "points": [[10, 20], [50, 40]],
+                "shape_type": "mask",
+                "mask": base64.b64encode(mask.getvalue()).decode(),
+            },
         ]
         size = {"imageHeight": SIZE[1], "imageWidth": SIZE[0], "imageData": None}
         content = {"version": "5.0", "shapes": shapes, "imagePath": f"{stem}.jpg", **size}
@@ -364,6 +380,18 @@ OWN: dict[str, tuple[str, str, Callable[[Path], None]]] = {
             "ctw1500",
             "labels",
             _own_lines("{}.txt", ",".join(map(str, [10, 20, 50, 40, *(CTW - [10, 20]).ravel()]))),
+        ),
+        (
+            "icdar",
+            "icdar",
+            "labels",
+            _own_lines("gt_{}.txt", f'{QUAD},"Joy"', "10,20,30,18,50,20,50,40,30,42,10,40,Joy"),
+        ),
+        (
+            "icdar2013-polygons",
+            "icdar2013",
+            "labels",
+            _own_lines("gt_{}.txt", '10 20 50 40 "Joy"', f'{QUAD},"Joy"'),
         ),
         (
             "total-text",

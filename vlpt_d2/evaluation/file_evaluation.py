@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .formats import ImageTexts, load_set
+from .formats import FileError, ImageTexts, load_set
 from .protocols import PROTOCOLS, SET_PROTOCOLS, ImageResult, Protocol, Totals
 
 __all__ = ["ALL_PROTOCOLS", "Evaluation", "evaluate_files", "evaluate_images", "to_report"]
@@ -68,6 +68,13 @@ def evaluate_files(
     if protocol not in ALL_PROTOCOLS:
         raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}")
     loaded = load_set(gt, dt, protocol, file_format, order)
+    if protocol in SET_PROTOCOLS:
+        unscored = [i.name for i in loaded.images if i.det_polygons and i.scores is None]
+        if unscored:
+            raise FileError(
+                f"{dt}: the {protocol} protocol ranks detections by confidence, but the results of "
+                f"{unscored[0]} have none. Add one as the last field of every line."
+            )
     evaluation = evaluate_images(loaded.images, protocol)
     evaluation.notes = loaded.notes + evaluation.notes
     evaluation.file_format, evaluation.order = loaded.file_format, loaded.order

@@ -103,3 +103,12 @@ def test_textocr_annotations_without_an_image_are_counted(tmp_path, change, word
 def test_textocr_ids(tmp_path, change, message):
     with pytest.raises(GroundTruthError, match=message):
         change_textocr(tmp_path, change)
+
+
+def test_coco_text_images_of_no_set_are_counted(tmp_path):
+    MINIATURES["coco_text_train"](tmp_path)
+    path = tmp_path / "coco_text/cocotext.v2.json"
+    path.write_text(path.read_text().replace('"set": "train"', '"set": "tran"', 1))
+    _, report = read_benchmark("coco_text_train", tmp_path)
+    assert report.images == 1
+    assert report.dropped == {"images of no set": 1}

@@ -177,7 +177,8 @@ def _polygon(
     """
     head, quote, quoted = rest.partition(',"')
     fields = head.split(",") if quote else rest.split(",")[:-1]
-    count = next((i for i, f in enumerate(fields) if not _COORDINATE.fullmatch(f.strip())), None)
+    fields = [field.strip() for field in fields]
+    count = next((i for i, f in enumerate(fields) if not _COORDINATE.fullmatch(f)), None)
     count = len(fields) if count is None else count
     if count < 2 or (quote and count < len(fields)):
         return points, rest

@@ -24,7 +24,8 @@ def circle_ring(centre: np.ndarray, border: np.ndarray) -> np.ndarray:
     """The circle through a point around another, as (32, 2) points clockwise on the image."""
     angles = np.arange(_CIRCLE_CORNERS) * (2 * np.pi / _CIRCLE_CORNERS)
     radius = float(np.hypot(*(border - centre)))
-    return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    with np.errstate(invalid="ignore"):  # what is not finite is found with the polygon
+        return centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def mask_outline(mask: np.ndarray) -> np.ndarray:

@@ -117,6 +117,8 @@ def _read(
             str(read_id(number, f"{labels}, 'imgToAnns', {key}"))
             for number in expect(of_image.get(key, []), list, f"{labels}, 'imgToAnns', {key}")
         ]
+        if split is not None and entry.get("set") not in ("train", "val", "test"):
+            report.count(report.dropped, "images of no set", place)
         if split is not None and entry.get("set") != split:
             left.difference_update(ids)
             continue
