@@ -98,14 +98,6 @@ class CropStatistics:
     sides: list[float] = field(default_factory=list)  # least side of each text's upright box
     whole: list[bool] = field(default_factory=list)  # for each image, whether it was taken whole
 
-    def summary(self) -> str:
-        """One line."""
-        sides = np.asarray(self.sides)
-        return (
-            f"short side of a text {np.median(sides):.1f} px (median), below 8 px "
-            f"{100 * np.mean(sides < 8):.1f} %, whole images {100 * np.mean(self.whole):.1f} %"
-        )
-
 
 def crop_statistics(
     images: Iterable[tuple[list[np.ndarray], tuple[int, int]]],
