@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.utils.tensorboard  # once, not in each child
 import yaml
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
@@ -33,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 from tiny import TinyEvaluator, TinyTrainer, build_tiny_cfg, write_photos
 
 from vlpt_d2.comparison import job as job_module
+from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import defaults as defaults_module
 from vlpt_d2.engine import launch as launch_module
 from vlpt_d2.engine import load_config
@@ -401,7 +403,7 @@ def kill_processes(
 
 def _write_config(folder: Path) -> str:
     cfg = build_tiny_cfg(folder / "output")
-    cfg.SOLVER.MAX_ITER = 6
+    cfg.SOLVER.MAX_ITER = 4
     cfg.SOLVER.CHECKPOINT_PERIOD = 2
     cfg.SOLVER.CHECKPOINTS_KEPT = 1
     cfg.TEST.EVAL_PERIOD = 2
@@ -409,8 +411,19 @@ def _write_config(folder: Path) -> str:
     cfg.DATASETS.VALIDATION = ("tiny_photos",)
     cfg.NUM_THREADS = 1
     path = folder / "tiny.yaml"
-    path.write_text(cfg.dump())
+    path.write_text(yaml.safe_dump(_own(cfg, get_cfg())))
     return str(path)
+
+
+def _own(cfg: CfgNode, defaults: CfgNode) -> dict[str, Any]:
+    """What is not a default: reading all of a config takes as long as the training."""
+    return {
+        key: _own(value, defaults[key])
+        if isinstance(value, CfgNode)
+        else (list(value) if isinstance(value, tuple) else value)
+        for key, value in cfg.items()
+        if value != defaults[key]
+    }
 
 
 def folder_differences(whole: Path, other: Path) -> list[str]:
