@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--targets", nargs="+", default=[], help="names, or beginnings of names (default: all)")
-    add("--count", type=int, help="cases of each target (default: its own, 10,000 in all)")
+    add("--count", type=int, help="cases of each target (default: its own, see --list)")
     add("--first", type=int, default=0, help="the number of the first case")
     add("--seed", type=int, default=0, help="another seed damages the files otherwise")
     add("--seconds", type=float, default=600, help="limit of time for everything")
