@@ -190,7 +190,7 @@ def test_two_cpu_processes_train_as_one(tmp_path):
         config[name] = write(tmp_path / f"{name}.yaml", text)
     command = [sys.executable, str(REPOSITORY / "train_net.py"), "--num-processes", "2"]
     command += ["--config-file", config["two"]]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (tmp_path / "two" / "log.txt.rank1").exists()
 
