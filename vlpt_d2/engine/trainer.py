@@ -39,6 +39,7 @@ from .hooks import (
     ResultWriter,
     flatten_numbers,
 )
+from .progress import LoggedProgress
 from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
 
@@ -444,7 +445,7 @@ class TextTrainer(DefaultTrainer):
             raise ValueError(f"{len(evaluators)} evaluators for {len(names)} datasets")
         results: dict[str, Any] = OrderedDict()
         for name, evaluator in zip(names, evaluators):
-            loader = cls.build_test_loader(cfg, name)
+            loader = LoggedProgress(cls.build_test_loader(cfg, name), name)
             with autocast(cfg, cfg.TEST.AMP_ENABLED):
                 results[name] = inference_on_dataset(unwrap(model), loader, evaluator)
             if isinstance(head := getattr(unwrap(model), "text_head", None), TextHead):
