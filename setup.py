@@ -85,7 +85,11 @@ setup(
     # The configs lie at the top of the checkout, as in detectron2, and in the package in a wheel.
     packages=[*find_packages(include=["vlpt_d2", "vlpt_d2.*"]), "vlpt_d2.configs"],
     package_dir={"vlpt_d2.configs": "configs"},
-    package_data={"vlpt_d2.configs": ["**/*.yaml"], "vlpt_d2.data": ["assets/*"]},
+    package_data={
+        "vlpt_d2.configs": ["**/*.yaml"],
+        "vlpt_d2.data": ["assets/*"],
+        "vlpt_d2.model_zoo": ["weights/*"],
+    },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["vlpt-d2 = vlpt_d2.cli.main:main"]},

@@ -26,6 +26,10 @@ for name in model_zoo.list_configs():
 cfg.merge_from_file(model_zoo.get_config_file("pretrain"))
 import vlpt_d2.cli.main
 assert "detectron2.model_zoo" not in sys.modules  # it needs pkg_resources
+assert "vlpt_d2.predictor" not in sys.modules  # imported when it is first used
+weights = model_zoo.get_checkpoint("db_mobile")
+assert pathlib.Path(weights).is_relative_to(here / "vlpt_d2"), weights
+predictor = vlpt_d2.TextPredictor("db_mobile", device="cpu")
 print(*(finding.level.value for finding in check_package_data()))
 """
 
@@ -57,6 +61,10 @@ def test_the_wheel_is_pure_and_whole(wheel):
     modules = {p.relative_to(REPOSITORY).as_posix() for p in REPOSITORY.glob("vlpt_d2/**/*.py")}
     assert modules <= names
     assert "vlpt_d2/data/assets/bert_base_uncased_vocab.txt" in names
+    weights = {
+        p.relative_to(REPOSITORY).as_posix() for p in REPOSITORY.glob("vlpt_d2/**/weights/*")
+    }
+    assert weights and weights <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any(name.startswith(("tests", "configs")) for name in names)

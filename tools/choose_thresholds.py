@@ -5,11 +5,10 @@ import argparse
 
 from tabulate import tabulate
 
-from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
+from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.threads import set_threads
-from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.evaluation.thresholds import GRID, score_thresholds
 
 
@@ -24,9 +23,7 @@ def main() -> None:
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)
     set_threads(cfg)
-    model = TextTrainer.build_model(cfg).eval()
-    TextCheckpointer(model, cfg=cfg).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-
+    model = build_model_with_weights(cfg)
     rows = score_thresholds(cfg, model, args.dataset, args.grid)
     keys = list(model.text_head.threshold_keys.values())
     print(tabulate(rows[:10], headers=[*keys, "precision", "recall", "hmean"], floatfmt=".2f"))

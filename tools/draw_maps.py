@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from detectron2.data import DatasetCatalog
 
-from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
+from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.threads import set_threads
-from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.visualization.maps import draw_labels, draw_predictions
 
 EXAMPLE = """example:
@@ -39,8 +38,7 @@ def main() -> None:
     dataset_dict = DatasetCatalog.get(args.dataset or cfg.DATASETS.TRAIN[0])[args.index]
     sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns)]
     if cfg.MODEL.WEIGHTS:
-        model = TextTrainer.build_model(cfg).eval()
-        TextCheckpointer(model, cfg=cfg).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+        model = build_model_with_weights(cfg)
         sheets.append(draw_predictions(cfg, model, dataset_dict, args.window, args.columns))
     width = max(sheet.shape[1] for sheet in sheets)
     sheets = [

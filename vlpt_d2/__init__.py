@@ -14,7 +14,10 @@ import traceback
 from pathlib import Path
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "add_vlpt_config", "get_cfg"]
+__all__ = ["TextDetections", "TextPredictor", "__version__", "add_vlpt_config", "get_cfg"]
+
+# Names that are imported when they are first used, and their modules.
+_LAZY = {"TextDetections": ".detections", "TextPredictor": ".predictor"}
 
 # Why the plugin could not be loaded; None when all is well.
 import_error: Exception | None = None
@@ -31,6 +34,7 @@ def _is_foreign(error: Exception) -> bool:
 try:
     from . import data, evaluation, modeling  # registers datasets, backbones, meta-architectures
     from .config import add_vlpt_config, get_cfg
+    from .model_zoo import handler  # registers vlpt://
 except Exception as error:
     if not _is_foreign(error):
         raise
@@ -38,7 +42,7 @@ except Exception as error:
 
 
 def __getattr__(name: str):
-    """Called for names that are not there (PEP 562): import a module, or say why it cannot be.
+    """Called for names that are not there (PEP 562): import them, or say why that cannot be.
 
     So ``vlpt_d2.model_zoo`` works without importing it.
     """
@@ -47,6 +51,8 @@ def __getattr__(name: str):
             f"vlpt_d2 cannot be used: {type(import_error).__name__}: {import_error}. "
             "Run 'vlpt-d2 doctor' for the remedy."
         ) from import_error
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name], __name__), name)
     if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -115,7 +115,7 @@ def test_models_that_cannot_be_looked_into(tmp_path):
     trunk = torch.load(tmp_path / "trunk.pth")
     names = {f"backbone.bottom_up.{k}": v for k, v in trunk["model"].items()}
     torch.save({"model": names}, tmp_path / "trunk.pth")
-    with pytest.raises(CheckpointError, match="trunk but not the text encoder"):
+    with pytest.raises(CheckpointError, match="trunk but no text_encoder"):
         load_inspected(config, [], str(tmp_path / "trunk.pth"))
 
 

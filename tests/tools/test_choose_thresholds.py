@@ -78,7 +78,7 @@ def test_the_best_pair_by_hand(dataset, monkeypatch, capsys):
         model.predict_maps = lambda batch: [(maps, SIZE) for _ in batch]
         return model
 
-    monkeypatch.setattr(tool.TextTrainer, "build_model", with_known_maps)
+    monkeypatch.setattr(TextTrainer, "build_model", with_known_maps)
     options = ["MODEL.WEIGHTS", "", "MODEL.DB.NECK_CHANNELS", "16", "NUM_THREADS", "1"]
     options += ["INPUT.DETECTION.TEST_RESIZE", "native"]
     arguments = ["--config-file", "quickstart/db_icdar2015.yaml", "--dataset", DATASET]

@@ -50,6 +50,7 @@ class TextCheckpointer(DetectionCheckpointer):
 
     Attributes:
         resumed_from: the file that the run was resumed from; "" for none.
+        missing: names of the model's weights that the file loaded last did not fill.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class TextCheckpointer(DetectionCheckpointer):
         self._trunk = describe_trunk(cfg) if cfg is not None and has_trunk else None
         self._resuming = False
         self.resumed_from = ""
+        self.missing: set[str] = set()
 
     def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:
         """Write ``<name>.pth``: weights, checkpointables, the trunk's description.
@@ -298,6 +300,7 @@ class TextCheckpointer(DetectionCheckpointer):
                 "config, another OUTPUT_DIR, or no --resume"
             )
         self.model.load_state_dict(fitting, strict=False)
+        self.missing = {*missing, *wrong}
         self._report(fitting, missing, unused, misshapen)
         return _IncompatibleKeys(missing, unused, misshapen)
 

@@ -34,11 +34,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; return 0."""
-    from detectron2.modeling import build_model
     from detectron2.utils.logger import setup_logger
 
-    from ..checkpoint import TextCheckpointer
     from ..engine import ConfigError, load_config
+    from ..engine.models import build_model_with_weights
     from ..engine.threads import set_threads
     from ..export import export_detector
 
@@ -49,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if not weights:
         raise ConfigError("name the checkpoint to export with --weights")
     set_threads(cfg)
-    model = build_model(cfg)
-    TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
+    model = build_model_with_weights(cfg, weights)
     difference = export_detector(cfg, model, args.output, args.format)
     compared = "" if difference is None else f", maps within {difference:.1g} of the model's"
     print(f"{args.output}: {args.format}{compared}")

@@ -26,7 +26,7 @@ from .datasets.records import DONT_CARE
 from .image_io import open_source, stored_size
 from .sample import image_source, load_sample
 
-__all__ = ["WRITERS", "convert_dataset"]
+__all__ = ["WRITERS", "coco_content", "convert_dataset", "labelme_content"]
 
 
 # What is finished, an image a line, as long as the conversion is not.
@@ -243,6 +243,21 @@ def _write_labelme(
     records: list[dict[str, Any]],
     result: Conversion,
 ) -> None:
+    content = labelme_content(f"../images/{image.name}", annotations, size)
+    path = folder / "labels" / f"{image.stem}.json"
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+
+
+def labelme_content(
+    image: str, annotations: list[dict[str, Any]], size: tuple[int, int]
+) -> dict[str, Any]:
+    """What a labelme file of an image holds.
+
+    Args:
+        image: the image's path, from the folder of the file.
+        annotations: in detectron2's format, with "text"; a "score" is kept.
+        size: (height, width) of the image.
+    """
     shapes = [
         {
             "label": "text",
@@ -251,20 +266,23 @@ def _write_labelme(
             "shape_type": "polygon",
             "flags": {"ignore": bool(annotation.get("iscrowd", 0))},
             "group_id": None,
+            **_score(annotation),
         }
         for annotation in annotations
     ]
-    content = {
+    return {
         "version": "5.0.0",
         "flags": {},
         "shapes": shapes,
-        "imagePath": f"../images/{image.name}",
+        "imagePath": image,
         "imageData": None,
         "imageHeight": size[0],
         "imageWidth": size[1],
     }
-    path = folder / "labels" / f"{image.stem}.json"
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _score(annotation: dict[str, Any]) -> dict[str, float]:
+    return {"score": annotation["score"]} if "score" in annotation else {}
 
 
 def _collect_coco(
@@ -288,7 +306,13 @@ WRITERS: dict[str, Callable[..., None]] = {
 }
 
 
-def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
+def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a COCO file holds.
+
+    Args:
+        records: for each image "image", with its "file_name", "height" and "width", and
+            "annotations" in detectron2's format, with "text"; a "score" is kept.
+    """
     images, annotations = [], []
     for image_id, record in enumerate(records, 1):
         images.append({"id": image_id, **record["image"]})
@@ -305,10 +329,15 @@ def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
                     "segmentation": [ring.ravel().tolist()],
                     "iscrowd": int(annotation.get("iscrowd", 0)),
                     "text": annotation.get("text", ""),
+                    **_score(annotation),
                 }
             )
     categories = [{"id": 1, "name": "text"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
+    content = coco_content(records)
     write_text(folder / "labels.json", json.dumps(content, ensure_ascii=False))
 
 

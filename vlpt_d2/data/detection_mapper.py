@@ -88,11 +88,9 @@ class DetectionMapper:
             "width": image.shape[1],
         }
         if not self.is_train:
-            inputs = TextAugInput(image)
-            self.augmentations(inputs)
             if "annotations" in dataset_dict:
                 sample["annotations"] = annotations
-            return {**sample, "image": _to_tensor(inputs.image)}
+            return {**sample, "image": self.resize(image)}
 
         polygons, ignore, faults = polygons_from_annotations(annotations)
         if faults:
@@ -110,6 +108,19 @@ class DetectionMapper:
             "image": _to_tensor(inputs.image),
             "targets": {name: torch.from_numpy(target) for name, target in targets.items()},
         }
+
+    def resize(self, image: np.ndarray) -> torch.Tensor:
+        """Resize an image for the detector; of a mapper for the test.
+
+        Args:
+            image: (H, W, 3) uint8, channels in the order of ``image_format``.
+
+        Returns:
+            (3, H', W') uint8.
+        """
+        inputs = TextAugInput(image)
+        self.augmentations(inputs)
+        return _to_tensor(inputs.image)
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

@@ -24,7 +24,9 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "CorruptImageError",
     "Source",
+    "count_pages",
     "open_source",
+    "pixels_of",
     "read_image",
     "readable_suffixes",
     "stored_size",
@@ -92,7 +94,7 @@ def open_source(source: Source) -> BinaryIO:
     return PathManager.open(os.fspath(source), "rb")
 
 
-def read_image(source: Source, name: str, image_format: str = "RGB") -> np.ndarray:
+def read_image(source: Source, name: str, image_format: str = "RGB", page: int = 0) -> np.ndarray:
     """Decode an image as viewers show it.
 
     It is turned as EXIF says. Grey levels of more than 8 bits are scaled: 16 bits by their range,
@@ -104,6 +106,7 @@ def read_image(source: Source, name: str, image_format: str = "RGB") -> np.ndarr
         source: the file.
         name: what to call it in messages.
         image_format: channel order of the result, such as "RGB" or "BGR".
+        page: of a file with several, from 0; see :func:`count_pages`.
 
     Returns:
         (H, W, 3) uint8.
@@ -116,19 +119,46 @@ def read_image(source: Source, name: str, image_format: str = "RGB") -> np.ndarr
 
     def decode(image: Image.Image) -> np.ndarray:
         # First of all: Pillow turns TIFFs itself as it loads them, and then forgets their turn.
+        if page:
+            image.seek(page)
         image.load()
         turn = _TURNS.get(_orientation(image))
-        image = image if turn is None else image.transpose(turn)
-        if image.mode == "RGB" and "transparency" not in image.info:
-            # Most images: without the copies that a conversion makes.
-            pixels = np.asarray(image)
-            if image_format == "RGB":
-                return pixels.copy()
-            if image_format == "BGR":
-                return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-        return convert_PIL_to_numpy(_opaque(_eight_bits(image)), image_format)
+        return pixels_of(image if turn is None else image.transpose(turn), image_format)
 
     return _with_image(source, name, decode)
+
+
+def pixels_of(image: Image.Image, image_format: str = "RGB") -> np.ndarray:
+    """Return an image's pixels, with depth and transparency as :func:`read_image` has them.
+
+    Args:
+        image: is not turned, whatever its EXIF data say.
+        image_format: channel order of the result, such as "RGB" or "BGR".
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        # Most images: without the copies that a conversion makes.
+        pixels = np.asarray(image)
+        if image_format == "RGB":
+            return pixels.copy()
+        if image_format == "BGR":
+            return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return convert_PIL_to_numpy(_opaque(_eight_bits(image)), image_format)
+
+
+def count_pages(source: Source, name: str) -> int:
+    """Count the pages of a TIFF; other files have one.
+
+    Args:
+        source: the file.
+        name: what to call it in messages.
+
+    Raises:
+        FileNotFoundError, CorruptImageError: see :func:`read_image`.
+    """
+    return _with_image(source, name, lambda image: image.n_frames if image.format == "TIFF" else 1)
 
 
 def stored_size(source: Source, name: str) -> tuple[tuple[int, int], int]:

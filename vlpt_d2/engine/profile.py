@@ -9,10 +9,10 @@ from detectron2.config import CfgNode
 from tabulate import tabulate
 from torch import nn
 
-from ..checkpoint import TextCheckpointer
 from ..modeling.detection import TextDetector
 from ..utils.rng import STEPS, seeded_rng
 from ..utils.stages import StageClock
+from .models import build_model_with_weights
 from .step import autocast
 from .trainer import TextTrainer
 
@@ -111,10 +111,8 @@ def profile_inference(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
         warmup: batches before.
     """
     cfg = _without_workers(cfg)
-    model = TextTrainer.build_model(cfg).eval()
-    if cfg.MODEL.WEIGHTS:
-        TextCheckpointer(model, cfg=cfg).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-    else:
+    model = build_model_with_weights(cfg)
+    if not cfg.MODEL.WEIGHTS:
         logger.warning("MODEL.WEIGHTS is empty: decoding is measured on the maps of random weights")
     loader = TextTrainer.build_test_loader(cfg, cfg.DATASETS.TEST[0])
     batches = iter(loader)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..structures.quadrilateral import is_clockwise, quadrilateral
 
-__all__ = ["to_quad", "write_submission"]
+__all__ = ["format_detections", "to_quad", "write_submission"]
 
 
 def write_submission(
@@ -49,8 +49,20 @@ def write_submission(
     names = _named(detections, name)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for stem, (polygons, scores) in detections.items():
-            lines = [line(p, float(s)) for p, s in zip(polygons, scores, strict=True)]
-            archive.writestr(names[stem], "".join(text + "\r\n" for text in lines))
+            archive.writestr(names[stem], _lines(line, polygons, scores))
+
+
+def format_detections(
+    polygons: Iterable[np.ndarray], scores: Sequence[float], file_format: str = "icdar2015"
+) -> str:
+    """Return the content of one image's file in :func:`write_submission`.
+
+    Args:
+        polygons: (N_i, 2) points each.
+        scores: their confidences.
+        file_format: see there; not "art".
+    """
+    return _lines(_WRITERS[file_format][1], polygons, scores)
 
 
 def to_quad(polygon: np.ndarray) -> np.ndarray:
@@ -64,6 +76,15 @@ def to_quad(polygon: np.ndarray) -> np.ndarray:
     """
     points = quadrilateral(polygon)
     return np.rint(points if is_clockwise(points) else points[::-1]).astype(np.int64)
+
+
+def _lines(
+    line: Callable[[np.ndarray, float], str],
+    polygons: Iterable[np.ndarray],
+    scores: Sequence[float],
+) -> str:
+    pairs = zip(polygons, scores, strict=True)
+    return "".join(line(p, float(s)) + "\r\n" for p, s in pairs)
 
 
 def _write_art(

@@ -12,7 +12,6 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.modeling import META_ARCH_REGISTRY
 
-from ..checkpoint import CheckpointError, TextCheckpointer
 from ..data.datasets.from_config import register_from_config
 from ..data.loader import get_dataset_dicts
 from ..data.pretrain_mapper import legible, words_of
@@ -20,8 +19,8 @@ from ..data.squashed_image import SquashedImages
 from ..data.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
 from ..data.word_locations import tokens_of_words, word_polygons
 from ..engine.defaults import ConfigError, load_config
+from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
-from ..engine.trainer import TextTrainer
 from ..modeling.pretraining import MLM, VLPT
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
@@ -153,15 +152,6 @@ def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = ""
         )
     register_from_config(cfg)
     set_threads(cfg)
-    model = TextTrainer.build_model(cfg).eval()
-    weights = weights or cfg.MODEL.WEIGHTS
-    if weights:
-        table = model.text_encoder.word_embeddings.weight.data.zero_()
-        TextCheckpointer(model, cfg=cfg).load(weights, checkpointables=[])
-        if not table.any():
-            raise CheckpointError(
-                f"{weights} holds a trunk but not the text encoder it was trained with; name a "
-                "checkpoint of a VLPT pre-training"
-            )
+    model = build_model_with_weights(cfg, weights, needed="text_encoder.")
     node = cfg.MODEL.TEXT_ENCODER
     return Inspected(cfg, model, build_tokenizer(node.TOKENIZER, node.MAX_TOKENS))

@@ -1,0 +1,287 @@
+"""``vlpt-d2 detect`` and ``vlpt-d2 models`` as a user runs them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.signs import SMALL, overlap, sign
+from PIL import Image
+
+from vlpt_d2 import TextPredictor, model_zoo
+from vlpt_d2.cli.main import main
+from vlpt_d2.data.datasets.formats import read_folder
+
+OPTIONS = ["--device", "cpu", "--opts", *SMALL]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder in the working directory: two signs and, below, one of the same name."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for name, words in (("a.png", ("COFFEE", "open")), ("ä 写.jpg", ("Bar",)), ("sub/a.png", ())):
+        sign(words)[0].save(folder / name)
+    return folder
+
+
+def detect(*arguments):
+    return main(["detect", *map(str, arguments), *OPTIONS])
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir() if p.name != ".lock")
+
+
+def texts(path):
+    return json.loads(path.read_text())["texts"]
+
+
+def content(folder):
+    """Every file's bytes, but the index, which has the inputs' times."""
+    paths = [p for p in folder.iterdir() if p.is_file() and p.suffix != ".jsonl"]
+    return {p.name: p.read_bytes() for p in paths}
+
+
+def test_one_photo(photos, capsys):
+    assert detect("photos/a.png", "--output", "out") == 0
+    assert names(Path("out")) == ["a.jpg", "a.json", "detections.jsonl"]
+    assert Image.open("out/a.jpg").size == (224, 160)
+    result = json.loads(Path("out/a.json").read_text())
+    assert (result["file_name"], result["height"], result["width"]) == ("photos/a.png", 160, 224)
+    for box in sign()[1]:
+        assert max(overlap(np.array(t["polygon"]), box) for t in result["texts"]) > 0.6
+    assert "out: 1 images, 2 texts\n" in capsys.readouterr().out
+
+
+def test_a_folder_in_every_format(photos, tmp_path):
+    assert detect("photos", "--format", "json,icdar,labelme,coco", "--batch", 2) == 0
+    out = Path("detections")
+    assert names(out) == sorted(
+        ["detections.jsonl", "detections_coco.json"]
+        + [f"{stem}.json" for stem in ("photos_a", "sub_a", "ä 写")]
+        + [f"{stem}.labelme.json" for stem in ("photos_a", "sub_a", "ä 写")]
+        + [f"res_{stem}.txt" for stem in ("photos_a", "sub_a", "ä 写")]
+    )
+    found = {stem: texts(out / f"{stem}.json") for stem in ("photos_a", "sub_a", "ä 写")}
+    assert {stem: len(t) for stem, t in found.items()} == {"photos_a": 2, "sub_a": 0, "ä 写": 1}
+    assert (out / "res_sub_a.txt").read_text() == ""
+    assert len((out / "res_photos_a.txt").read_text().splitlines()) == 2
+    # The file of all images names them from the folder that holds them all.
+    dicts, _ = read_folder("coco", "photos", out / "detections_coco.json", "all")
+    by_name = {str(Path(d["file_name"]).relative_to("photos")): d["annotations"] for d in dicts}
+    assert {name: len(a) for name, a in by_name.items()} == {
+        "a.png": 2,
+        "ä 写.jpg": 1,
+        "sub/a.png": 0,
+    }
+
+
+def test_patterns_and_inputs_given_twice(photos, capsys):
+    arguments = ["photos/*.png", "photos/**/*.png", "photos/a.png", "--output", "out"]
+    assert detect(*arguments, "--format", "json") == 0
+    assert "out: 2 images" in capsys.readouterr().out
+
+
+def test_results_are_the_predictors(photos):
+    assert detect("photos", "--output", "out", "--batch", 3) == 0
+    predictor = TextPredictor("db_mobile", opts=SMALL, device="cpu")
+    expected = predictor("photos/a.png").to_dict()["texts"]
+    found = texts(Path("out/photos_a.json"))
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours["polygon"], theirs["polygon"], atol=0.02)
+        assert abs(ours["score"] - theirs["score"]) < 1e-4
+
+
+def test_broken_and_odd_files_are_told_and_the_rest_is_done(photos, capsys):
+    whole = (photos / "ä 写.jpg").read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "empty.png").touch()
+    (photos / "text.jpg").write_text("no image")
+    (photos / "drawing.svg").write_text("<svg/>")
+    (photos / "link.png").symlink_to("nowhere.png")
+    (photos / "notes.txt").write_text("no image, by its name")
+    (photos / ".hidden.png").write_text("not looked at")
+    sign()[0].convert("CMYK").save(photos / "cmyk.jpg", quality=95)
+    grey = np.array(sign()[0].convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(photos / "deep.png")
+    assert detect("photos", "missing.jpg", "--output", "out", "--format", "json") == 1
+    captured = capsys.readouterr()
+    assert "out: 5 images, 7 texts; 6 could not be read" in captured.out
+    errors = [line for line in captured.err.splitlines() if line.startswith("vlpt-d2 detect: ")]
+    assert len(errors) == 6
+    for name in ("cut.jpg", "empty.png", "text.jpg", "drawing.svg", "link.png", "missing.jpg"):
+        assert sum(name in line for line in errors) == 1
+    assert "Traceback" not in captured.err
+    assert len(texts(Path("out/cmyk.json"))) == len(texts(Path("out/deep.json"))) == 2
+
+
+def test_a_huge_image_is_told(photos, monkeypatch, capsys):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    sign()[0].crop((0, 0, 50, 50)).save(photos / "small.png")
+    assert detect("photos", "--output", "out", "--format", "json") == 1
+    captured = capsys.readouterr()
+    assert "a.png: cannot be decoded (it has more than 20000 pixels" in captured.err
+    assert "out: 1 images" in captured.out
+
+
+def test_every_page_of_a_tiff(photos):
+    pages = [sign(words)[0] for words in (("COFFEE", "open"), (), ("Bar",))]
+    pages[0].save("scan.tif", save_all=True, append_images=pages[1:])
+    assert detect("scan.tif", "--output", "out", "--format", "json") == 0
+    assert [len(texts(Path(f"out/scan_p{n}.json"))) for n in (1, 2, 3)] == [2, 0, 1]
+
+
+def test_an_interrupted_folder_resumes(photos, monkeypatch, capsys):
+    for number in range(4):
+        sign(("Bar",))[0].save(photos / f"b{number}.png")
+    assert detect("photos", "--output", "whole", "--format", "image,json,coco") == 0
+
+    def fail_after(count):
+        calls = []
+        call = TextPredictor.__call__
+
+        def limited(self, images, image_format="RGB"):
+            calls.append(1)
+            if len(calls) > count:
+                raise KeyboardInterrupt
+            return call(self, images, image_format)
+
+        monkeypatch.setattr(TextPredictor, "__call__", limited)
+        return call
+
+    original = fail_after(3)
+    command = ["photos", "--output", "out", "--format", "image,json,coco"]
+    assert detect(*command) == 130
+    assert "vlpt-d2 detect: interrupted" in capsys.readouterr().err
+    assert len(list(Path("out").glob("*.json"))) == 3
+    # As if killed between the index and a file of its last image, and within its last line.
+    sorted(Path("out").glob("*.jpg"))[0].unlink()
+    with open("out/detections.jsonl", "a") as file:
+        file.write('{"source": "cut o')
+    monkeypatch.setattr(TextPredictor, "__call__", original)
+    assert detect(*command) == 0
+    assert "out: 7 images, 2 of them from before" in capsys.readouterr().out
+    assert content(Path("out")) == content(Path("whole"))
+    fail_after(0)  # nothing is left to do
+    assert detect(*command) == 0
+
+
+def test_new_and_changed_images_are_detected_alone(photos, capsys):
+    command = ["photos", "--output", "out", "--format", "json"]
+    assert detect(*command) == 0
+    before = content(Path("out"))
+    sign(("Bar",))[0].save(photos / "new.png")
+    sign(("Bar",))[0].save(photos / "sub/a.png")
+    os.utime(photos / "sub/a.png", ns=(1, 1))
+    capsys.readouterr()
+    assert detect(*command) == 0
+    assert "out: 4 images, 2 of them from before, 5 texts" in capsys.readouterr().out
+    after = content(Path("out"))
+    assert set(after) - set(before) == {"new.json"}
+    assert [name for name in before if after[name] != before[name]] == ["sub_a.json"]
+    assert detect(*command[:-1], "icdar") == 0
+    assert len(list(Path("out").glob("res_*.txt"))) == 4
+
+
+def test_no_file_of_another_image_or_of_the_user_is_replaced(photos):
+    Path("out").mkdir()
+    Path("out/a.jpg").write_text("mine")
+    shutil.copytree("photos", "other")
+    sign(("Bar",))[0].save("other/a.png")
+    for source in ("photos/a.png", "other/a.png"):
+        assert detect(source, "--output", "out") == 0
+    assert Path("out/a.jpg").read_text() == "mine"
+    files = [json.loads(p.read_text()) for p in sorted(Path("out").glob("*.json"))]
+    assert sorted((f["file_name"], len(f["texts"])) for f in files) == [
+        ("other/a.png", 1),
+        ("photos/a.png", 2),
+    ]
+    # Beside the images themselves.
+    before = (photos / "ä 写.jpg").read_bytes()
+    assert detect("photos/ä 写.jpg", "--output", "photos") == 0
+    assert (photos / "ä 写.jpg").read_bytes() == before
+
+
+def test_the_output_below_the_input_is_no_input(photos, capsys):
+    for _ in range(2):
+        assert detect("photos", "--output", "photos/out") == 0
+        assert "photos/out: 3 images" in capsys.readouterr().out
+    assert detect("photos", "--output", "photos") == 2
+    assert "photos is in the output folder" in capsys.readouterr().err
+
+
+def test_detections_of_two_models_do_not_mix(photos, capsys):
+    assert detect("photos/a.png", "--output", "out", "--format", "json") == 0
+    for other in (["--model", "db_R_50_half"], ["--weights", "w.safetensors"]):
+        shutil.copy(model_zoo.get_checkpoint("db_mobile"), "w.safetensors")
+        status = detect("photos/a.png", "--output", "out", *other)
+        assert status == 2
+        assert "out holds detections of vlpt://db_mobile" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["photos", "--model", "db_mobil"], "did you mean 'db_mobile'"),
+        (["photos", "--model", "east_R_50"], "no weights of east_R_50"),
+        (["photos", "--config-file", "nothing.yaml"], "no config 'nothing.yaml'"),
+        (["photos", "--config-file", "quickstart/db_rendered.yaml"], "name the weights"),
+        (["photos", "--weights", "photos/a.png"], "a.png is damaged, cut off or no checkpoint"),
+        (["photos", "--batch", "0"], "at least 1"),
+        (["photos/sub/none"], None),
+        (["empty"], "there is no image in empty"),
+        (["photos", "--output", "photos/a.png"], "photos/a.png"),
+        (["photos", "--output", "/proc/vlpt_d2"], "/proc/vlpt_d2"),
+    ],
+)
+def test_wrong_requests_are_told_in_one_line(photos, capsys, arguments, message):
+    Path("empty").mkdir()
+    expected = 1 if message is None else 2
+    assert detect(*arguments) == expected
+    errors = capsys.readouterr().err
+    lines = [line for line in errors.splitlines() if line.startswith("vlpt-d2 detect: ")]
+    assert len(lines) == 1
+    assert (message or "photos/sub/none: no such file") in lines[0]
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(photos, capsys):
+    Path("locked").mkdir(mode=0o500)
+    assert detect("photos", "--output", "locked/out") == 2
+    assert "locked" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_it_and_it_resumes(photos, monkeypatch, capsys):
+    def full(self, path, file_format=None):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vlpt_d2.detections.TextDetections.save", full)
+        assert detect("photos", "--output", "out") == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert detect("photos", "--output", "out") == 0
+    assert len(list(Path("out").glob("*.json"))) == 3
+
+
+def test_unknown_formats(photos, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        detect("photos", "--format", "json,xml")
+    assert "no format 'xml'; there are image, json" in capsys.readouterr().err
+
+
+def test_the_models_are_listed(capsys):
+    assert main(["models"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in model_zoo.list_models())
+    assert main(["models", "db_mobile"]) == 0
+    output = capsys.readouterr().out
+    model = model_zoo.get("db_mobile")
+    for text in (model.config, model.sha256, model.licence, f"hmean {model.results['hmean']}"):
+        assert text in output
+    assert main(["models", "nothing"]) == 2
+    assert "no model 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""``vlpt-d2 detect``: find the texts of images, and write what was found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["add_parser", "run"]
+
+_FORMATS = ("image", "json", "icdar", "coco", "labelme")
+_EPILOG = """examples:
+  vlpt-d2 detect photo.jpg --output out
+  vlpt-d2 detect photos 'scans/*.tif' --output out --format json,icdar --batch 4
+  vlpt-d2 detect photos --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth
+Folders are searched with their subfolders. Of a TIFF every page is read. Each image gets files of
+its own in the output folder: image <name>.jpg (with outlines), json <name>.json, icdar
+res_<name>.txt, labelme <name>.labelme.json; coco is one detections_coco.json for all. What was
+found is also in detections.jsonl: with it the same command resumes after an interruption, and
+images that were added to a folder are detected without the others. vlpt-d2 models lists the models.
+Exit status: 0; 1 where an image could not be read (the others are written); 2 for a wrong request
+or where the output cannot be written."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "detect",
+        help="find the texts of images",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="an image, a folder, or a pattern such as '*.jpg'",
+    )
+    add("--model", help="of vlpt-d2 models (default: db_mobile)")
+    add("--config-file", default="", help="in place of --model: the config of a detector")
+    add("--weights", default="", help="its checkpoint; else MODEL.WEIGHTS")
+    add("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
+    add(
+        "--format",
+        type=_formats,
+        default=("image", "json"),
+        metavar="F,…",
+        help=f"what to write, of {', '.join(_FORMATS)} (default: image,json)",
+    )
+    add("--batch", type=int, default=1, metavar="N", help="images at once, if of one size")
+    add("--device", default="auto", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detect and write; return the exit status, see ``--help``."""
+    from ..detect_files import detect_files
+    from ..engine.threads import set_threads
+    from ..predictor import TextPredictor
+
+    predictor = TextPredictor(
+        args.model,
+        config_file=args.config_file,
+        weights=args.weights,
+        opts=args.opts,
+        device=args.device,
+        batch_size=args.batch,
+    )
+    set_threads(predictor.cfg)
+    done = detect_files(predictor, args.inputs, args.output, args.format, _report)
+    before = f", {done.resumed} of them from before" if done.resumed else ""
+    failed = f"; {done.failed} could not be read" if done.failed else ""
+    print(f"{args.output}: {done.images} images{before}, {done.texts} texts{failed}")
+    return 1 if done.failed else 0
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in _FORMATS:
+            raise argparse.ArgumentTypeError(f"no format {name!r}; there are {', '.join(_FORMATS)}")
+    return names
+
+
+def _report(message: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(f"vlpt-d2 detect: {message}", file=sys.stderr)

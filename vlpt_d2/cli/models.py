@@ -1,0 +1,64 @@
+"""``vlpt-d2 models``: list the models of the zoo, or show one."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """examples:
+  vlpt-d2 models
+  vlpt-d2 models db_mobile
+docs/model_zoo.md has a card for each. A name goes into vlpt-d2 detect --model and into
+TextPredictor(name); MODEL.WEIGHTS vlpt://<name> takes the weights in any config."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "models",
+        help="list the models of the zoo, or show one",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="show this one")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table or the entry; return 0."""
+    from tabulate import tabulate
+
+    from .. import model_zoo
+
+    if args.name is None:
+        rows = []
+        for model in map(model_zoo.get, model_zoo.list_models()):
+            hmean = model.results.get("hmean")
+            rows.append([model.name, hmean, "yes" if model.weights else "no", model.summary])
+        headers = ["model", "hmean", "weights", "what"]
+        print(
+            tabulate(
+                rows, headers=headers, floatfmt=".1f", missingval="", maxcolwidths=[None] * 3 + [70]
+            )
+        )
+        print(
+            "\nhmean: on the 500 ICDAR2015 test images, in percent. vlpt-d2 models NAME shows more."
+        )
+        return 0
+    model = model_zoo.get(args.name)
+    results = ", ".join(f"{name} {value:.1f}" for name, value in model.results.items())
+    for label, text in (
+        ("what", model.summary),
+        ("config", model.config),
+        ("weights", model.weights or "none"),
+        ("sha256", model.sha256),
+        ("trained on", model.trained_on),
+        ("ICDAR2015 test", results),
+        ("licence", model.licence),
+        ("not for", model.not_for),
+    ):
+        if text:
+            print(f"{label:>14}: {text}")
+    return 0

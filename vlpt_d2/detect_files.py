@@ -1,0 +1,306 @@
+"""Finding the texts of many files: their names, what is done already, and what cannot be read."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from .config.settings import NEUTRAL, settings
+from .data.conversion import coco_content
+from .data.image_io import IMAGE_SUFFIXES, CorruptImageError, count_pages, read_image
+from .detections import TextDetections
+from .predictor import TextPredictor
+from .utils.atomic import write_json, write_text
+from .utils.json_lines import read_json_lines
+from .utils.locks import lock_folder
+from .utils.names import UniqueNames, distinct_stems, natural_key, printable
+from .utils.provenance import file_hash
+
+__all__ = ["Detected", "detect_files"]
+
+# What was found, an image a line; the first line says with what.
+_INDEX = "detections.jsonl"
+_COCO = "detections_coco.json"
+# Format -> name of an image's file, of its stem.
+_NAMES = {
+    "image": "{}.jpg",
+    "json": "{}.json",
+    "icdar": "res_{}.txt",
+    "labelme": "{}.labelme.json",
+}
+# Keys that detections depend on, by how they begin.
+_SETTINGS = ("MODEL.", "INPUT.", "TEST.SCORE_THRESH", "TEST.AMP_ENABLED")
+
+
+@dataclass
+class Detected:
+    """What was done.
+
+    Attributes:
+        images: images with detections, those of earlier runs included.
+        texts: theirs.
+        resumed: of the images, those of earlier runs.
+        failed: inputs that could not be read.
+    """
+
+    images: int = 0
+    texts: int = 0
+    resumed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class _Page:
+    """An image to do: a file, or a page of one."""
+
+    path: Path
+    number: int
+    pages: int
+
+    @property
+    def source(self) -> str:
+        """By which it is known from run to run."""
+        path = str(self.path.resolve())
+        return f"{path}#{self.number + 1}" if self.pages > 1 else path
+
+    @property
+    def label(self) -> str:
+        """As a file name of its own."""
+        path = self.path
+        return str(path.with_stem(f"{path.stem}_p{self.number + 1}") if self.pages > 1 else path)
+
+
+def detect_files(
+    predictor: TextPredictor,
+    inputs: Sequence[str],
+    folder: Path,
+    formats: Sequence[str],
+    report: Callable[[str], None],
+) -> Detected:
+    """Detect the texts of files and write them to a folder.
+
+    ``detections.jsonl`` in the folder names every image that is done, with what was found. An image
+    is not done again unless it changed or a file of it is missing, and no file of another image,
+    or of the user's, is replaced.
+
+    Args:
+        predictor: detects.
+        inputs: files, folders and patterns.
+        folder: is created.
+        formats: of "image", "json", "icdar", "labelme" (a file for each image) and "coco" (one
+            for all images of the folder).
+        report: is told of each input that cannot be read; the rest goes on.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: no image is named, or the folder holds detections of another model.
+        FolderInUseError: another process writes to the folder.
+        OSError: the folder cannot be written to.
+    """
+    done = Detected()
+
+    def failed(message: str) -> None:
+        done.failed += 1
+        report(printable(message))
+
+    with lock_folder(folder):
+        index = _Index(folder, _described(predictor))
+        files = list(_find(inputs, folder, failed))
+        if not files and not done.failed:
+            raise ValueError(f"there is no image in {', '.join(inputs)}")
+        pages = [page for file in files for page in _pages(file, failed)]
+        per_image = [name for name in formats if name in _NAMES]
+        index.name(pages, per_image)
+        todo = [page for page in pages if not index.is_done(page, per_image)]
+        done.resumed = len(pages) - len(todo)
+        remaining = iter(todo)
+        with tqdm(total=len(pages), initial=done.resumed, unit="image", disable=None) as bar:
+            while batch := list(islice(remaining, predictor.batch_size)):
+                for page, found in _detect(predictor, batch, failed):
+                    index.add(page, found)
+                    for name in per_image:
+                        found.save(index.path(page, name), name)
+                bar.update(len(batch))
+        entries = [index.entries[page.source] for page in pages if page.source in index.entries]
+        done.images, done.texts = len(entries), sum(len(entry["texts"]) for entry in entries)
+        if "coco" in formats:
+            _write_coco(folder / _COCO, list(index.entries.values()))
+    return done
+
+
+class _Index:
+    """The file of what was found, and the names of what is written for each image."""
+
+    def __init__(self, folder: Path, described: dict[str, Any]):
+        self.folder = folder
+        self.path_of_index = folder / _INDEX
+        header, *lines = read_json_lines(self.path_of_index) or [None]
+        if header is None:
+            write_text(self.path_of_index, json.dumps(described) + "\n")
+        elif header != described:
+            raise ValueError(
+                f"{folder} holds detections of {header.get('model')}, with other weights or "
+                "settings than asked for: name another folder with --output"
+            )
+        # Of an image that was done again the last line holds.
+        self.entries = {line["source"]: line for line in lines}
+        self.stems = {source: line["stem"] for source, line in self.entries.items()}
+
+    def name(self, pages: list[_Page], formats: list[str]) -> None:
+        """Choose names for the files of new images: neither another image's nor a stranger's."""
+        names = UniqueNames(self.stems.values())
+        for place, (page, stem) in enumerate(
+            zip(pages, distinct_stems([page.label for page in pages])), 1
+        ):
+            while page.source not in self.stems:
+                name = names(stem, place)
+                if not any((self.folder / _NAMES[f].format(name)).exists() for f in _NAMES):
+                    self.stems[page.source] = name
+
+    def path(self, page: _Page, file_format: str) -> Path:
+        """The file of an image in a format."""
+        return self.folder / _NAMES[file_format].format(self.stems[page.source])
+
+    def is_done(self, page: _Page, formats: list[str]) -> bool:
+        """Whether an image is in the index, unchanged, and has all its files."""
+        entry = self.entries.get(page.source)
+        return (
+            entry is not None
+            and entry["changed"] == _changed(page.path)
+            and all(self.path(page, name).is_file() for name in formats)
+        )
+
+    def add(self, page: _Page, found: TextDetections) -> None:
+        """Note an image before its files are written, so that they are known as its own."""
+        entry = {
+            "source": page.source,
+            "stem": self.stems[page.source],
+            "changed": _changed(page.path),
+            **found.to_dict(),
+        }
+        self.entries[page.source] = entry
+        with self.path_of_index.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def _changed(path: Path) -> list[int]:
+    """Size and time of change: whether a file is still the same."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _described(predictor: TextPredictor) -> dict[str, Any]:
+    """What the detections depend on."""
+    cfg = predictor.cfg
+    relevant = {
+        key: value
+        for key, value in settings(cfg).items()
+        if key.startswith(_SETTINGS) and key not in NEUTRAL | {"MODEL.WEIGHTS"}
+    }
+    return {
+        "model": predictor.weights,
+        "weights_sha256": file_hash(predictor.weights),
+        "settings": relevant,
+    }
+
+
+def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) -> Iterator[Path]:
+    """The files of the inputs, each once; of folders the images that are not in the output."""
+    seen: set[Path] = set()
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            if _is_below(path, folder):
+                raise ValueError(f"{path} is in the output folder: name another with --output")
+            found = [file for file in _images_below(path) if not _is_below(file, folder)]
+        elif path.exists():
+            found = [path]
+        else:
+            found = sorted(map(Path, glob.glob(given, recursive=True)), key=_order)
+            found = [file for file in found if file.is_file()]
+            if not found:
+                failed(f"{given}: no such file")
+        for file in found:
+            key = file.resolve()
+            if key not in seen:
+                seen.add(key)
+                yield file
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """The images of a folder and its subfolders, those that cannot be read here included."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+        ]
+    return sorted(found, key=_order)
+
+
+def _order(path: Path) -> list[Any]:
+    return [natural_key(part) for part in path.parts]
+
+
+def _is_below(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def _pages(path: Path, failed: Callable[[str], None]) -> list[_Page]:
+    try:
+        count = count_pages(path, str(path))
+    except (OSError, CorruptImageError) as error:
+        failed(str(error))
+        return []
+    return [_Page(path, number, count) for number in range(count)]
+
+
+def _detect(
+    predictor: TextPredictor, batch: list[_Page], failed: Callable[[str], None]
+) -> Iterator[tuple[_Page, TextDetections]]:
+    """Detect a batch, without the images that cannot be read."""
+    readable: list[tuple[_Page, np.ndarray]] = []
+    for page in batch:
+        try:
+            image = read_image(page.path, str(page.path), page=page.number)
+        except (OSError, CorruptImageError) as error:
+            failed(str(error))
+        else:
+            readable.append((page, image))
+    results = predictor([image for _, image in readable])
+    for (page, image), found in zip(readable, results):
+        yield page, TextDetections(found.instances, image, str(page.path))
+
+
+def _write_coco(path: Path, entries: list[dict[str, Any]]) -> None:
+    files = [entry["source"] for entry in entries]
+    root = ""
+    with suppress(ValueError):  # none, or on several drives
+        root = os.path.commonpath([os.path.dirname(file) for file in files])
+    records = []
+    for entry, file in zip(entries, files):
+        image = {
+            "file_name": Path(os.path.relpath(file, root) if root else file).as_posix(),
+            "height": entry["height"],
+            "width": entry["width"],
+        }
+        annotations = [
+            {"segmentation": [np.ravel(text["polygon"]).tolist()], "score": text["score"]}
+            for text in entry["texts"]
+        ]
+        records.append({"image": image, "annotations": annotations})
+    write_json(path, coco_content(records))

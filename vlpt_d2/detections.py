@@ -1,0 +1,198 @@
+"""What a detector found in one image: polygons and scores, drawn, cut out, and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from detectron2.structures import Instances
+from PIL import Image
+
+from .data.conversion import coco_content, labelme_content
+from .evaluation.submission import format_detections
+from .structures.quadrilateral import is_clockwise, quadrilateral
+from .utils.atomic import replacing, write_json, write_text
+from .visualization.polygons import draw_polygons
+
+__all__ = ["FORMATS", "TextDetections"]
+
+# Digits behind the point in files: of pixels and of scores.
+_PIXEL_DIGITS, _SCORE_DIGITS = 2, 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TextDetections:
+    """The texts of one image, in its own pixels; (0, 0) is the corner of the first one.
+
+    Attributes:
+        instances: detectron2's, on the CPU, with ``scores``, ``pred_classes``, ``pred_boxes`` and
+            ``pred_polygons``.
+        image: (H, W, 3) uint8, RGB, as the detector was given it: turned as its file says.
+        file_name: of the image; None where it came from memory.
+    """
+
+    instances: Instances
+    image: np.ndarray
+    file_name: str | None = None
+
+    @property
+    def polygons(self) -> list[np.ndarray]:
+        """Of each text (N, 2) float32 points (x, y) in pixels."""
+        return list(self.instances.pred_polygons)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Of each text its score, float32 in [0, 1]."""
+        return self.instances.scores.numpy()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        return self.instances.image_size
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.instances)
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        name = "" if self.file_name is None else f" of {self.file_name!r}"
+        return f"<TextDetections{name}: {len(self)} texts, {width}x{height} pixels>"
+
+    def draw(self, scores: bool = True) -> Image.Image:
+        """Return the image with the outlines of the texts.
+
+        Args:
+            scores: whether to write each score at its text.
+        """
+        numbers = self.scores.tolist() if scores else None
+        return Image.fromarray(draw_polygons(self.image, self.polygons, scores=numbers))
+
+    def crops(self) -> list[Image.Image]:
+        """Cut out the texts, each straightened to an upright rectangle of its own size.
+
+        Polygons with other than four points are taken as their rectangle of least area. Texts
+        that run upwards or downwards stay so.
+        """
+        return [Image.fromarray(_crop(self.image, polygon)) for polygon in self.polygons]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, such as JSON can hold; pixels rounded to hundredths.
+
+        Returns:
+            ``{"file_name", "height", "width", "texts": [{"polygon": [[x, y], …], "score"}, …]}``.
+        """
+        height, width = self.image_size
+        texts = [
+            {"polygon": _rounded(polygon).tolist(), "score": round(score, _SCORE_DIGITS)}
+            for polygon, score in zip(self.polygons, self.scores.tolist())
+        ]
+        return {"file_name": self.file_name, "height": height, "width": width, "texts": texts}
+
+    def save(self, path: str | Path, file_format: str | None = None) -> None:
+        """Write the detections to a file, in place of what was there.
+
+        Args:
+            path: the file; its folder must exist.
+            file_format: "json": :meth:`to_dict`; "icdar": a line ``x1,y1,…,x4,y4`` for each text,
+                in whole pixels, as ``vlpt-d2 evaluate`` reads it; "coco": a COCO dataset of one
+                image; "labelme": labelme's JSON, which names the image; "image": :meth:`draw`, in
+                the format of the path's suffix. If not given, ".json" is "json", ".txt" is
+                "icdar", and other suffixes are "image".
+
+        Raises:
+            ValueError: there is no such format, or no image format of that suffix.
+            OSError: the file cannot be written.
+        """
+        path = Path(path)
+        if file_format is None:
+            file_format = {".json": "json", ".txt": "icdar"}.get(path.suffix.lower(), "image")
+        if file_format not in FORMATS:
+            raise ValueError(f"there is no format {file_format!r}, but {', '.join(FORMATS)}")
+        FORMATS[file_format](self, path)
+
+    def _annotations(self) -> list[dict[str, Any]]:
+        """In detectron2's format, as the writers of label files take them."""
+        return [
+            {
+                "segmentation": [_rounded(polygon).ravel().tolist()],
+                "iscrowd": 0,
+                "score": round(score, _SCORE_DIGITS),
+            }
+            for polygon, score in zip(self.polygons, self.scores.tolist())
+        ]
+
+
+def _write_json(found: TextDetections, path: Path) -> None:
+    write_json(path, found.to_dict())
+
+
+def _write_icdar(found: TextDetections, path: Path) -> None:
+    write_text(path, format_detections(found.polygons, found.scores.tolist()))
+
+
+def _write_coco(found: TextDetections, path: Path) -> None:
+    height, width = found.image_size
+    name = Path(found.file_name or "").name
+    record = {
+        "image": {"file_name": name, "height": height, "width": width},
+        "annotations": found._annotations(),
+    }
+    write_json(path, coco_content([record]))
+
+
+def _write_labelme(found: TextDetections, path: Path) -> None:
+    name = ""
+    if found.file_name is not None:
+        try:
+            name = Path(os.path.relpath(found.file_name, path.parent)).as_posix()
+        except ValueError:  # on another drive
+            name = os.path.abspath(found.file_name)
+    write_json(path, labelme_content(name, found._annotations(), found.image_size))
+
+
+def _write_image(found: TextDetections, path: Path) -> None:
+    suffix = path.suffix.lower()
+    kind = Image.registered_extensions().get(suffix)
+    if kind not in Image.SAVE:
+        raise ValueError(f"{path}: no image can be written as {suffix!r}; take .png or .jpg")
+    with replacing(path) as file:
+        found.draw().save(file, kind)
+
+
+#: Format -> writer of one image's detections.
+FORMATS: dict[str, Callable[[TextDetections, Path], None]] = {
+    "json": _write_json,
+    "icdar": _write_icdar,
+    "coco": _write_coco,
+    "labelme": _write_labelme,
+    "image": _write_image,
+}
+
+
+def _rounded(polygon: np.ndarray) -> np.ndarray:
+    return np.round(polygon.astype(np.float64), _PIXEL_DIGITS)
+
+
+def _crop(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    corners = _upright(quadrilateral(polygon))
+    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
+    # OpenCV counts from the centre of the first pixel.
+    target = np.float32([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
+    transform = cv2.getPerspectiveTransform(np.float32(corners) - 0.5, target)
+    return cv2.warpPerspective(image, transform, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _upright(corners: np.ndarray) -> np.ndarray:
+    """The corners clockwise, from the one whose side runs most to the right."""
+    if not is_clockwise(corners):
+        corners = corners[::-1]
+    sides = np.roll(corners, -1, axis=0) - corners
+    rightwards = sides[:, 0] / np.maximum(np.linalg.norm(sides, axis=1), 1e-6)
+    return np.roll(corners, -int(rightwards.argmax()), axis=0)

@@ -1,0 +1,235 @@
+"""From a model's name, or a config and weights, to the texts of any image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+from detectron2.structures import Instances
+from PIL import Image
+
+from .data.detection_mapper import DetectionMapper
+from .data.image_io import pixels_of, read_image
+from .detections import TextDetections
+from .engine.defaults import ConfigError, load_config
+from .engine.models import build_model_with_weights
+from .engine.step import autocast
+from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint
+from .modeling.detection import TextDetector
+
+__all__ = ["ImageLike", "TextPredictor"]
+
+#: What is taken as an image.
+ImageLike = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor
+
+
+class TextPredictor:
+    """Finds the texts of images.
+
+    .. code-block:: python
+
+        from vlpt_d2 import TextPredictor
+
+        found = TextPredictor("db_mobile")("photo.jpg")
+        print(found.polygons, found.scores)
+        found.draw().save("found.jpg")
+
+    An image is resized as the config says for the test, and what is found is given in the pixels
+    of the image itself: the same as ``train_net.py --eval-only`` finds.
+
+    Attributes:
+        cfg: the frozen config.
+        model: the detector, in eval mode.
+        weights: the checkpoint, as it was named.
+        batch_size: images that the network takes at once, if they have one size.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        config_file: str = "",
+        weights: str = "",
+        opts: Sequence[str] = (),
+        device: str = "auto",
+        batch_size: int | None = None,
+    ):
+        """Build the detector and load its weights.
+
+        Args:
+            model: a name of :func:`vlpt_d2.model_zoo.list_models`; "db_mobile" if neither it nor
+                a config is given.
+            config_file: in place of ``model``: a path, or the name of a config of the package.
+            weights: a checkpoint; if not given the model's, or MODEL.WEIGHTS.
+            opts: "KEY value" pairs on top of the config.
+            device: such as "cpu" or "cuda:1"; "auto": the config's, which is a GPU, or the CPU
+                where there is none.
+            batch_size: TEST.IMS_PER_BATCH if not given.
+
+        Raises:
+            ValueError: there is no such model or device, both ``model`` and ``config_file`` are
+                given, the config cannot be used or is of no text detector, or no weights are
+                named.
+            FileNotFoundError: the weights are missing.
+            CheckpointError: the weights cannot be read or do not fit.
+        """
+        if model is not None and config_file:
+            raise ValueError(f"name a model ({model}) or a config ({config_file}), not both")
+        if not config_file:
+            model = DEFAULT_MODEL if model is None else model
+            config_file = get(model).config
+            weights = weights or f"{PREFIX}{model}"
+        if weights.startswith(PREFIX):
+            get_checkpoint(weights.removeprefix(PREFIX))  # before the time that building takes
+        self.cfg = load_config(config_file, [*opts, *_device_option(device)])
+        if TextDetector.__name__ != self.cfg.MODEL.META_ARCHITECTURE:
+            raise ConfigError(
+                f"{config_file}: MODEL.META_ARCHITECTURE is "
+                f"{self.cfg.MODEL.META_ARCHITECTURE!r}; only a TextDetector finds texts"
+            )
+        self.weights = weights or self.cfg.MODEL.WEIGHTS
+        if not self.weights:
+            raise ConfigError(f"{config_file}: name the weights, or set MODEL.WEIGHTS")
+        self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        self.model = build_model_with_weights(self.cfg, self.weights, needed="text_head.")
+        self._mapper = DetectionMapper(self.cfg, is_train=False)
+
+    def __call__(
+        self, images: ImageLike | Iterable[ImageLike], image_format: str = "RGB"
+    ) -> TextDetections | list[TextDetections]:
+        """Find the texts of one image, or of several.
+
+        Args:
+            images: an image or an iterable of images. An image is
+
+                - a path, or the bytes of an image file: turned as its EXIF data say;
+                - a Pillow image, as it is: not turned;
+                - an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor (C, H, W) or
+                  (H, W): integers of 8 or 16 bits, or floats in [0, 1].
+            image_format: "RGB" or "BGR", the order of the channels of arrays and tensors.
+
+        Returns:
+            The detections of the image; of an iterable a list of them.
+
+        Raises:
+            FileNotFoundError, CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
+            TypeError, ValueError: it is no such image.
+        """
+        if isinstance(images, ImageLike):
+            return next(self.iterate([images], image_format))
+        return list(self.iterate(images, image_format))
+
+    def iterate(
+        self, images: Iterable[ImageLike], image_format: str = "RGB"
+    ) -> Iterator[TextDetections]:
+        """Find the texts of images one batch after the other, without holding them all.
+
+        Args:
+            images: see :meth:`__call__`.
+            image_format: see there.
+
+        Yields:
+            The detections of each image, in their order.
+        """
+        if image_format not in ("RGB", "BGR"):
+            raise ValueError(f"image_format is RGB or BGR, not {image_format!r}")
+        remaining = iter(images)
+        while batch := list(islice(remaining, self.batch_size)):
+            pixels = [_read(image, image_format) for image in batch]
+            for image, rgb, instances in zip(batch, pixels, self._detect(pixels)):
+                name = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+                yield TextDetections(instances, rgb, name)
+
+    def _detect(self, images: list[np.ndarray]) -> list[Instances]:
+        """Detect the texts of RGB images."""
+        samples = []
+        for image in images:
+            ordered = image if self._mapper.image_format == "RGB" else image[:, :, ::-1]
+            resized = self._mapper.resize(np.ascontiguousarray(ordered))
+            samples.append({"image": resized, "height": image.shape[0], "width": image.shape[1]})
+        # Only images of one size go together: padding would change what the network computes.
+        by_size: dict[torch.Size, list[int]] = {}
+        for i, sample in enumerate(samples):
+            by_size.setdefault(sample["image"].shape, []).append(i)
+        found: dict[int, Instances] = {}
+        with torch.inference_mode(), autocast(self.cfg, self.cfg.TEST.AMP_ENABLED):
+            for indices in by_size.values():
+                outputs = self.model([samples[i] for i in indices])
+                for i, output in zip(indices, outputs):
+                    instances = output["instances"].to("cpu")
+                    found[i] = instances[instances.scores >= self.cfg.TEST.SCORE_THRESH]
+        return [found[i] for i in range(len(images))]
+
+
+def _device_option(device: str) -> list[str]:
+    if device == "auto":
+        return []
+    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r} and there is no GPU that torch can use")
+    return ["MODEL.DEVICE", device]
+
+
+def _read(image: ImageLike, image_format: str) -> np.ndarray:
+    """Return an image as (H, W, 3) uint8, RGB."""
+    if isinstance(image, str | os.PathLike):
+        path = os.fspath(image)
+        try:
+            return read_image(path, path)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{path}: no such image") from error
+    if isinstance(image, bytes):
+        return read_image(image, "the image in memory")
+    if isinstance(image, Image.Image):
+        if not min(image.size):
+            raise ValueError("the image has no pixels")
+        return pixels_of(image)
+    if isinstance(image, torch.Tensor):
+        array = image.detach().cpu().numpy()
+        return _from_array(array.transpose(1, 2, 0) if array.ndim == 3 else array, image_format)
+    if isinstance(image, np.ndarray):
+        return _from_array(image, image_format)
+    raise TypeError(
+        "an image is a path, bytes, a Pillow image, an array or a tensor, not a "
+        f"{type(image).__name__}"
+    )
+
+
+def _from_array(array: np.ndarray, image_format: str) -> np.ndarray:
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        raise ValueError(
+            f"an array of shape {array.shape} is no image: (H, W), or (H, W, C) with 1, 3 or 4 "
+            "channels; of a tensor (C, H, W). Several images go in a list"
+        )
+    array = _to_bytes(array)
+    if array.shape[2] == 1:
+        return np.repeat(array, 3, axis=2)
+    if image_format == "BGR":
+        array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
+    array = np.ascontiguousarray(array)
+    # A copy: the detections keep it, whatever becomes of the caller's.
+    return array.copy() if array.shape[2] == 3 else pixels_of(Image.fromarray(array))
+
+
+def _to_bytes(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return (array >> 8).astype(np.uint8)
+    if array.dtype == bool:
+        return array.astype(np.uint8) * 255
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    if array.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return array.astype(np.uint8)
+    raise ValueError(
+        f"pixels of {array.dtype} from {low} to {high}: floats must be in [0, 1] and integers in "
+        "[0, 255]; convert the image to 8 bits"
+    )
