@@ -37,7 +37,8 @@ def test_a_tilted_text_is_straightened():
     upright[:, :60], upright[20:, 60:] = (255, 0, 0), (0, 255, 0)
     corners = np.float32([(0, 0), (120, 0), (120, 40), (0, 40)])
     for angle in (-40, -10, 25, 44):
-        turn = cv2.getRotationMatrix2D((60, 20), angle, 1) + [[0, 0, 90], [0, 0, 110]]
+        turn = cv2.getRotationMatrix2D((60, 20), angle, 1)
+        turn[:, 2] += (90, 110)
         # Points are counted from pixels' corners, OpenCV's from their centres.
         centred = turn.copy()
         centred[:, 2] += turn[:, :2] @ (0.5, 0.5) - 0.5

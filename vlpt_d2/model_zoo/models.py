@@ -82,8 +82,8 @@ _MODELS = (
         weights="db_R_50_half.safetensors",
         sha256="a34e169f097f933f5bb1b3cca1e6415cc2f9c7636e886dcca41de73dcb5693c2",
         trained_on="a trunk trained on photographs, VLPT on 204,800 rendered images, then 900 of "
-        "the ICDAR2015 training images, 2,000 steps of 16 crops of 640 px, the best of four by hmean "
-        "on the other 100",
+        "the ICDAR2015 training images, 2,000 steps of 16 crops of 640 px, the best of four by "
+        "hmean on the other 100",
         results={"precision": 78.1, "recall": 37.9, "hmean": 51.0},
         licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
         not_for=_PHOTOGRAPHS,
