@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def picture():
 def expected(predictor, picture):
     """What is found in the picture, as arrays."""
     return predictor(picture)
+
+
+@pytest.fixture
+def usual_logging():
+    """Undoes what a training sets up for its log."""
+    loggers = [logging.getLogger(name) for name in ("fvcore", "detectron2", "vlpt_d2")]
+    before = [(log, log.level, log.propagate, list(log.handlers)) for log in loggers]
+    yield
+    for log, level, propagate, handlers in before:
+        log.setLevel(level)
+        log.propagate, log.handlers[:] = propagate, handlers
 
 
 def assert_same(found, expected):
@@ -93,6 +105,7 @@ def test_every_form_of_an_image(predictor, picture, expected, tmp_path):
     forms = [
         str(path), path, path.read_bytes(), picture, rgb, tensor, tensor.float() / 255,
         rgb.astype(np.uint16) * 257, rgb.astype(np.int64), rgb / 255, rgb[::-1][::-1],
+        tensor.double() / 255,
     ]  # fmt: skip
     for form in forms:
         assert_same(predictor(form), expected)
@@ -174,7 +187,7 @@ def test_batches_do_not_change_what_is_found(picture, predictor):
 
 
 @pytest.mark.parametrize("model", ["db_mobile", "db_R_50_half"])
-def test_equals_an_evaluation(model, tmp_path):
+def test_equals_an_evaluation(model, tmp_path, usual_logging):
     boxes = []
     for name, words in (("a", ("COFFEE", "open")), ("b", ("Bar", "TAXI"))):
         image, found = sign(words)

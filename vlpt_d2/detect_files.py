@@ -122,7 +122,7 @@ def detect_files(
             raise ValueError(f"there is no image in {', '.join(inputs)}")
         pages = [page for file in files for page in _pages(file, failed)]
         per_image = [name for name in formats if name in _NAMES]
-        index.name(pages, per_image)
+        index.name(pages)
         todo = [page for page in pages if not index.is_done(page, per_image)]
         done.resumed = len(pages) - len(todo)
         remaining = iter(todo)
@@ -133,7 +133,7 @@ def detect_files(
                     for name in per_image:
                         found.save(index.path(page, name), name)
                 bar.update(len(batch))
-        entries = [index.entries[page.source] for page in pages if page.source in index.entries]
+        entries = [index.entries[p.source] for p in pages if index.is_done(p, per_image)]
         done.images, done.texts = len(entries), sum(len(entry["texts"]) for entry in entries)
         if "coco" in formats:
             _write_coco(folder / _COCO, list(index.entries.values()))
@@ -158,7 +158,7 @@ class _Index:
         self.entries = {line["source"]: line for line in lines}
         self.stems = {source: line["stem"] for source, line in self.entries.items()}
 
-    def name(self, pages: list[_Page], formats: list[str]) -> None:
+    def name(self, pages: list[_Page]) -> None:
         """Choose names for the files of new images: neither another image's nor a stranger's."""
         names = UniqueNames(self.stems.values())
         for place, (page, stem) in enumerate(
@@ -166,12 +166,15 @@ class _Index:
         ):
             while page.source not in self.stems:
                 name = names(stem, place)
-                if not any((self.folder / _NAMES[f].format(name)).exists() for f in _NAMES):
+                if not any(path.exists() for path in self._paths(name)):
                     self.stems[page.source] = name
 
     def path(self, page: _Page, file_format: str) -> Path:
         """The file of an image in a format."""
         return self.folder / _NAMES[file_format].format(self.stems[page.source])
+
+    def _paths(self, stem: str) -> list[Path]:
+        return [self.folder / name.format(stem) for name in _NAMES.values()]
 
     def is_done(self, page: _Page, formats: list[str]) -> bool:
         """Whether an image is in the index, unchanged, and has all its files."""
@@ -190,6 +193,10 @@ class _Index:
             "changed": _changed(page.path),
             **found.to_dict(),
         }
+        before = self.entries.get(page.source)
+        if before is not None and before["changed"] != entry["changed"]:
+            for path in self._paths(entry["stem"]):
+                path.unlink(missing_ok=True)  # they are of the image as it was
         self.entries[page.source] = entry
         with self.path_of_index.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
@@ -224,7 +231,7 @@ def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) ->
         if path.is_dir():
             if _is_below(path, folder):
                 raise ValueError(f"{path} is in the output folder: name another with --output")
-            found = [file for file in _images_below(path) if not _is_below(file, folder)]
+            found = [file for file in _images_below(path, failed) if not _is_below(file, folder)]
         elif path.exists():
             found = [path]
         else:
@@ -239,10 +246,19 @@ def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) ->
                 yield file
 
 
-def _images_below(folder: Path) -> list[Path]:
+def _images_below(folder: Path, failed: Callable[[str], None]) -> list[Path]:
     """The images of a folder and its subfolders, those that cannot be read here included."""
-    found = []
-    for place, folders, names in os.walk(folder):
+    found, seen = [], set()
+
+    def cannot_list(error: OSError) -> None:
+        failed(f"{error.filename}: {error.strerror}")
+
+    for place, folders, names in os.walk(folder, onerror=cannot_list, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(place, name)

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 import torch
+from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Instances
 from PIL import Image
 
@@ -85,10 +86,13 @@ class TextPredictor:
         if weights.startswith(PREFIX):
             get_checkpoint(weights.removeprefix(PREFIX))  # before the time that building takes
         self.cfg = load_config(config_file, [*opts, *_device_option(device)])
-        if TextDetector.__name__ != self.cfg.MODEL.META_ARCHITECTURE:
+        kind = self.cfg.MODEL.META_ARCHITECTURE
+        if kind not in META_ARCH_REGISTRY or not issubclass(
+            META_ARCH_REGISTRY.get(kind), TextDetector
+        ):
             raise ConfigError(
-                f"{config_file}: MODEL.META_ARCHITECTURE is "
-                f"{self.cfg.MODEL.META_ARCHITECTURE!r}; only a TextDetector finds texts"
+                f"{config_file}: MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds "
+                "texts"
             )
         self.weights = weights or self.cfg.MODEL.WEIGHTS
         if not self.weights:
@@ -157,7 +161,7 @@ class TextPredictor:
         for i, sample in enumerate(samples):
             by_size.setdefault(sample["image"].shape, []).append(i)
         found: dict[int, Instances] = {}
-        with torch.inference_mode(), autocast(self.cfg, self.cfg.TEST.AMP_ENABLED):
+        with torch.no_grad(), autocast(self.cfg, self.cfg.TEST.AMP_ENABLED):
             for indices in by_size.values():
                 outputs = self.model([samples[i] for i in indices])
                 for i, output in zip(indices, outputs):
@@ -189,7 +193,9 @@ def _read(image: ImageLike, image_format: str) -> np.ndarray:
             raise ValueError("the image has no pixels")
         return pixels_of(image)
     if isinstance(image, torch.Tensor):
-        array = image.detach().cpu().numpy()
+        image = image.detach().cpu()
+        # numpy lacks some of torch's floats.
+        array = (image.float() if image.is_floating_point() else image).numpy()
         return _from_array(array.transpose(1, 2, 0) if array.ndim == 3 else array, image_format)
     if isinstance(image, np.ndarray):
         return _from_array(image, image_format)

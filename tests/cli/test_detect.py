@@ -187,6 +187,28 @@ def test_new_and_changed_images_are_detected_alone(photos, capsys):
     assert len(list(Path("out").glob("res_*.txt"))) == 4
 
 
+def test_an_interruption_leaves_no_files_of_an_image_as_it_was(photos, monkeypatch):
+    command = ["photos", "--output", "out", "--format", "json,icdar"]
+    assert detect(*command) == 0
+    sign(("Bar",))[0].save(photos / "sub/a.png")
+    os.utime(photos / "sub/a.png", ns=(1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr("vlpt_d2.detections.TextDetections.save", _full_disk)
+        assert detect(*command) == 2
+    assert detect(*command[:-1], "json") == 0
+    assert len(texts(Path("out/sub_a.json"))) == 1
+    assert not Path("out/res_sub_a.txt").exists()
+
+
+def test_links_to_folders_are_followed_once(photos, capsys):
+    (photos / "sub/up").symlink_to(photos)
+    Path("elsewhere").mkdir()
+    sign(("Bar",))[0].save("elsewhere/c.png")
+    (photos / "linked").symlink_to(Path("elsewhere").resolve())
+    assert detect("photos", "--output", "out", "--format", "json") == 0
+    assert "out: 4 images" in capsys.readouterr().out
+
+
 def test_no_file_of_another_image_or_of_the_user_is_replaced(photos):
     Path("out").mkdir()
     Path("out/a.jpg").write_text("mine")
@@ -256,12 +278,13 @@ def test_a_folder_without_permission(photos, capsys):
     assert "locked" in capsys.readouterr().err
 
 
-def test_a_full_disk_ends_it_and_it_resumes(photos, monkeypatch, capsys):
-    def full(self, path, file_format=None):
-        raise OSError(28, "No space left on device", str(path))
+def _full_disk(self, path, file_format=None):
+    raise OSError(28, "No space left on device", str(path))
 
+
+def test_a_full_disk_ends_it_and_it_resumes(photos, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr("vlpt_d2.detections.TextDetections.save", full)
+        patch.setattr("vlpt_d2.detections.TextDetections.save", _full_disk)
         assert detect("photos", "--output", "out") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert detect("photos", "--output", "out") == 0

@@ -205,7 +205,8 @@ def test_other_datasets_are_told_of_where_they_are(monkeypatch, tmp_path):
 def test_missing_package_data(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "_PACKAGE", tmp_path)
     monkeypatch.setattr("vlpt_d2.model_zoo.configs._PACKAGE", tmp_path / "vlpt_d2")
-    assert [f.level for f in data.check_package_data()] == [Level.FAULT, Level.FAULT]
+    monkeypatch.setattr("vlpt_d2.model_zoo.models._FOLDER", tmp_path)
+    assert [f.level for f in data.check_package_data()] == [Level.FAULT] * 3
 
 
 def test_a_check_that_fails_itself_is_a_fault(monkeypatch, capsys):

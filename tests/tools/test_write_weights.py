@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def run(monkeypatch, *argv):
 
 def test_halved_weights_load_without_a_warning(checkpoint, tmp_path, monkeypatch, capsys, caplog):
     path, config, model, cfg = checkpoint
+    monkeypatch.setattr(logging.getLogger("vlpt_d2"), "propagate", True)
     output = tmp_path / "small.safetensors"
     assert run(monkeypatch, path, output, "--config-file", config) == 0
     assert hashlib.sha256(output.read_bytes()).hexdigest() in capsys.readouterr().out

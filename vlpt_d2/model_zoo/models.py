@@ -53,6 +53,11 @@ class Model:
     licence: str = ""
     not_for: str = ""
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the weights come with this package."""
+        return bool(self.weights) and not self.weights.startswith(_RAPIDOCR)
+
 
 _PHOTOGRAPHS = (
     "documents and screenshots (never seen in training), scripts other than Latin, decisions about "
@@ -190,7 +195,7 @@ def get_checkpoint(name: str) -> str:
 
 def _weights_path(model: Model) -> Path:
     path = _FOLDER / model.weights
-    if model.weights.startswith(_RAPIDOCR):
+    if not model.is_shipped:
         package = importlib.util.find_spec("rapidocr")
         # A folder of that name is found too, and has no origin.
         if package is None or package.origin is None:
@@ -207,6 +212,6 @@ def _weights_path(model: Model) -> Path:
 
 
 def _remedy(model: Model) -> str:
-    if model.weights.startswith(_RAPIDOCR):
-        return "Run: pip install rapidocr==3.10.0"
-    return "Reinstall the package: pip install --force-reinstall --no-deps vlpt-d2"
+    if model.is_shipped:
+        return "Reinstall the package: pip install --force-reinstall --no-deps vlpt-d2"
+    return "Run: pip install rapidocr==3.10.0"

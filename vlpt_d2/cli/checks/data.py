@@ -38,7 +38,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def check_package_data() -> Iterator[Finding]:
-    """Configs and vocabulary came with the installation."""
+    """Configs, vocabulary and weights came with the installation."""
     from vlpt_d2 import model_zoo
 
     configs = model_zoo.list_configs()
@@ -52,6 +52,14 @@ def check_package_data() -> Iterator[Finding]:
         yield Finding.fault("vocabulary", f"{vocabulary} is missing", reinstall)
     else:
         yield Finding.ok("vocabulary", str(vocabulary))
+    models = [name for name in model_zoo.list_models() if model_zoo.get(name).is_shipped]
+    try:
+        for name in models:
+            model_zoo.get_checkpoint(name)
+    except (OSError, ValueError) as error:
+        yield Finding.fault("weights", str(error), reinstall)
+    else:
+        yield Finding.ok("weights", f"of {', '.join(models)}")
 
 
 def check_datasets() -> Iterator[Finding]:

@@ -48,6 +48,7 @@ REQUIREMENTS = {
     "tensorboard": ("tensorboard", 2),
     "tabulate": ("tabulate", 0),
     "tqdm": ("tqdm", 4),
+    "filelock": ("filelock", 4),
 }
 INSTALL_TORCH = "pip install --upgrade torch torchvision"
 INSTALL_PAIR = (
