@@ -69,6 +69,8 @@ EXTRAS_REQUIRE["test"] = [
     "ruff>=0.6",
     "setuptools>=70.1",
     "webdataset>=1.0",
+    # Holds the published weights that the mobile detector starts from.
+    "rapidocr==3.10.0",
     *EXTRAS_REQUIRE["vit"],
     *EXTRAS_REQUIRE["export"],
 ]

@@ -233,9 +233,10 @@ def test_every_config(path):
     cfg = get_cfg()
     cfg.merge_from_file(str(path))
     assert cfg.MODEL.META_ARCHITECTURE == "TextDetector"
-    # Strides and pixels are torchvision's and the paper's, or PaddleOCR's.
-    assert (cfg.INPUT.FORMAT == "BGR") == (cfg.MODEL.RESNETS.VARIANT == "lcnet")
-    assert not cfg.MODEL.RESNETS.STRIDE_IN_1X1
+    # Strides and pixels are torchvision's and the paper's, PaddleOCR's, or the half-width trunk's.
+    half = cfg.MODEL.RESNETS.WIDTH_PER_GROUP == 32
+    assert (cfg.INPUT.FORMAT == "BGR") == (half or cfg.MODEL.RESNETS.VARIANT == "lcnet")
+    assert half == cfg.MODEL.RESNETS.STRIDE_IN_1X1
     maps = build_label_function(cfg)([], np.zeros(0, bool), (32, 32))
     assert maps and all(m.shape[-1] == m.shape[-2] in (8, 32) for m in maps.values())
 
