@@ -145,3 +145,48 @@ def test_actions_are_listed(capsys):
     assert main(["data"]) == 2
     output = capsys.readouterr().out
     assert all(action in output for action in ("check", "browse", "convert"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "form", "message"),
+    [
+        ("gt/gt_a.txt", "icdar", r"gt_a\.txt: no such folder;\nexpected a folder of images"),
+        ("gt", "coco", r"gt: is a folder; name the file in it"),
+    ],
+)
+def test_file_for_folder_and_folder_for_file(tmp_path, capsys, labels, form, message):
+    image(tmp_path / "images/a.jpg")
+    text(tmp_path / "gt/gt_a.txt", f"{QUAD},Joy\n")
+    own = ["--images", f"{tmp_path}/images", "--labels", f"{tmp_path}/{labels}"]
+    assert main(["data", "check", "mine", "--format", form, *own]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_shares_as_pixels_are_noted(tmp_path, capsys):
+    image(tmp_path / "images/a.jpg")
+    text(tmp_path / "gt/gt_a.txt", f"{QUAD},Joy\n.1,.1,.6,.1,.6,.6,.1,.6,Joy\n")
+    own = ["--format", "icdar", "--images", f"{tmp_path}/images", "--labels", f"{tmp_path}/gt"]
+    assert main(["data", "check", "mine", *own]) == 0
+    note = "kept, but look at: words no larger than a pixel"
+    output = capsys.readouterr().out
+    assert row(output, note) == 1
+    assert "(gt_a.txt:2)" in output
+
+
+@pytest.mark.parametrize("number", ["0", "-2"])
+@pytest.mark.parametrize(
+    ("action", "option"),
+    [
+        (["data", "check"], "--limit"),
+        (["data", "convert"], "--limit"),
+        (["data", "shard"], "--per-shard"),
+        (["data", "browse"], "--count"),
+        (["compare"], "--jobs"),
+        (["attention"], "--limit"),
+    ],
+)
+def test_numbers_of_images_and_jobs_are_positive(capsys, action, option, number):
+    with pytest.raises(SystemExit) as stopped:
+        main([*action, "mine", "out", option, number])
+    assert stopped.value.code == 2
+    assert f"{option}: {number} is not positive" in capsys.readouterr().err

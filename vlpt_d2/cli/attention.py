@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .model_arguments import IMAGE_HELP, add_model_arguments
+from .numbers import positive
 
 if TYPE_CHECKING:
     from ..inspection import AttentionMaps, Inspected
@@ -50,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="columns beside the means over layers and heads",
     )
     measure = parser.add_argument_group("pointing accuracy over a dataset")
-    measure.add_argument("--limit", type=int, default=0, help="so many images, evenly spread")
+    measure.add_argument("--limit", type=positive, help="so many images, evenly spread")
     measure.add_argument(
         "--min-width", type=float, default=0.0, help="words of this share of the image's width"
     )
@@ -132,7 +133,7 @@ def _measure(args: argparse.Namespace, inspected: Inspected) -> int:
     from ..data.loader import get_dataset_dicts
     from ..inspection import measure_pointing
 
-    dicts = spread(get_dataset_dicts([args.image]), args.limit)
+    dicts = spread(get_dataset_dicts([args.image]), args.limit or 0)
     results = measure_pointing(inspected, dicts, args.crops, args.min_width)
     names = list(dict.fromkeys(name for part in results.values() for name in part))
     rows = [

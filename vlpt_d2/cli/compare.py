@@ -8,6 +8,8 @@ import argparse
 import signal
 import sys
 
+from .numbers import positive
+
 __all__ = ["add_parser", "run"]
 
 EXAMPLES = """examples:
@@ -30,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add = parser.add_argument
     add("grid", help="a grid file, or the name of one that comes with the package")
-    add("--jobs", type=int, default=1, help="runs at once (default 1)")
+    add("--jobs", type=positive, default=1, help="runs at once (default 1)")
     add("--threads", type=int, default=0, help="of each run; 0: the cores, shared by the jobs")
     add(
         "--num-gpus",

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .numbers import natural, positive
+
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """examples:
@@ -48,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="as annotated, as a detector is trained on it, with its label maps, or as pre-trained",
     )
     browse.add_argument("--config-file", help="config of the stages after 'original'")
-    browse.add_argument("--count", type=int, default=30, help="images, evenly spread")
-    browse.add_argument("--seed", type=int, default=0, help="of augmentations and masks")
+    browse.add_argument("--count", type=positive, default=30, help="images, evenly spread")
+    browse.add_argument("--seed", type=natural, default=0, help="of augmentations and masks")
     browse.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
 
     convert = _action(actions, "convert", _convert, "write images and labels in another format")
@@ -59,8 +61,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
     shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
     shard.add_argument("folder", type=Path, help="where to; goes on with what is there")
-    shard.add_argument("--per-shard", type=int, default=1000, help="images of a tar file")
-    shard.add_argument("--seed", type=int, default=0, help="of the order the images are written in")
+    shard.add_argument("--per-shard", type=positive, default=1000, help="images of a tar file")
+    shard.add_argument(
+        "--seed", type=natural, default=0, help="of the order the images are written in"
+    )
     shard.add_argument("--in-order", action="store_true", help="keep the order of the dataset")
 
 
@@ -82,7 +86,7 @@ def _action(
     parser.add_argument("--images", type=Path, help="its folder of images")
     parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
     parser.add_argument("--shards", metavar="SOURCE", help="its shards: their folder or URL")
-    parser.add_argument("--limit", type=int, default=0, help="so many images alone, evenly spread")
+    parser.add_argument("--limit", type=positive, help="so many images only, evenly spread")
     return parser
 
 
@@ -108,7 +112,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, list[Any]]:
     else:
         with collect_reports() as reports:
             dicts = get_dataset_dicts([args.name])
-    return spread(dicts, args.limit), reports
+    return spread(dicts, args.limit or 0), reports
 
 
 def _check(args: argparse.Namespace) -> int:

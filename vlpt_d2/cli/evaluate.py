@@ -58,6 +58,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
     if args.gt is None or args.dt is None:
         raise ValueError("--gt and --dt are needed: a folder or zip archive each")
+    if args.images is not None and args.html is None:
+        raise ValueError("--images is for the page of --html, which is not asked for")
+    if args.images is not None and not args.images.is_dir():
+        raise ValueError(f"{args.images}: no such folder of images. Check --images.")
     evaluation = evaluate_files(args.gt, args.dt, args.protocol, args.format, args.order)
     report = to_report(evaluation)
     print(_summary(report))

@@ -6,6 +6,8 @@ import argparse
 import ast
 from typing import Any
 
+from .numbers import natural, positive
+
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """example:
@@ -25,13 +27,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("folder", help="where to: images/, gt/, coco.json and render.json")
     parser.add_argument("--preset", default="default", help="settings to start from")
-    parser.add_argument("--count", type=_positive, default=1000, help="number of images")
-    parser.add_argument("--seed", type=_natural, default=0, help="seed of the corpus")
+    parser.add_argument("--count", type=positive, default=1000, help="number of images")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the corpus")
     parser.add_argument(
-        "--start-index", type=_natural, default=0, help="index of the first image in the corpus"
+        "--start-index", type=natural, default=0, help="index of the first image in the corpus"
     )
     parser.add_argument(
-        "--workers", type=_natural, default=0, help="rendering processes; 0: this one"
+        "--workers", type=natural, default=0, help="rendering processes; 0: this one"
     )
     parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="kind of images")
     parser.add_argument(
@@ -66,17 +68,3 @@ def _parse_setting(text: str) -> tuple[str, Any]:
         return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError):
         return name.strip(), value.strip()
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value

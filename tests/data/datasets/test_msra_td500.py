@@ -40,6 +40,7 @@ def test_corners_are_those_of_opencv(theta):
         ("0 0 10 20 40 10 0 9", "has 8 fields"),
         ("0 2 10 20 40 10 0", "difficult is 0 or 1"),
         ("0 0 10 20 40 10 nan", "not finite"),
+        ("0 0 10 20 40 10 90", "theta is in radians.*Correct the line"),
         ("0 0 10 20 4O 10 0", "4O.*Correct or remove"),
     ],
 )

@@ -303,6 +303,11 @@ def test_unknown_names(tmp_path, capsys):
     assert "there are icdar2015" in capsys.readouterr().err
     assert main(["evaluate", "--protocol", "icdar2015", "--gt", str(gt)]) == 2
     assert "--dt" in capsys.readouterr().err
+    args = ["evaluate", "--protocol", "icdar2015", *files, "--images"]
+    assert main([*args, str(tmp_path / "nope"), "--html", str(tmp_path / "page.html")]) == 2
+    assert "nope: no such folder of images" in capsys.readouterr().err
+    assert main([*args, str(tmp_path)]) == 2
+    assert "--images is for the page of --html" in capsys.readouterr().err
     assert main(["evaluate", "--protocol", "list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in PROTOCOLS)

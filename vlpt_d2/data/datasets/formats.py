@@ -29,6 +29,9 @@ def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
         image_dir: str | Path, labels: str | Path, name: str
     ) -> tuple[list[dict[str, Any]], ReadReport]:
         folder = Path(labels)
+        tree = "expected a folder of images and one with a ground truth file for each image"
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder;\n{tree}")
         return read_folders(
             [image_dir],
             lambda image: [
@@ -37,7 +40,7 @@ def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
                 for prefix in ("gt_", "", "poly_gt_", "000")
             ],
             read,
-            tree="expected a folder of images and one with a ground truth file for each image",
+            tree=tree,
             name=name,
         )
 

@@ -82,7 +82,8 @@ def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:
         before the turn; and whether the line is difficult.
 
     Raises:
-        ValueError: not seven numbers, or a difficulty other than 0 and 1.
+        ValueError: not seven numbers, a difficulty other than 0 and 1, or an angle of more than a
+            whole turn, as degrees are.
     """
     fields = line.split()
     if len(fields) != 7:
@@ -92,6 +93,10 @@ def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:
     _, difficult, x, y, w, h, theta = float_fields(fields, line, _EXPECTED)
     if difficult not in (0, 1):
         raise ValueError(f"{shown(line)}: difficult is 0 or 1; {_EXPECTED}. Correct the line.")
+    if abs(theta) > 2 * np.pi:
+        raise ValueError(
+            f"{shown(line)}: theta is in radians, so at most 2 pi; {_EXPECTED}. Correct the line."
+        )
     corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
     cos, sin = np.cos(theta), np.sin(theta)
     centre = np.array([x + w / 2, y + h / 2])

@@ -35,6 +35,8 @@ __all__ = [
 DONT_CARE = "###"
 # Pixels; a coordinate beyond is a broken number, and its products would overflow.
 _FARTHEST = 1e6
+# Coordinates as shares of width and height, read as pixels, make such words.
+_WITHIN_A_PIXEL = "words no larger than a pixel (coordinates here are pixels, not shares)"
 
 
 @dataclass
@@ -202,6 +204,8 @@ def annotations_of(
         (x0, y0), (x1, y1) = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
         if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
             report.count(report.notes, "words outside their image", place)
+        if max(x1 - x0, y1 - y0) <= 1:
+            report.count(report.notes, _WITHIN_A_PIXEL, place)
         annotations.append(
             {
                 "bbox": [x0, y0, x1, y1],

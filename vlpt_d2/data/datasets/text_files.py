@@ -52,6 +52,8 @@ def read_text(
         content = path.read_bytes()
     except FileNotFoundError:
         raise
+    except IsADirectoryError as error:
+        raise GroundTruthError(f"{path}: is a folder; name the file in it.") from error
     except OSError as error:
         raise GroundTruthError(f"{path}: cannot be read ({error}).") from error
     text = _decode(content, path, report, encodings)
