@@ -133,7 +133,18 @@ def test_float16_needs_a_gpu(tiny_cfg):
         autocast(tiny_cfg)
 
 
-def test_bfloat16_and_channels_last_train_on_cpu(tiny_cfg):
+@pytest.mark.parametrize("native", [True, False])
+def test_a_cpu_without_bfloat16_computes_in_float32(native, tiny_cfg, monkeypatch):
+    monkeypatch.setattr("vlpt_d2.engine.step._computes_bfloat16", lambda: native)
+    tiny_cfg.MODEL.DEVICE = "cpu"
+    tiny_cfg.SOLVER.AMP.ENABLED = True
+    with autocast(tiny_cfg):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if native else torch.float32)
+
+
+def test_bfloat16_and_channels_last_train_on_cpu(tiny_cfg, monkeypatch):
+    monkeypatch.setattr("vlpt_d2.engine.step._computes_bfloat16", lambda: True)
     tiny_cfg.SOLVER.AMP.ENABLED = True
     tiny_cfg.SOLVER.CHANNELS_LAST = True
     tiny_cfg.SOLVER.MAX_ITER = 1

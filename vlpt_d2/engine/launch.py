@@ -33,7 +33,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config-file", default="", metavar="FILE", help="a file, or the name of a packaged one")
-    add("--resume", action="store_true", help="go on from the last checkpoint in OUTPUT_DIR")
+    add("--resume", action="store_true", help="resume from the last checkpoint in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
     add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
     add(
@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argument_parser()
     args = parser.parse_intermixed_args(argv)
+    # A log that cannot be written, on a full disk, is told by the error that ends the run.
+    logging.raiseExceptions = args.debug
     try:
         # In the process that was started, so that a misspelt key gives one short message.
         _start(args, _check(args))

@@ -1,5 +1,7 @@
 """One optimiser step: mixed precision, micro-batches, seeded dropout, checked losses."""
 
+import functools
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,11 +21,25 @@ from .distributed import unwrap
 
 __all__ = ["StepTrainer", "autocast"]
 
+logger = logging.getLogger(__name__)
+
 _PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@functools.cache
+def _computes_bfloat16() -> bool:
+    """Whether this CPU's convolutions and matrix products have kernels for bfloat16."""
+    computes = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not computes:
+        logger.warning("this CPU has no instructions for bfloat16: it computes in float32")
+    return computes
 
 
 def autocast(cfg: CfgNode, enabled: bool | None = None) -> torch.autocast:
     """The autocast context of a config.
+
+    A CPU without instructions for bfloat16 emulates it some ten times slower than float32, so
+    nothing is cast there, and a warning says so.
 
     Args:
         cfg: reads MODEL.DEVICE and SOLVER.AMP.
@@ -43,6 +59,8 @@ def autocast(cfg: CfgNode, enabled: bool | None = None) -> torch.autocast:
             f"SOLVER.AMP.DTYPE float16 needs a GPU and MODEL.DEVICE is {device!r}; set it to "
             "bfloat16, or SOLVER.AMP.ENABLED to False"
         )
+    if enabled and device == "cpu" and not _computes_bfloat16():
+        enabled = False
     return torch.autocast(device, dtype=_PRECISIONS[precision], enabled=enabled)
 
 

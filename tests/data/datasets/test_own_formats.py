@@ -323,6 +323,20 @@ def test_damaged_labels_are_our_errors_or_sound_polygons(tmp_path, form):
     assert 10 < errors < 60
 
 
+@pytest.mark.parametrize(
+    ("box", "note"),
+    [
+        ([10, 20, 40, 20], None),
+        ([50, 40, -40, -20], "boxes of a negative width or height"),
+        # As x0, y0, x1, y1 it ends inside the image; as x, y, width, height outside.
+        ([SIZE[0] - 20, SIZE[1] - 10, SIZE[0] - 2, SIZE[1] - 2], "boxes that leave their image"),
+    ],
+)
+def test_coco_boxes_of_another_form_are_noted(box, note, tmp_path):
+    _, report = read_coco_json(*coco(tmp_path, [{"segmentation": [], "bbox": box}]), name="own")
+    assert [kind.startswith(note) for kind in report.notes] == [True] if note else not report.notes
+
+
 def test_folders_named_in_a_config_are_registered(tmp_path, monkeypatch):
     coco(tmp_path / "signs", [{"text": "exit", "bbox": [10, 20, 40, 20]}])
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))

@@ -172,12 +172,26 @@ def _points(
     if not rings and annotation.get("bbox"):
         if any(len(part) for part in parts):
             report.count(report.repaired, "segmentation of two points: the box is taken", place)
-        return box_points(annotation["bbox"], place)
+        return _box(annotation["bbox"], size, place, report)
     if not rings:
-        return parts[0] if parts else box_points(annotation.get("bbox"), place)
+        return parts[0] if parts else _box(annotation.get("bbox"), size, place, report)
     if len(parts) > 1:
         report.count(report.repaired, "several polygons: the largest is kept", place)
     return max(rings, key=lambda ring: cv2.contourArea(ring.astype(np.float32)))
+
+
+def _box(box: Any, size: tuple[int, int] | None, place: str, report: ReadReport) -> np.ndarray:
+    """Corners of a box x, y, width, height; what looks like another form is noted."""
+    points = box_points(box, place)
+    (x, y), (width, height) = points[0], points[2] - points[0]
+    if width < 0 or height < 0:
+        report.count(report.notes, "boxes of a negative width or height", place)
+    if size is not None:
+        leaves = x + width > size[1] or y + height > size[0]
+        if leaves and x < width <= size[1] and y < height <= size[0]:
+            kind = "boxes that leave their image, and would not as x0, y0, x1, y1"
+            report.count(report.notes, kind, place)
+    return points
 
 
 def _turned(
