@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of ICDAR2015")
     parser.add_argument("--step", type=int, default=1, help="take every so many images")
-    parser.add_argument("--config", nargs="+", help="measure this config alone: NAME KEY value ...")
+    parser.add_argument("--config", nargs="+", help="measure only this config: NAME KEY value ...")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -99,7 +99,7 @@ def detect_files(
         folder: is created.
         formats: of "image", "json", "icdar", "labelme" (a file for each image) and "coco" (one
             for all images of the folder).
-        report: is told of each input that cannot be read; the rest goes on.
+        report: called with a message for each input that cannot be read; the others are processed.
 
     Returns:
         What was done.
@@ -159,7 +159,7 @@ class _Index:
         self.stems = {source: line["stem"] for source, line in self.entries.items()}
 
     def name(self, pages: list[_Page]) -> None:
-        """Choose names for the files of new images: neither another image's nor a stranger's."""
+        """Choose names for the files of new images: not another image's or the user's."""
         names = UniqueNames(self.stems.values())
         for place, (page, stem) in enumerate(
             zip(pages, distinct_stems([page.label for page in pages])), 1

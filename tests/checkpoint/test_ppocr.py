@@ -63,7 +63,7 @@ def test_a_file_as_paddle_writes_it_computes_the_same(tmp_path, caplog):
     with caplog.at_level("INFO", "vlpt_d2"):
         model = loaded(path, *NARROW)
     assert_same_maps(model, path, [(64, 96), (32, 32), (96, 160)])
-    # The threshold branch alone is new, and nothing of the file is left over.
+    # Only the threshold branch is new, and nothing of the file is left over.
     assert "stay at their initial values: text_head.threshold 6" in caplog.text
     assert "are not used" not in caplog.text
 

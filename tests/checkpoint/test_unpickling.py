@@ -12,7 +12,7 @@ from vlpt_d2.checkpoint import CheckpointError, read_checkpoint
 from vlpt_d2.checkpoint.torchscript import _Object
 from vlpt_d2.checkpoint.unpickling import ArrayUnpickler
 
-# Pieces of pickles, which leave one object on the stack each.
+# Parts of pickles, which leave one object on the stack each.
 ENCODE = b"c_codecs\nencode\n"
 RECONSTRUCT = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00t"
 NDARRAY = b"cnumpy\nndarray\n"

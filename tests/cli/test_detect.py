@@ -222,7 +222,7 @@ def test_no_file_of_another_image_or_of_the_user_is_replaced(photos):
         ("other/a.png", 1),
         ("photos/a.png", 2),
     ]
-    # Beside the images themselves.
+    # Next to the images themselves.
     before = (photos / "ä 写.jpg").read_bytes()
     assert detect("photos/ä 写.jpg", "--output", "photos") == 0
     assert (photos / "ä 写.jpg").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Config files run no code, and what cannot be read is told in one line that names the file."""
+"""Config files run no code; the error of one that cannot be read is a line with its name."""
 
 import copy
 import pickle

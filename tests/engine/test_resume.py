@@ -184,12 +184,14 @@ def test_everything_that_changed_is_told_in_one_warning(tiny_cfg, half, warnings
         tiny_cfg,
         *("SOLVER.MAX_ITER", 7, "SOLVER.IMS_PER_BATCH", 2),
         *("DATASETS.TRAIN", ("tiny_photos", "tiny_photos")),
+        *("PROCESS_TIMEOUT", 900.0),  # changes no result
         folder=half,
         resume=True,
     )
     (told,) = warnings()
     assert "SOLVER.MAX_ITER was 6, is 7" in told and "SOLVER.IMS_PER_BATCH was 4, is 2" in told
     assert "DATASETS.TRAIN was ('tiny_photos',), is ('tiny_photos', 'tiny_photos')" in told
+    assert "PROCESS_TIMEOUT" not in told
     assert dumped(half).SOLVER.MAX_ITER == 7 and (half / "model_0000005.pth").exists()
 
 
@@ -285,7 +287,7 @@ def test_best_weights_are_resumed_from_where_nothing_else_is_sound(
 
 
 def test_checkpoints_of_a_longer_run_before_replace_nothing(tiny_cfg, half):
-    """A run was started anew in a folder, and its newest checkpoint is damaged."""
+    """A run was started again in a folder, and its newest checkpoint is damaged."""
     (half / "model_final.pth").unlink()
     content = torch.load(half / "model_0000002.pth", weights_only=True)
     torch.save(

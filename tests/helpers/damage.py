@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 JUNK = [b"\xff", b"\x00", b"\n", b",", b'"', b"[", b"-", b"1e999", b"NaN", b"\xe4\xb8", b"#", b"<"]
-#: What a number may turn into: huge, tiny, of other scripts, of Python alone, of no kind.
+#: What a number may turn into: huge, tiny, of other scripts, in Python's syntax only, of no kind.
 NUMBERS = [
     "9" * 5000,
     "1e400",

@@ -76,7 +76,7 @@ class _Calls:
     role: str
     log: Path | None = None
     target: Moment | None = None
-    # There once the kill was done: a trainer that is started again counts anew.
+    # There once the kill was done: a trainer that is started again counts from zero.
     done: Path | None = None
     # Kill the process group, as a loss of power does, or this process alone.
     group: bool = False

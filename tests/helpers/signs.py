@@ -1,4 +1,4 @@
-"""Photographs of nothing but words, with where they stand."""
+"""Photographs of nothing but words, and the words' places."""
 
 from collections.abc import Sequence
 

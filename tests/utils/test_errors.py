@@ -1,4 +1,4 @@
-"""What a user is told of an error."""
+"""What a user sees of an error."""
 
 import pytest
 from torch.utils.data import DataLoader

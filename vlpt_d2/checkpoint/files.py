@@ -21,7 +21,7 @@ from .unpickling import ArrayUnpickler, ForeignObjectError
 __all__ = ["read_checkpoint"]
 
 _SAVE = (
-    'Save the model\'s state dict alone, where it was trained: torch.save({"model": '
+    'Save only the model\'s state dict, where it was trained: torch.save({"model": '
     "model.state_dict()}, path)"
 )
 
@@ -47,7 +47,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
             than tensors, arrays and plain containers.
     """
     with open(path, "rb"):
-        pass  # else a missing file would be told as a damaged one
+        pass  # else a missing file would be reported as a damaged one
     try:
         return _read(path)
     except CheckpointError:

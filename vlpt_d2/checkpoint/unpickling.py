@@ -1,4 +1,4 @@
-"""Unpicklers that are safe on files of strangers.
+"""Unpicklers that are safe on files from untrusted sources.
 
 A pickle is a program: it calls what it names, sets attributes of what it finds, and says how much
 memory it wants. Here it builds plain containers, and what a reader's ``names`` offer.

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if vlpt_d2.import_error is not None:
             print("Run 'vlpt-d2 doctor' for the remedy.", file=sys.stderr)
             return 1
-        # A wrong request is told by 2; a verb may have another status for what fails later.
+        # The status of a wrong request is 2; a verb may have another status for what fails later.
         return getattr(error, "exit_status", getattr(args, "failed", 2))
 
 

@@ -139,7 +139,7 @@ class Job:
                 status = "killed" if self.code < 0 or self._stopped else "failed"
             self._save(status)
             if status == "finished":
-                # Then the mark, without which a kill in here is made up for.
+                # Then the mark, without which an evaluation killed in here is re-run.
                 for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
                     checkpoint.unlink()
                 self.run.stage.finish(self.seconds)

@@ -12,6 +12,7 @@ NEUTRAL = frozenset(
     (
         "OUTPUT_DIR",
         "NUM_THREADS",
+        "PROCESS_TIMEOUT",
         "MODEL.DEVICE",
         "DATALOADER.NUM_WORKERS",
         "DATALOADER.PREFETCH_FACTOR",

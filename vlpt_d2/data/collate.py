@@ -22,7 +22,7 @@ class CollatedBatch:
     """Samples whose tensors lie in one block of bytes.
 
     A tensor that is sent to another process takes a file descriptor of its own. This takes one for
-    the whole batch, one copy to pin it, and the tensors that stand at the same place in every
+    the whole batch, one copy to pin it, and the tensors that are at the same place in every
     sample lie side by side, so that :func:`stacked` joins them without a copy.
     """
 

@@ -168,10 +168,10 @@ def _place_image(
 ) -> tuple[Path, list[dict[str, Any]], tuple[int, int]]:
     """Put an image into the folder; return its path, annotations and (height, width)."""
     source = Path(record["file_name"])
-    anew = "render" in record or "restore_size" in record or _is_turned(record)
-    path = folder / f"{stem}{'.png' if anew else source.suffix}"
+    drawn = "render" in record or "restore_size" in record or _is_turned(record)
+    path = folder / f"{stem}{'.png' if drawn else source.suffix}"
     path.unlink(missing_ok=True)  # of an interrupted run
-    if anew:
+    if drawn:
         pixels, annotations = load_sample(record, "RGB")
         Image.fromarray(pixels).save(path)
         return path, annotations, pixels.shape[:2]

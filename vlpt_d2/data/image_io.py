@@ -179,7 +179,7 @@ def stored_size(source: Source, name: str) -> tuple[tuple[int, int], int]:
     def look(image: Image.Image) -> tuple[tuple[int, int], int]:
         width, height = image.size
         if image.format == "PNG":
-            image.load()  # its EXIF may stand behind the pixels
+            image.load()  # its EXIF may come after the pixels
         orientation = _orientation(image)
         if image.format == "TIFF":
             # Newer versions of Pillow have turned the size already.

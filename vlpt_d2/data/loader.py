@@ -129,7 +129,7 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
             hint = did_you_mean(name, known)
             if not hint and multiprocessing.parent_process() is not None:
                 hint = (
-                    " in this process. Several processes import the script anew, without what is "
+                    " in this process. Several processes import the script again, without what is "
                     "below `if __name__ == '__main__'`: register the dataset above that line"
                 )
             raise KeyError(f"no dataset {name!r} is registered{hint}")

@@ -64,7 +64,7 @@ def visible(annotations: list[dict], shown: shapely.Polygon) -> list[dict]:
     """Return the annotations of which something can be seen.
 
     Args:
-        annotations: with "segmentation" as polygons. Those without (a text that stands somewhere
+        annotations: with "segmentation" as polygons. Those without (a text that is somewhere
             in the image) count as visible.
         shown: the part of the plane that shows the image, in pixels.
 

@@ -26,7 +26,7 @@ __all__ = ["ConfigError", "load_config", "setup", "write_config"]
 
 logger = logging.getLogger(__name__)
 
-# How yacs begins; it goes on with the values, which may be all keys of a group.
+# How yacs begins; then come the values, which may be all keys of a group.
 _TYPE_MISMATCH = re.compile(
     r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs. <class '(?:\w+\.)*(\w+)'>"
 )

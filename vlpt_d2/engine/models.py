@@ -19,7 +19,7 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
         weights: a checkpoint, or ``vlpt://<model>``; MODEL.WEIGHTS if not given. Without either
             the model has its initial weights.
         needed: beginning of the names of weights, such as "text_head.", that the file must have
-            besides a trunk.
+            in addition to a trunk.
 
     Returns:
         The model, on MODEL.DEVICE.

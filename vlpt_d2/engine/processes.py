@@ -68,7 +68,7 @@ def place_of_torchrun(environment: Mapping[str, str], timeout: float) -> Place |
         timeout: see :class:`Place`.
 
     Returns:
-        None where it was not started so, or alone.
+        None where it was not started so, or is the only process.
 
     Raises:
         ValueError: a variable is no number.

@@ -148,7 +148,7 @@ class StepTrainer(SimpleTrainer):
         return self.model.no_sync()
 
     def _check(self, losses: list[dict[str, torch.Tensor]], batches: list[list[dict]]) -> None:
-        """Refuse to go on from a loss or a gradient that is not finite.
+        """Stop the run at a loss or a gradient that is not finite.
 
         Args:
             losses: of each micro-batch.

@@ -237,14 +237,14 @@ class TextTrainer(DefaultTrainer):
         logger.info("the evaluation after the last step was cut off: evaluating")
         wanted = (EvalHook, BestCheckpointer, hooks.PeriodicWriter, hooks.CallbackHook)
         with EventStorage(self.iter) as self.storage:
-            made_up_for = [hook for hook in self._hooks if isinstance(hook, wanted)]
-            for hook in made_up_for:
+            rerun = [hook for hook in self._hooks if isinstance(hook, wanted)]
+            for hook in rerun:
                 if isinstance(hook, BestCheckpointer):
                     hook.before_train()
                 hook.after_step()
             # Past the last step writers only close.
             self.storage.step()
-            for hook in made_up_for:
+            for hook in rerun:
                 hook.after_train()
         return self._last_eval_results
 
@@ -312,7 +312,7 @@ class TextTrainer(DefaultTrainer):
         for group, rate in zip(self.optimizer.param_groups, rates):
             group["lr"] = rate
         changed = self._report_changes(state_dict.get("settings"))
-        # Of other datasets that warning has told.
+        # Other datasets are in that warning already.
         self._images = None if "DATASETS.TRAIN" in changed else state_dict.get("images")
         seed = state_dict.get("seed", self.cfg.SEED)
         if seed == self.cfg.SEED:
@@ -328,12 +328,12 @@ class TextTrainer(DefaultTrainer):
         changed = differences(then, settings(self.cfg))
         if "MODEL.WEIGHTS" in changed:
             changed["MODEL.WEIGHTS"] += " (not read: the checkpoint's weights stay)"
-        told = [text for key, text in changed.items() if key not in NEUTRAL | {"SEED"}]
-        if told:
+        texts = [text for key, text in changed.items() if key not in NEUTRAL | {"SEED"}]
+        if texts:
             logger.warning(
                 "resuming with another config than the checkpoint's; from here on the new values "
                 "hold, and the run does not end as an uninterrupted one: %s",
-                "; ".join(told),
+                "; ".join(texts),
             )
         return changed
 

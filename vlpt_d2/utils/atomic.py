@@ -12,7 +12,7 @@ __all__ = ["replacing", "write_json", "write_text"]
 
 
 class _Part(io.FileIO):
-    """The file on its way; what goes wrong is told with the path it is to have."""
+    """The file while it is written; its errors name the path that it will have."""
 
     def __init__(self, path: Path):
         super().__init__(f"{path}.part", "wb")

@@ -1,4 +1,4 @@
-"""What a user is told of an error: one message instead of a traceback."""
+"""What a user sees of an error: one message instead of a traceback."""
 
 __all__ = ["describe"]
 

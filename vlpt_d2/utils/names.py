@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def natural_key(name: str) -> list[str | tuple[int, str]]:
-    """A sort key by which img_2 comes before img_10; ASCII digits alone are numbers."""
+    """A sort key by which img_2 comes before img_10; only ASCII digits are numbers."""
     parts = re.split(r"([0-9]+)", name)
     # Texts and numbers take turns. Numbers are compared by their length first, as strings: those
     # in names may have any number of digits.
@@ -34,7 +34,7 @@ def printable(text: str) -> str:
 class UniqueNames:
     """Gives out stems for the files of one folder, each once.
 
-    Stems that differ in their case or in how their accents are composed alone count as equal, as
+    Stems that differ only in their case or in how their accents are composed count as equal, as
     they are on some file systems.
     """
 
@@ -53,7 +53,7 @@ class UniqueNames:
         """Give out a stem.
 
         Args:
-            stem: what is wished for. Overlong ones are cut, and what is no Unicode is replaced.
+            stem: the preferred one. Overlong ones are cut, and what is no Unicode is replaced.
             number: appended where the stem is taken, or the next that is free.
         """
         stem = _cut(stem.encode("utf-8", "replace").decode())
@@ -75,7 +75,7 @@ def distinct_stems(files: Sequence[str | Path]) -> list[str]:
     """
     paths = [PurePath(file) for file in files]
     names = [path.stem for path in paths]
-    # A folder more in each round, for those that are not alone yet.
+    # A folder more in each round, for those that still share a name.
     for depth in range(1, max((len(path.parts) for path in paths), default=0)):
         counts = Counter(map(_folded, names))
         shared = [i for i, name in enumerate(names) if counts[_folded(name)] > 1]

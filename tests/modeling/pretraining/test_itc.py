@@ -1,4 +1,4 @@
-"""The contrast beside slow loops: gradients of both releases, equal captions, two processes."""
+"""The contrast against slow loops: gradients of both releases, equal captions, two processes."""
 
 import numpy as np
 import pytest

@@ -129,11 +129,11 @@ def _refuse_other_formats(content: Any, labels: str | Path) -> None:
 def _find_image(image_dir: Path, name: str, place: str, report: ReadReport) -> Path:
     """The image, also where the tool wrote folders of its own before the name."""
     path = image_dir / name
-    alone = image_dir / re.split(r"[\\/]", name)[-1]
-    if path == alone or os.path.isfile(path) or not os.path.isfile(alone):
+    bare = image_dir / re.split(r"[\\/]", name)[-1]
+    if path == bare or os.path.isfile(path) or not os.path.isfile(bare):
         return path
     report.count(report.repaired, "folders in file_name that are not there, left out", place)
-    return alone
+    return bare
 
 
 def _text(

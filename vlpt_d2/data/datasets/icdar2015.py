@@ -197,7 +197,7 @@ def _polygon(
 def written_word(text: str) -> str:
     """A word as it is written into a file of this format, so that it is read back the same.
 
-    It stands as it is, but for words that begin and end with quotes, that begin with the name of a
+    It is kept as it is, but for words that begin and end with quotes, that begin with the name of a
     script and a comma, or with numbers and commas: these are put into quotes.
     """
     fields = text.split(",")

@@ -112,7 +112,7 @@ def shown(text: str) -> str:
 def unquote(text: str) -> str:
     """Take off the double quotes around a transcription, as the competitions' scripts do.
 
-    Within them ``\\\\`` and ``\\"`` stand for a backslash and a quote
+    Within them ``\\\\`` and ``\\"`` mean a backslash and a quote
     (``rrc_evaluation_funcs.py``). A transcription without quotes around it stays as it is.
     """
     inner = text.strip()

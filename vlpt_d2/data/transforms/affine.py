@@ -8,7 +8,7 @@ from fvcore.transforms.transform import NoOpTransform, Transform
 
 from .polygon import clip_polygons
 
-# Pixels of an image that is resampled for its loss of detail alone. A long strip that is rotated
+# Pixels of an image that is resampled only for its loss of detail. A long strip that is rotated
 # has many times its own pixels, nearly all of them black; its resampling is postponed.
 _LARGEST_RESAMPLED = 2**25
 
