@@ -69,8 +69,10 @@ class STKM(ImagePretraining):
 
     def targets(self, samples: list[dict]) -> Tensor:
         """Return the sequences of samples (N, L), L being the length of the longest."""
-        targets = stacked([s["target"] for s in samples]).to(self.device, non_blocking=True)
-        return targets[:, : max(int((targets != PAD).sum(dim=1).max()), 1)]
+        targets = stacked([s["target"] for s in samples])
+        # Before the upload: afterwards it would wait for the device.
+        length = max(int((targets != PAD).sum(dim=1).max()), 1)
+        return targets.to(self.device, non_blocking=True)[:, :length]
 
     def forward(
         self, samples: list[dict], count: Tensor | None = None
