@@ -67,4 +67,4 @@ def _add_run(cfg: CN) -> None:
     cfg.NUM_THREADS = 0
     # Seconds that a process waits for the others, who may be evaluating or reading a dataset,
     # before the run ends with an error.
-    cfg.PROCESS_TIMEOUT = 600.0
+    cfg.PROCESS_TIMEOUT = 1800.0
