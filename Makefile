@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 STAMP := $(VENV)/.installed
+# Each start of a process would else compile torch's and detectron2's sources anew where no bytecode may
+# be written.
+export UV_COMPILE_BYTECODE := 1
 # detectron2 is not on PyPI under its own name; this wheel holds its unchanged Python part. Its
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
