@@ -1,6 +1,6 @@
 """``vlpt-d2 compare``: run what is missing of a comparison, and write its tables and plot.
 
-Everything of a run is kept: the same command goes on where it was stopped, killed or failed."""
+Everything of a run is kept: the same command resumes what was interrupted or failed."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     faults = levels[Level.FAULT]
     print(f"\n{faults} faults, {levels[Level.NOTE]} notes")
     if faults:
-        print("Training cannot run until the faults are mended.")
+        print("Training cannot run until the faults are fixed.")
     return 1 if faults else 0
 
 

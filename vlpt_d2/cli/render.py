@@ -13,7 +13,7 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """example:
   vlpt-d2 render corpus --preset default --count 10000 --workers 8 \\
       --set backgrounds=photographs --set "size=(640, 640)"
-An interrupted run goes on where it stopped when it is started again in the same way."""
+An interrupted run resumes when it is started again in the same way."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -25,7 +25,7 @@ DETECTION_CONFIGS = {
 # Result and name of each line of the closing table.
 PRETRAIN_ROWS = (
     ("mlm_accuracy", "masked words read (MLM)"),
-    ("wip_accuracy", "words told from look-alikes (WIP)"),
+    ("wip_accuracy", "words distinguished from look-alikes (WIP)"),
     ("image_to_text_r1", "image to text, recall@1"),
     ("text_to_image_r1", "text to image, recall@1"),
 )

@@ -1,4 +1,4 @@
-"""One run of the trainer in a process of its own, which goes on where it was interrupted."""
+"""One run of the trainer in a process of its own, which resumes after an interruption."""
 
 import subprocess
 import sys

@@ -77,7 +77,7 @@ def index_synthtext(
     skip_broken: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReadReport:
-    """Make the index; an interrupted run goes on where it stopped.
+    """Make the index; an interrupted run resumes.
 
     Args:
         root: the folder that holds ``gt.mat`` and the images.
