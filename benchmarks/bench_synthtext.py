@@ -23,7 +23,7 @@ import torch
 from detectron2.data.common import DatasetFromList
 from torch.utils.data import DataLoader, Dataset
 
-from vlpt_d2.data.packed import PackedDicts, PackedWriter
+from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapWriter
 
 
 class _Walk(Dataset):
@@ -52,7 +52,7 @@ def write(folder: Path, count: int) -> tuple[float, int]:
     rng = np.random.default_rng(0)
     vocabulary = ["".join(rng.choice(list("abcdefgh"), n)) for n in rng.integers(1, 9, 5000)]
     start, total = time.perf_counter(), 0
-    with PackedWriter(folder) as writer:
+    with MemmapWriter(folder) as writer:
         for number in range(count):
             words = int(rng.integers(1, 17))  # 8.5 on average, as SynthText has
             rings = rng.uniform(0, 600, (words, 4, 2)).astype(np.float32)
@@ -113,7 +113,7 @@ def main() -> None:
         print(f"{args.count} images, {words} words: {size / 2**20:.0f} MiB in {seconds:.0f} s")
 
         start = time.perf_counter()
-        dicts = PackedDicts(index, folder)
+        dicts = MemmapDicts(index, folder)
         print(f"opened in {1e3 * (time.perf_counter() - start):.1f} ms")
         _access(dicts, [random.Random(0).randrange(args.count) for _ in range(20_000)])
 

@@ -1,4 +1,4 @@
-"""Lazy and packed dataset dicts: the same dicts as a list of them, in the loader too."""
+"""Lazy and memory-mapped dataset dicts: the same dicts as a list of them, in the loader too."""
 
 import json
 import pickle
@@ -9,9 +9,9 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
+from vlpt_d2.data.lazy import JoinedDicts, LazyDicts, SelectedDicts, trainable
 from vlpt_d2.data.loader import build_train_loader, get_dataset_dicts
-from vlpt_d2.data.packed import _FILES, PackedDicts, PackedError, PackedWriter
+from vlpt_d2.data.memmap_dicts import _FILES, MemmapDicts, MemmapError, MemmapWriter
 
 
 def plain_dicts(root, count=9, seed=0):
@@ -59,17 +59,17 @@ def add(writer, root, record):
 
 
 @pytest.fixture
-def packed(tmp_path):
+def written(tmp_path):
     dicts = plain_dicts(tmp_path)
-    with PackedWriter(tmp_path / "index", "key") as writer:
+    with MemmapWriter(tmp_path / "index", "key") as writer:
         for record in dicts:
             add(writer, tmp_path, record)
         writer.finish({"report": {"words": 3}})
-    return PackedDicts(tmp_path / "index", tmp_path), dicts
+    return MemmapDicts(tmp_path / "index", tmp_path), dicts
 
 
-def test_packed_dicts_are_the_dicts(packed):
-    lazy, dicts = packed
+def test_memmap_dicts_are_the_dicts(written):
+    lazy, dicts = written
     assert isinstance(lazy, LazyDicts)
     assert list(lazy) == dicts
     assert lazy[-1] == dicts[-1]
@@ -80,70 +80,70 @@ def test_packed_dicts_are_the_dicts(packed):
     lazy[1]["annotations"].clear()  # a new object each time
     assert lazy[1] == dicts[1]
     expected = [any(a["iscrowd"] == 0 for a in d["annotations"]) for d in dicts]
-    assert lazy.usable().tolist() == usable(dicts).tolist() == expected
+    assert lazy.has_trainable_text().tolist() == trainable(dicts).tolist() == expected
     assert 0 < sum(expected) < 9
 
 
-def test_pickles_as_paths(packed):
-    lazy, dicts = packed
+def test_pickles_as_paths(written):
+    lazy, dicts = written
     content = pickle.dumps(lazy)
     assert len(content) < 1000
     assert list(pickle.loads(content)) == dicts
 
 
-def test_joined_and_selected(packed):
-    lazy, dicts = packed
+def test_joined_and_selected(written):
+    lazy, dicts = written
     joined = JoinedDicts([[], lazy, dicts[:2], []])
     assert list(joined) == dicts + dicts[:2]
-    assert joined.usable().tolist() == usable(dicts + dicts[:2]).tolist()
+    assert joined.has_trainable_text().tolist() == trainable(dicts + dicts[:2]).tolist()
     chosen = SelectedDicts(joined, np.array([10, 3]))
     assert list(chosen) == [dicts[1], dicts[3]]
-    assert chosen.usable().tolist() == [usable(dicts)[1], usable(dicts)[3]]
+    assert chosen.has_trainable_text().tolist() == [trainable(dicts)[1], trainable(dicts)[3]]
 
 
 @pytest.mark.parametrize("stop", [0, 1, 4, 8])
 def test_interrupted_writing_goes_on(tmp_path, stop):
     dicts = plain_dicts(tmp_path)
     folder = tmp_path / "index"
-    with pytest.raises(KeyboardInterrupt), PackedWriter(folder, {"of": 1}) as writer:
+    with pytest.raises(KeyboardInterrupt), MemmapWriter(folder, {"of": 1}) as writer:
         for record in dicts[:stop]:
             add(writer, tmp_path, record)
         writer.commit({"done": stop})
         add(writer, tmp_path, dicts[stop])  # written, and lost
         raise KeyboardInterrupt
-    with pytest.raises(FileNotFoundError, match="not packed yet"):
-        PackedDicts(folder, tmp_path)
-    with PackedWriter(folder, {"of": 1}) as writer:
+    with pytest.raises(FileNotFoundError, match="not written yet"):
+        MemmapDicts(folder, tmp_path)
+    with MemmapWriter(folder, {"of": 1}) as writer:
         assert writer.notes == {"done": stop}
         for record in dicts[stop:]:
             add(writer, tmp_path, record)
         writer.finish({})
-    assert list(PackedDicts(folder, tmp_path)) == dicts
+    assert list(MemmapDicts(folder, tmp_path)) == dicts
     assert not (folder / "progress.json").exists()
 
 
 def test_another_key_starts_anew(tmp_path):
     dicts = plain_dicts(tmp_path)
-    with PackedWriter(tmp_path / "index", 1) as writer:
+    with MemmapWriter(tmp_path / "index", 1) as writer:
         add(writer, tmp_path, dicts[3])
         writer.commit("note")
-    with PackedWriter(tmp_path / "index", 2) as writer:
+    with MemmapWriter(tmp_path / "index", 2) as writer:
         assert writer.notes is None
         add(writer, tmp_path, dicts[7])
         writer.finish({})
-    assert list(PackedDicts(tmp_path / "index", tmp_path)) == [dicts[7]]
+    assert list(MemmapDicts(tmp_path / "index", tmp_path)) == [dicts[7]]
 
 
-def test_damaged_files_are_named(packed, tmp_path):
+def test_damaged_files_are_named(written, tmp_path):
     path = tmp_path / "index/points.bin"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ValueError, match=r"points\.bin: missing or not \d+ bytes.*pack again"):
-        PackedDicts(tmp_path / "index", tmp_path)
+    with pytest.raises(ValueError, match=r"points\.bin: missing or not \d+ bytes.*write it again"):
+        MemmapDicts(tmp_path / "index", tmp_path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loader_takes_lazy_and_plain_datasets_together(packed, tmp_path, workers):
-    lazy, dicts = packed
+def test_loader_takes_lazy_and_plain_datasets_together(written, tmp_path, workers):
+    lazy, dicts = written
     for record in dicts:
         path = tmp_path / record["file_name"]
         path.parent.mkdir(exist_ok=True)
@@ -156,7 +156,7 @@ def test_loader_takes_lazy_and_plain_datasets_together(packed, tmp_path, workers
         assert len(both) == 12
         assert both[10]["image_id"] == 101
         filtered = get_dataset_dicts(names, filter_empty=True)
-        kept = [d["image_id"] for d in dicts + dicts[:3] if usable([d])[0]]
+        kept = [d["image_id"] for d in dicts + dicts[:3] if trainable([d])[0]]
         assert [d["image_id"] for d in filtered] == kept
         cfg = get_cfg()
         cfg.INPUT.FORMAT = "RGB"
@@ -176,13 +176,13 @@ def test_loader_takes_lazy_and_plain_datasets_together(packed, tmp_path, workers
 
 
 @pytest.mark.parametrize("name", sorted(_FILES))
-def test_a_changed_byte_of_a_packed_file_is_told(packed, tmp_path, name):
+def test_a_changed_byte_of_a_memmap_file_is_told(written, tmp_path, name):
     path = tmp_path / f"index/{name}.bin"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(PackedError, match=rf"{name}\.bin: is damaged, its checksum"):
-        PackedDicts(tmp_path / "index", tmp_path)
+    with pytest.raises(MemmapError, match=rf"{name}\.bin: is damaged, its checksum"):
+        MemmapDicts(tmp_path / "index", tmp_path)
 
 
 def edit_meta(folder, change):
@@ -195,9 +195,9 @@ def edit_meta(folder, change):
     path.write_text(json.dumps(meta))
 
 
-def test_packed_files_without_checksums_are_read(packed, tmp_path):
+def test_memmap_files_without_checksums_are_read(written, tmp_path):
     edit_meta(tmp_path, lambda meta: None)
-    assert list(PackedDicts(tmp_path / "index", tmp_path)) == packed[1]
+    assert list(MemmapDicts(tmp_path / "index", tmp_path)) == written[1]
 
 
 @pytest.mark.parametrize(
@@ -211,22 +211,22 @@ def test_packed_files_without_checksums_are_read(packed, tmp_path):
         ("sizes", "<i4", 0),
     ],
 )
-def test_places_that_are_not_there_are_told(packed, tmp_path, name, dtype, value):
+def test_places_that_are_not_there_are_told(written, tmp_path, name, dtype, value):
     edit_meta(tmp_path, lambda meta: None)
     path = tmp_path / f"index/{name}.bin"
     values = np.fromfile(path, dtype)
     values[2] = value
     values.tofile(path)
-    with pytest.raises(PackedError, match="is damaged"):
-        PackedDicts(tmp_path / "index", tmp_path)
+    with pytest.raises(MemmapError, match="is damaged"):
+        MemmapDicts(tmp_path / "index", tmp_path)
 
 
-def test_words_that_are_no_text_are_told(packed, tmp_path):
+def test_words_that_are_no_text_are_told(written, tmp_path):
     edit_meta(tmp_path, lambda meta: None)
     path = tmp_path / "index/words.bin"
     path.write_bytes(b"\xff" * path.stat().st_size)
-    with pytest.raises(PackedError, match="index: is damaged, image"):
-        list(PackedDicts(tmp_path / "index", tmp_path))
+    with pytest.raises(MemmapError, match="index: is damaged, image"):
+        list(MemmapDicts(tmp_path / "index", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -246,17 +246,17 @@ def test_words_that_are_no_text_are_told(packed, tmp_path):
         lambda meta: meta.update(checksum="0"),
     ],
 )
-def test_descriptions_of_another_form_are_told(packed, tmp_path, change):
+def test_descriptions_of_another_form_are_told(written, tmp_path, change):
     edit_meta(tmp_path, change)
-    with pytest.raises(PackedError, match=r"meta\.json: .*pack again"):
-        PackedDicts(tmp_path / "index", tmp_path)
+    with pytest.raises(MemmapError, match=r"meta\.json: .*write it again"):
+        MemmapDicts(tmp_path / "index", tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"key": {"of": 1}}', "3", None])
 def test_damaged_progress_starts_anew(tmp_path, content):
     dicts = plain_dicts(tmp_path)
     folder = tmp_path / "index"
-    with PackedWriter(folder, {"of": 1}) as writer:
+    with MemmapWriter(folder, {"of": 1}) as writer:
         for record in dicts:
             add(writer, tmp_path, record)
         writer.commit({"done": 2})
@@ -264,8 +264,8 @@ def test_damaged_progress_starts_anew(tmp_path, content):
         (folder / "ids.bin").write_bytes(b"")
     else:
         (folder / "progress.json").write_text(content)
-    with PackedWriter(folder, {"of": 1}) as writer:
+    with MemmapWriter(folder, {"of": 1}) as writer:
         assert writer.notes is None
         add(writer, tmp_path, dicts[7])
         writer.finish({})
-    assert list(PackedDicts(folder, tmp_path)) == [dicts[7]]
+    assert list(MemmapDicts(folder, tmp_path)) == [dicts[7]]

@@ -7,8 +7,8 @@ from helpers.detectors import HEADS, detector_cfg
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
-from vlpt_d2.data.datasets.records import Text, annotations_of
 from vlpt_d2.data.datasets.report import ReadReport
+from vlpt_d2.data.datasets.text_annotations import TextAnnotation, annotations_of
 from vlpt_d2.data.transforms import (
     TextAugInput,
     build_detection_augmentation,
@@ -52,7 +52,7 @@ def images(icdar2015_root):
     images, given = [], 0
     for path in sorted((icdar2015_root / "Challenge4_Test_Task1_GT").iterdir()):
         rings = [perturbed(points, rng) for _, points, _ in read_ground_truth(path)]
-        texts = [Text(ring, "w", bool(rng.integers(2))) for ring in rings]
+        texts = [TextAnnotation(ring, "w", bool(rng.integers(2))) for ring in rings]
         given += len(texts)
         images.append(annotations_of(texts, SIZE, path.name, report))
     assert (len(images), given) == (500, 5230)

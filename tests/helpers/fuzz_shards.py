@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlpt_d2.data.packed import PackedDicts, PackedError, PackedWriter
+from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapError, MemmapWriter
 from vlpt_d2.data.shards import open_shards, write_shards
 from vlpt_d2.data.shards.archive import ShardError
 
@@ -43,14 +43,14 @@ class Packed:
     """Six images in memory-mapped files, of which one, or their description, is damaged."""
 
     def prepare(self, folder: Path) -> None:
-        with PackedWriter(folder / "index") as writer:
+        with MemmapWriter(folder / "index") as writer:
             for number in range(6):
                 ring = np.array([[1.0, 2], [9, 2], [9, 8 + number]])
                 rings, words = [ring] * (number % 3), ["Joy", "中文"][: number % 3]
                 writer.add(f"{number}.png", number, (20, 30), rings, words, [False] * len(words))
             writer.finish({"report": {}})
         self.content = {path: path.read_bytes() for path in sorted(folder.glob("index/*"))}
-        self.whole = list(PackedDicts(folder / "index", folder))
+        self.whole = list(MemmapDicts(folder / "index", folder))
 
     def damage(self, folder: Path, rng: random.Random) -> Path:
         for path, content in self.content.items():
@@ -62,7 +62,7 @@ class Packed:
         return path
 
     def read(self, folder: Path) -> None:
-        if list(PackedDicts(folder / "index", folder)) != self.whole:
+        if list(MemmapDicts(folder / "index", folder)) != self.whole:
             raise Silence("other dicts than were written are read, and nothing is said")
 
 
@@ -78,5 +78,5 @@ TARGETS = [
     _target("index", "shards.json", "{folder}", 1000),
     _target("tar", "toy-000001.tar", "{folder}", 1000),
     _target("pipe", "toy-000001.tar", "pipe:cat {folder}/{{}}", 100),
-    Target("shards-packed", _PACKED.prepare, _PACKED.damage, _PACKED.read, (PackedError,), 1000),
+    Target("shards-packed", _PACKED.prepare, _PACKED.damage, _PACKED.read, (MemmapError,), 1000),
 ]

@@ -48,7 +48,7 @@ def test_a_larger_ring_keeps_its_largest_part():
         (SQUARE[[0, 0, 0]], "no area"),
         (SQUARE[[0, 1, 0, 1]], "no area"),
         (np.array([[0, 0], [1, 1], [2, 2], [3, 3]]), "no area"),
-        (np.zeros((0, 2)), "no area"),
+        (np.zeros((0, 2)), "fewer than three points"),
         (np.array([[0, 0], [1, np.nan], [1, 1]]), "not finite"),
     ],
 )

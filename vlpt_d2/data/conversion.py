@@ -22,7 +22,7 @@ from ..utils.json_lines import read_json_lines
 from ..utils.locks import lock_folder
 from ..utils.names import UniqueNames
 from .datasets.icdar2015 import written_word
-from .datasets.records import DONT_CARE
+from .datasets.text_annotations import DONT_CARE
 from .image_io import open_source, stored_size
 from .sample import image_source, load_sample
 

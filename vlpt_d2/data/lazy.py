@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["JoinedDicts", "LazyDicts", "SelectedDicts", "can_be_learnt_from", "spread", "usable"]
+__all__ = ["JoinedDicts", "LazyDicts", "SelectedDicts", "is_trainable", "spread", "trainable"]
 
 
 class LazyDicts(Sequence):
@@ -25,7 +25,7 @@ class LazyDicts(Sequence):
         """Make the dict at an index in [0, len)."""
 
     @abstractmethod
-    def usable(self) -> np.ndarray:
+    def has_trainable_text(self) -> np.ndarray:
         """(len,) bool: the images with an annotation to learn from, without making the dicts."""
 
     def select(self, indices: np.ndarray) -> LazyDicts:
@@ -55,8 +55,8 @@ class JoinedDicts(LazyDicts):
         part = bisect.bisect_right(self._ends, index)
         return self.parts[part][index - (self._ends[part - 1] if part else 0)]
 
-    def usable(self) -> np.ndarray:
-        return np.concatenate([usable(part) for part in self.parts] or [np.zeros(0, bool)])
+    def has_trainable_text(self) -> np.ndarray:
+        return np.concatenate([trainable(part) for part in self.parts] or [np.zeros(0, bool)])
 
 
 class SelectedDicts(LazyDicts):
@@ -77,8 +77,8 @@ class SelectedDicts(LazyDicts):
     def item(self, index: int) -> dict[str, Any]:
         return self.dicts[int(self.indices[index])]
 
-    def usable(self) -> np.ndarray:
-        return usable(self.dicts)[self.indices]
+    def has_trainable_text(self) -> np.ndarray:
+        return trainable(self.dicts)[self.indices]
 
 
 def spread(dicts: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, Any]]:
@@ -88,14 +88,14 @@ def spread(dicts: Sequence[dict[str, Any]], count: int) -> Sequence[dict[str, An
     return SelectedDicts(dicts, np.linspace(0, len(dicts) - 1, count).round())
 
 
-def usable(dicts: Sequence[dict[str, Any]]) -> np.ndarray:
+def trainable(dicts: Sequence[dict[str, Any]]) -> np.ndarray:
     """(len,) bool: which dicts of any sequence have an annotation to learn from."""
     if isinstance(dicts, LazyDicts):
-        return dicts.usable()
-    return np.fromiter(map(can_be_learnt_from, dicts), bool, len(dicts))
+        return dicts.has_trainable_text()
+    return np.fromiter(map(is_trainable, dicts), bool, len(dicts))
 
 
-def can_be_learnt_from(dataset_dict: dict[str, Any]) -> bool:
+def is_trainable(dataset_dict: dict[str, Any]) -> bool:
     """Whether a dict has an annotation that is no crowd, or does not know them yet."""
     # Rendered images have no annotations before they are drawn.
     if "render" in dataset_dict:

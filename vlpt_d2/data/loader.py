@@ -18,7 +18,7 @@ from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
 from .image_io import CorruptImageError
-from .lazy import JoinedDicts, LazyDicts, SelectedDicts, usable
+from .lazy import JoinedDicts, LazyDicts, SelectedDicts, trainable
 from .mapper_registry import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
 from .shards import ShardedDicts, ShardStreams, StreamSplit
@@ -141,7 +141,7 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
     else:
         dicts = [dataset_dict for part in parts for dataset_dict in part]
     if filter_empty:
-        before, kept = len(dicts), np.flatnonzero(usable(dicts))
+        before, kept = len(dicts), np.flatnonzero(trainable(dicts))
         lazy = isinstance(dicts, LazyDicts)
         dicts = dicts.select(kept) if lazy else [dicts[i] for i in kept]
         logger.info("%d of %d images have no usable annotation", before - len(dicts), before)

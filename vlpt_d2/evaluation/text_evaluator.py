@@ -81,7 +81,7 @@ class TextEvaluator(DatasetEvaluator):
         self._protocol = PROTOCOLS[protocol]
         self._score_thresh = score_thresh
         # As the files are read that a benchmark is given.
-        self._by_confidence = RULES[protocol].by_confidence
+        self._by_confidence = RULES[protocol].sort_by_score
         self._output_dir = output_dir
         self._submission_format = submission_format or RULES[protocol].file_format or "icdar2015"
         self._origin = dict(origin or {})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-__all__ = ["MIN_AREA", "repair_polygon"]
+__all__ = ["FARTHEST", "MIN_AREA", "repair_polygon"]
 
 # Square pixels; a ring that encloses less is a line or a point.
 MIN_AREA = 1e-6
+# Pixels; a coordinate beyond is a broken number, and its products would overflow.
+FARTHEST = 1e6
 # A ring that meets itself more often is noise. The time to find its parts grows with the square of
 # this number: a fifth of a second here, a minute for a random ring of 500 points.
 _MOST_CROSSINGS = 500
@@ -22,19 +24,24 @@ def repair_polygon(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     - A self-crossing ring of four points is taken for four corners in a wrong order: its convex
       hull, whose corners they are. One of more points keeps the outline of its largest part
       (``shapely.make_valid``).
-    - A ring without area, with a point that is not finite, or that meets itself more than 500
-      times, cannot be repaired.
+    - A ring of fewer than three points, without area, with a point that is not finite or beyond a
+      million pixels, or that meets itself more than 500 times, cannot be repaired.
 
     Args:
         points: (N, 2) points in pixels.
 
     Returns:
         The ring, (M, 2) in the same dtype, M >= 3, or None where there is no repair; and None for
-        a sound polygon, else one of "repeated points", "self-crossing", "no area", "not finite",
-        "crosses itself hundreds of times". A sound ring comes back unchanged.
+        a sound polygon, else one of "repeated points", "self-crossing", "fewer than three points",
+        "no area", "not finite", "a coordinate beyond a million pixels", "crosses itself hundreds of
+        times". A sound ring comes back unchanged.
     """
+    if len(points) < 3:
+        return None, "fewer than three points"
     if not np.isfinite(points).all():
         return None, "not finite"
+    if np.abs(points).max() > FARTHEST:
+        return None, "a coordinate beyond a million pixels"
     distinct = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
     fault = "repeated points" if len(distinct) < len(points) else None
     if len(distinct) < 3:

@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 
 from vlpt_d2.data.datasets.image_files import read_header
 from vlpt_d2.data.datasets.json_files import read_json
-from vlpt_d2.data.datasets.records import Text, make_record
 from vlpt_d2.data.datasets.report import ReadReport
+from vlpt_d2.data.datasets.text_annotations import TextAnnotation, make_record
 from vlpt_d2.data.datasets.text_files import (
     GroundTruthError,
     numbered_lines,
@@ -95,7 +95,7 @@ def test_annotations_of_turned_images_take_the_frame_that_fits(tmp_path, box, fr
     points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], float)
     report = ReadReport("set")
     path = _turned_photo(tmp_path)
-    record = make_record(path, 1, [Text(points)], "gt", report, frame=frame)
+    record = make_record(path, 1, [TextAnnotation(points)], "gt", report, frame=frame)
     assert (record["height"], record["width"]) == (70, 40)
     assert record["annotations"][0]["bbox"] == expected
     turned = {"words turned with their image (EXIF)": 1} if expected != list(box) else {}
@@ -109,7 +109,7 @@ def test_broken_numbers_are_left_out_and_counted(tmp_path):
     texts = [square * 1e9, square * np.nan, square[:2], square[[0, 0, 0, 0]], square]
     report = ReadReport("set")
     record = make_record(
-        path, 1, [Text(t, place=str(i)) for i, t in enumerate(texts)], "gt", report
+        path, 1, [TextAnnotation(t, place=str(i)) for i, t in enumerate(texts)], "gt", report
     )
     assert len(record["annotations"]) == report.words == 1
     assert report.dropped == {

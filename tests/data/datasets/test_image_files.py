@@ -52,9 +52,7 @@ def test_images_that_cannot_be_read_here_are_counted(tmp_path, monkeypatch):
     images, labels = folder_of(tmp_path, ["a"])
     for name in ("b.heic", "c.CR2", "d.avif", "notes.txt", ".hidden.heic"):
         (images / name).write_bytes(b"")
-    monkeypatch.setattr(
-        "vlpt_d2.data.datasets.image_files.readable_suffixes", lambda: {".png", ".jpg"}
-    )
+    monkeypatch.setattr("vlpt_d2.data.image_io.readable_suffixes", lambda: {".png", ".jpg"})
     records, report = read_folder("icdar", images, labels, "x")
     assert len(records) == 1
     (what,) = report.dropped

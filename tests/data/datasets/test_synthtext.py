@@ -17,7 +17,7 @@ from vlpt_d2.data.datasets.synthtext import (
     split_words,
 )
 from vlpt_d2.data.datasets.text_files import GroundTruthError
-from vlpt_d2.data.packed import PackedDicts, PackedWriter
+from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapWriter
 from vlpt_d2.data.pretrain_mapper import caption_of
 
 SQUARE = np.array([[10, 20], [50, 20], [50, 40], [10, 40]], float)
@@ -84,7 +84,7 @@ def test_interrupted_indexing_goes_on(root, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         index_synthtext(root, progress=progress)
-    with pytest.raises(FileNotFoundError, match=r"(?s)not packed yet.*prepare_synthtext\.py"):
+    with pytest.raises(FileNotFoundError, match=r"(?s)not written yet.*prepare_synthtext\.py"):
         read_synthtext(root)
     report = index_synthtext(root, progress=lambda *call: calls.append(call))
     assert calls == [(2, 5), (4, 5), (5, 5)]
@@ -159,11 +159,11 @@ def splitmix64(value):
 
 def test_split_is_fixed(tmp_path):
     def index(folder, ids):
-        with PackedWriter(folder) as writer:
+        with MemmapWriter(folder) as writer:
             for i in ids:
                 writer.add(f"{i}.jpg", i, (9, 9), [SQUARE], ["Joy"], [False])
             writer.finish({})
-        return PackedDicts(folder, tmp_path)
+        return MemmapDicts(folder, tmp_path)
 
     dicts = index(tmp_path / "whole", range(1, 201))
     parts = [[d["image_id"] for d in part] for part in split_synthtext(dicts)]
@@ -171,7 +171,7 @@ def test_split_is_fixed(tmp_path):
     assert parts[1] == sorted(sorted(range(1, 201), key=splitmix64)[:8])
     assert sorted(parts[0] + parts[1]) == list(range(1, 201))
     assert parts[0] == sorted(parts[0])
-    assert all(part.usable().all() for part in split_synthtext(dicts))
+    assert all(part.has_trainable_text().all() for part in split_synthtext(dicts))
     # Where images are missing, the others stay where they were.
     fewer = index(tmp_path / "fewer", [i for i in range(1, 201) if i not in parts[1][:4]])
     assert set(parts[1][4:]) <= {d["image_id"] for d in split_synthtext(fewer)[1]}

@@ -17,7 +17,7 @@ from PIL import Image
 
 from vlpt_d2.cli.main import main
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.lazy import usable
+from vlpt_d2.data.lazy import trainable
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.data.shards import open_shards, register_shards_from_config, write_shards
 from vlpt_d2.data.shards.archive import ShardError, read_samples
@@ -49,8 +49,8 @@ def test_shards_hold_the_dataset(tmp_path, dicts):
     for index in (0, 10, 3, 3, 5):  # forth and back
         with open(dicts[index]["file_name"], "rb") as file:
             assert shards[index]["image_bytes"] == file.read()
-    assert usable(shards).tolist() == usable(dicts).tolist()
-    assert 0 < sum(usable(shards)) < 11
+    assert trainable(shards).tolist() == trainable(dicts).tolist()
+    assert 0 < sum(trainable(shards)) < 11
 
 
 def test_order_is_shuffled_by_the_seed(tmp_path, dicts):
@@ -210,7 +210,7 @@ def test_selected_images_stay_in_shards(tmp_path, dicts):
     assert shards.sizes.tolist() == [2, 0, 2]
     again = shards.select(np.array([0, 3]))
     assert [d["image_id"] for d in again] == [1, 10]
-    assert usable(again).tolist() == usable([dicts[1], dicts[10]]).tolist()
+    assert trainable(again).tolist() == trainable([dicts[1], dicts[10]]).tolist()
 
 
 def test_webdataset_reads_them(tmp_path, dicts):

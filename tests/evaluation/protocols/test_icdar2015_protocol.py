@@ -215,7 +215,8 @@ def test_invalid_polygons_are_repaired_and_counted():
     assert result.repaired_gt == {"unusable: no area": 1}
     assert result.repaired_det == {
         "self-crossing": 1,
-        "unusable: no area": 2,
+        "unusable: fewer than three points": 1,
+        "unusable: no area": 1,
         "unusable: not finite": 1,
     }
     assert total([result, result]).repaired_det["self-crossing"] == 2

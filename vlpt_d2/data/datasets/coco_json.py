@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from .json_files import box_points, declared_size, expect, json_points, read_id, read_json
-from .records import DONT_CARE, Text, finish, make_record
-from .report import ReadReport
+from .report import ReadReport, check_report
 from .shapes import mask_outline, rotate_points
+from .text_annotations import DONT_CARE, TextAnnotation, make_record
 from .text_files import GroundTruthError
 
 __all__ = ["TEXT_KEYS", "read_coco_json"]
@@ -61,7 +61,7 @@ def read_coco_json(
     _refuse_other_formats(content, labels)
     images = expect(content.get("images"), list, f"{labels}, 'images'")
     # Keyed by strings: some tools write the ids of one side so.
-    by_image: dict[str, list[Text]] = {}
+    by_image: dict[str, list[TextAnnotation]] = {}
     sizes: dict[str, tuple[int, int] | None] = {}
     for number, entry in enumerate(images):
         place = f"{labels}, images[{number}]"
@@ -102,7 +102,7 @@ def read_coco_json(
         )
     if not dataset_dicts:
         raise GroundTruthError(f"{labels}: has no images.")
-    return dataset_dicts, finish(report, str(labels))
+    return dataset_dicts, check_report(report, str(labels))
 
 
 def _refuse_other_formats(content: Any, labels: str | Path) -> None:
@@ -142,7 +142,7 @@ def _text(
     size: tuple[int, int] | None,
     place: str,
     report: ReadReport,
-) -> Text:
+) -> TextAnnotation:
     attributes = annotation.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
     points = _points(annotation, size, place, report)
@@ -153,7 +153,7 @@ def _text(
     )
     text = str(next(found, None) or "")
     ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore")) or text == DONT_CARE
-    return Text(points, text, ignore, f"annotations[{number}]")
+    return TextAnnotation(points, text, ignore, f"annotations[{number}]")
 
 
 def _points(

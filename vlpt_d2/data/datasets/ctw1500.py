@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
+from .text_annotations import TextAnnotation, read_folders
+from .text_files import GroundTruthError, float_fields, parse_lines, read_text, shown
 
 __all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
 
@@ -76,7 +76,7 @@ def read_ctw1500(
     return read_folders([root / "text_image"], candidates, read_ctw1500_file, tree=_TREE, name=name)
 
 
-def read_ctw1500_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+def read_ctw1500_file(path: str | Path, report: ReadReport | None = None) -> list[TextAnnotation]:
     """Read a ground truth file of any of the formats.
 
     Raises:
@@ -86,14 +86,11 @@ def read_ctw1500_file(path: str | Path, report: ReadReport | None = None) -> lis
     content = read_text(path, report, ("gb18030",))
     if path.suffix.lower() == ".xml":
         return _read_xml(content, path)
-    texts = []
-    for number, line in numbered_lines(content):
-        try:
-            points, text = parse_ctw1500_line(line)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        texts.append(Text(points, text, False, str(number)))
-    return texts
+
+    def annotation(line: str, number: int) -> TextAnnotation:
+        return TextAnnotation(*parse_ctw1500_line(line), place=str(number))
+
+    return parse_lines(content, path, annotation)
 
 
 def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
@@ -119,7 +116,7 @@ def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
     return np.array(float_fields(fields, line, _EXPECTED)).reshape(14, 2), text
 
 
-def _read_xml(content: str, path: Path) -> list[Text]:
+def _read_xml(content: str, path: Path) -> list[TextAnnotation]:
     # The files hold bare ampersands in labels; a declaration of another encoding is void, as the
     # text is decoded already.
     if "<!DOCTYPE" in content:
@@ -142,5 +139,5 @@ def _read_xml(content: str, path: Path) -> list[Text]:
         except ValueError as error:
             raise GroundTruthError(f"{path}, box {number}, segs: {error}") from error
         text = (box.findtext("label") or "").strip()
-        texts.append(Text(points, text, False, str(number)))
+        texts.append(TextAnnotation(points, text, False, str(number)))
     return texts

@@ -14,8 +14,8 @@ from .icdar2013 import read_icdar2013_file
 from .icdar2015 import read_quad_file
 from .labelme import read_labelme
 from .msra_td500 import read_msra_file
-from .records import TextReader, read_folders
 from .report import ReadReport, load_logged
+from .text_annotations import TextReader, read_folders
 from .total_text import read_total_text_file
 from .yolo import read_yolo
 

@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from .records import DONT_CARE, Text, read_folders
 from .report import ReadReport
+from .text_annotations import DONT_CARE, TextAnnotation, read_folders
 from .text_files import (
-    GroundTruthError,
     are_numbers,
     float_fields,
-    numbered_lines,
+    parse_lines,
     read_text,
     shown,
     unquote,
@@ -70,20 +69,18 @@ def read_icdar2013(
     )
 
 
-def read_icdar2013_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+def read_icdar2013_file(path: str | Path, report: ReadReport | None = None) -> list[TextAnnotation]:
     """Read one ground truth file of either split.
 
     Raises:
         GroundTruthError: a line is malformed.
     """
-    texts = []
-    for number, line in numbered_lines(read_text(path, report)):
-        try:
-            points, text = parse_rectangle_line(line)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        texts.append(Text(points, text, text == DONT_CARE, str(number)))
-    return texts
+
+    def annotation(line: str, number: int) -> TextAnnotation:
+        points, text = parse_rectangle_line(line)
+        return TextAnnotation(points, text, text == DONT_CARE, str(number))
+
+    return parse_lines(read_text(path, report), path, annotation)
 
 
 def parse_rectangle_line(line: str) -> tuple[np.ndarray, str]:

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from .records import DONT_CARE, Text, read_folders
 from .report import ReadReport, load_logged
+from .text_annotations import DONT_CARE, TextAnnotation, read_folders
 from .text_files import (
     GroundTruthError,
     float_fields,
-    numbered_lines,
+    parse_lines,
     read_text,
     shown,
     unquote,
@@ -84,7 +84,7 @@ def read_icdar2015(
         image_dir: folder of ``<stem>.jpg`` or ``.png``.
         gt_dir: folder of ``gt_<stem>.txt`` (or ``<stem>.txt``), in pixels of those images.
         original_size: (height, width) of the benchmark's images; see
-            :func:`~vlpt_d2.data.datasets.records.read_folders`.
+            :func:`~vlpt_d2.data.datasets.text_annotations.read_folders`.
         name: the dataset's name in the report.
 
     Returns:
@@ -133,7 +133,7 @@ def read_ground_truth(
 
 def read_quad_file(
     path: str | Path, report: ReadReport | None = None, script: bool = False
-) -> list[Text]:
+) -> list[TextAnnotation]:
     """Read a file of lines ``x1,y1,x2,y2,x3,y3,x4,y4[,script],transcription``.
 
     Args:
@@ -145,14 +145,11 @@ def read_quad_file(
     Raises:
         GroundTruthError: the file is no text, or a line is malformed.
     """
-    texts = []
     report = report or ReadReport(str(path))
-    for number, line in numbered_lines(read_text(path, report)):
+
+    def annotation(line: str, number: int) -> TextAnnotation:
         place = f"{Path(path).name}:{number}"
-        try:
-            points, rest = parse_quad(line, ("script", "transcription") if script else None)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+        points, rest = parse_quad(line, ("script", "transcription") if script else None)
         extra = {"script": rest[0].strip()} if script else {}
         if script and extra["script"] not in _SCRIPTS:
             report.count(report.notes, "scripts that no multi-lingual set has", place)
@@ -163,8 +160,9 @@ def read_quad_file(
         elif not script:
             points, rest[0] = _polygon(points, rest[0], place, report)
         text = unquote(rest[-1])
-        texts.append(Text(points, text, text == DONT_CARE, str(number), extra))
-    return texts
+        return TextAnnotation(points, text, text == DONT_CARE, str(number), extra)
+
+    return parse_lines(read_text(path, report), path, annotation)
 
 
 def _polygon(

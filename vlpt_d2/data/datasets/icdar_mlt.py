@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .icdar2015 import read_quad_file
-from .records import read_folders
 from .report import ReadReport
+from .text_annotations import read_folders
 
 __all__ = ["read_icdar2017_mlt", "read_icdar2019_mlt"]
 

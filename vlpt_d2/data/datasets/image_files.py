@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from ...utils.names import natural_key
-from ..image_io import IMAGE_SUFFIXES, readable_suffixes, stored_size
 from .report import ReadReport
 
 __all__ = ["ImageHeader", "list_images", "note_unused_labels", "read_header"]
@@ -69,6 +68,8 @@ def read_header(path: str | Path) -> ImageHeader:
         FileNotFoundError: no such file.
         CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
     """
+    from ..image_io import stored_size
+
     stored, orientation = stored_size(path, str(path))
     return ImageHeader(stored, orientation)
 
@@ -86,6 +87,8 @@ def list_images(
     Raises:
         FileNotFoundError: a folder is missing, or none holds an image that can be read.
     """
+    from ..image_io import IMAGE_SUFFIXES, readable_suffixes
+
     images: list[Path] = []
     folders = [Path(folder) for folder in folders]
     unreadable = 0

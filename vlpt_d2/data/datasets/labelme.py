@@ -22,9 +22,9 @@ from PIL import Image
 from ...utils.names import natural_key
 from ..image_io import IMAGE_SUFFIXES
 from .json_files import declared_size, expect, json_points, read_json
-from .records import DONT_CARE, Text, finish, make_record
-from .report import ReadReport
+from .report import ReadReport, check_report
 from .shapes import circle_ring, mask_outline
+from .text_annotations import DONT_CARE, TextAnnotation, make_record
 from .text_files import GroundTruthError
 
 __all__ = ["read_labelme"]
@@ -89,7 +89,7 @@ def read_labelme(
     for image in images:
         if image not in label_files:
             report.count(report.notes, "images without a label file, left out", image.name)
-    return dataset_dicts, finish(report, str(labels))
+    return dataset_dicts, check_report(report, str(labels))
 
 
 def _find_image(
@@ -112,7 +112,7 @@ def _find_image(
     return own
 
 
-def _texts(content: dict[str, Any], path: Path, report: ReadReport) -> list[Text]:
+def _texts(content: dict[str, Any], path: Path, report: ReadReport) -> list[TextAnnotation]:
     texts = []
     for number, shape in enumerate(expect(content.get("shapes"), list, f"{path}, 'shapes'")):
         place = f"{path}, shapes[{number}]"
@@ -126,7 +126,7 @@ def _texts(content: dict[str, Any], path: Path, report: ReadReport) -> list[Text
         description = shape.get("description")
         # "text" with an empty description is the class of a text without transcription.
         text = description if description or (label == "text" and description == "") else label
-        texts.append(Text(points, str(text), ignore, f"shapes[{number}]"))
+        texts.append(TextAnnotation(points, str(text), ignore, f"shapes[{number}]"))
     return texts
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, float_fields, numbered_lines, read_text, shown
+from .text_annotations import TextAnnotation, read_folders
+from .text_files import float_fields, parse_lines, read_text, shown
 
 __all__ = ["parse_rotated_line", "read_hust_tr400", "read_msra_file", "read_msra_td500"]
 
@@ -57,21 +57,18 @@ def read_hust_tr400(
     return _read(Path(root), name)
 
 
-def read_msra_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+def read_msra_file(path: str | Path, report: ReadReport | None = None) -> list[TextAnnotation]:
     """Read one ``.gt`` file.
 
     Raises:
         GroundTruthError: a line is malformed.
     """
-    texts = []
-    for number, line in numbered_lines(read_text(path, report)):
-        try:
-            points, difficult = parse_rotated_line(line)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        extra = {"difficult": int(difficult)}
-        texts.append(Text(points, "", difficult, str(number), extra))
-    return texts
+
+    def annotation(line: str, number: int) -> TextAnnotation:
+        points, difficult = parse_rotated_line(line)
+        return TextAnnotation(points, "", difficult, str(number), {"difficult": int(difficult)})
+
+    return parse_lines(read_text(path, report), path, annotation)
 
 
 def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...utils.names import printable
 
-__all__ = ["ReadReport", "collect_reports", "load_logged"]
+__all__ = ["ReadReport", "check_report", "collect_reports", "load_logged"]
 
 _EXAMPLES = 3
 # (name, first image) of the reports written so far: loaders and evaluators read a set several
@@ -87,6 +87,13 @@ class ReadReport:
             for fault, number in counter.items():
                 places = ", ".join(self.examples.get(fault, []))
                 logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
+
+
+def check_report(report: ReadReport, place: str) -> ReadReport:
+    """Add what can only be said of a dataset as a whole; return the report."""
+    if report.words and report.ignored == report.words:
+        report.count(report.notes, "every word is ignored: nothing to learn or find", place)
+    return report
 
 
 def load_logged(read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwargs: Any) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 
 from .image_files import list_images
 from .json_files import expect, json_points, read_json
-from .records import DONT_CARE, Text, finish, make_record
-from .report import ReadReport
+from .report import ReadReport, check_report
+from .text_annotations import DONT_CARE, TextAnnotation, make_record
 from .text_files import GroundTruthError
 
 __all__ = ["read_art", "read_lsvt", "read_rrc_json"]
@@ -95,10 +95,10 @@ def read_rrc_json(
         dataset_dicts.append(make_record(path, image_id, texts, source, report))
     for stem in entries or ():
         report.count(report.dropped, "entries without an image", stem)
-    return dataset_dicts, finish(report, str(labels))
+    return dataset_dicts, check_report(report, str(labels))
 
 
-def _texts(entries: Any, place: str) -> list[Text]:
+def _texts(entries: Any, place: str) -> list[TextAnnotation]:
     expect(entries, list, place)
     texts = []
     for number, entry in enumerate(entries, 1):
@@ -109,5 +109,5 @@ def _texts(entries: Any, place: str) -> list[Text]:
         ignore = text == DONT_CARE or bool(entry.get("illegibility", False))
         extra = {"language": entry["language"]} if "language" in entry else {}
         points = json_points(entry["points"], here)
-        texts.append(Text(points, text, ignore, str(number), extra))
+        texts.append(TextAnnotation(points, text, ignore, str(number), extra))
     return texts

@@ -6,7 +6,7 @@ import itertools
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from ..lazy import can_be_learnt_from
+from ..lazy import is_trainable
 
 __all__ = ["register_first_with_text"]
 
@@ -25,7 +25,7 @@ def register_first_with_text(source: str, count: int) -> str:
     Raises:
         ValueError: ``source`` has fewer such images.
     """
-    found = (d for d in DatasetCatalog.get(source) if can_be_learnt_from(d))
+    found = (d for d in DatasetCatalog.get(source) if is_trainable(d))
     dicts = list(itertools.islice(found, max(count, 0)))
     if not 0 < count == len(dicts):
         raise ValueError(

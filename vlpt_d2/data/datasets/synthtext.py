@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from ...structures.repair import MIN_AREA
+from ...structures.repair import FARTHEST, MIN_AREA, repair_polygon
 from ..lazy import LazyDicts
-from ..packed import PackedDicts, PackedError, PackedWriter
+from ..memmap_dicts import MemmapDicts, MemmapError, MemmapWriter
 from ..sample import CorruptImageError
 from .image_files import ImageHeader, read_header
 from .matlab import MatFile
-from .records import finish, sound_ring
-from .report import ReadReport
+from .report import ReadReport, check_report
 from .text_files import GroundTruthError
 
 __all__ = ["index_synthtext", "read_synthtext", "split_synthtext", "split_words"]
@@ -42,7 +41,7 @@ datasets/README.md says where to get them."""
 
 def read_synthtext(
     root: str | Path, split: str = "train", name: str = "synthtext"
-) -> tuple[PackedDicts, ReadReport]:
+) -> tuple[MemmapDicts, ReadReport]:
     """Open the index.
 
     Args:
@@ -56,17 +55,17 @@ def read_synthtext(
 
     Raises:
         FileNotFoundError: there is no finished index.
-        PackedError: its files are damaged.
+        MemmapError: its files are damaged.
     """
     try:
-        dicts = PackedDicts(Path(root) / _INDEX, root)
+        dicts = MemmapDicts(Path(root) / _INDEX, root)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error};\n{_TREE}") from error
     try:
         return dicts, ReadReport(**{**dicts.meta["report"], "name": name})
     except (KeyError, TypeError) as error:
-        raise PackedError(
-            f"{dicts.folder}: is damaged, without a report; delete the folder and pack again"
+        raise MemmapError(
+            f"{dicts.folder}: is damaged, without a report; delete the folder and write it again"
         ) from error
 
 
@@ -102,7 +101,7 @@ def index_synthtext(
         return read_synthtext(root)[1]
     key = {"gt.mat": gt.stat().st_size, "skip_broken": skip_broken}
     # Threads: the work is mostly the disk's.
-    with PackedWriter(root / _INDEX, key) as writer, ThreadPoolExecutor(workers) as pool:
+    with MemmapWriter(root / _INDEX, key) as writer, ThreadPoolExecutor(workers) as pool:
         notes = writer.notes or {"done": 0, "report": ReadReport("synthtext").as_dict()}
         done, report = notes["done"], ReadReport(**notes["report"])
         entries, total = _entries(gt)
@@ -117,11 +116,11 @@ def index_synthtext(
                 progress(done, total)
         if not report.images:
             raise FileNotFoundError(f"{root}: none of the {total} images is there;\n{_TREE}")
-        writer.finish({"report": finish(report, str(gt)).as_dict()})
+        writer.finish({"report": check_report(report, str(gt)).as_dict()})
     return report
 
 
-def split_synthtext(dicts: PackedDicts, share: float = 0.04) -> tuple[LazyDicts, LazyDicts]:
+def split_synthtext(dicts: MemmapDicts, share: float = 0.04) -> tuple[LazyDicts, LazyDicts]:
     """Split into a part to train on and a held-out part.
 
     Images are ranked by a hash of their place in ``gt.mat``, so the split depends on neither the
@@ -193,7 +192,7 @@ def _header(path: Path, skip_broken: bool) -> ImageHeader | None:
 
 
 def _add(
-    writer: PackedWriter,
+    writer: MemmapWriter,
     batch: Sequence[tuple[str, np.ndarray, list[str]]],
     headers: Sequence[ImageHeader | None],
     done: int,
@@ -225,7 +224,7 @@ def _sound(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool: the quadrilaterals that need no repair, found all at once."""
     if not len(boxes):
         return np.zeros(0, bool)
-    finite = np.isfinite(boxes).all(axis=(1, 2)) & (np.abs(boxes) < 1e6).all(axis=(1, 2))
+    finite = np.isfinite(boxes).all(axis=(1, 2)) & (np.abs(boxes) <= FARTHEST).all(axis=(1, 2))
     repeated = (boxes == np.roll(boxes, 1, axis=1)).all(axis=2).any(axis=1)
     shapes = shapely.polygons(np.where(finite[:, None, None], boxes, 0.0))
     return finite & ~repeated & shapely.is_valid(shapes) & (shapely.area(shapes) >= MIN_AREA)
@@ -236,7 +235,7 @@ def _rings(
 ) -> tuple[list[np.ndarray], list[str]]:
     rings, kept = [], []
     for number, (box, word, ok) in enumerate(zip(boxes, words, sound, strict=True), 1):
-        ring, fault = (box, None) if ok else sound_ring(box)
+        ring, fault = (box, None) if ok else repair_polygon(box)
         if ring is None:
             report.count(report.dropped, fault, f"{name}:{number}")
             continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from .report import ReadReport
 
@@ -14,12 +15,14 @@ __all__ = [
     "are_numbers",
     "float_fields",
     "numbered_lines",
+    "parse_lines",
     "read_text",
     "shown",
     "unquote",
 ]
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_Parsed = TypeVar("_Parsed")
 # Characters of a line that a message shows.
 _SHOWN = 100
 # Tried in turn on what is not UTF-8: Western Windows, then its superset that takes every byte.
@@ -72,6 +75,26 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         if line.strip():
             yield number, line
+
+
+def parse_lines(text: str, path: str | Path, parse: Callable[[str, int], _Parsed]) -> list[_Parsed]:
+    """Parse the lines of a file that are not blank.
+
+    Args:
+        text: the file's content, see :func:`read_text`.
+        path: the file, for messages.
+        parse: called with each line and its number from 1.
+
+    Raises:
+        GroundTruthError: ``parse`` raised a ValueError.
+    """
+    parsed = []
+    for number, line in numbered_lines(text):
+        try:
+            parsed.append(parse(line, number))
+        except ValueError as error:
+            raise GroundTruthError(f"{path}, line {number}: {error}") from error
+    return parsed
 
 
 def float_fields(fields: Iterable[str], line: str, expected: str) -> list[float]:

@@ -25,8 +25,8 @@ from .json_files import (
     read_id,
     read_json,
 )
-from .records import Text, finish, make_record
-from .report import ReadReport
+from .report import ReadReport, check_report
+from .text_annotations import TextAnnotation, make_record
 from .text_files import GroundTruthError
 
 __all__ = ["read_coco_text", "read_textocr"]
@@ -91,7 +91,7 @@ def read_coco_text(
 def _read(
     labels: Path,
     images: Path,
-    text_of: Callable[[dict[str, Any], str], Text],
+    text_of: Callable[[dict[str, Any], str], TextAnnotation],
     name: str,
     tree: str,
     *,
@@ -158,20 +158,20 @@ def _read(
         raise GroundTruthError(
             f"{labels}: has no image{f' of the set {split!r}' if split else ''}."
         )
-    return dataset_dicts, finish(report, labels.name)
+    return dataset_dicts, check_report(report, labels.name)
 
 
-def _textocr_text(annotation: dict[str, Any], place: str) -> Text:
+def _textocr_text(annotation: dict[str, Any], place: str) -> TextAnnotation:
     text = expect(annotation.get("utf8_string", ""), str, f"{place}, 'utf8_string'")
     points = json_points(annotation.get("points"), place)
-    return Text(points, text, text == _ILLEGIBLE, place.rpartition(" ")[2])
+    return TextAnnotation(points, text, text == _ILLEGIBLE, place.rpartition(" ")[2])
 
 
-def _coco_text(annotation: dict[str, Any], place: str) -> Text:
+def _coco_text(annotation: dict[str, Any], place: str) -> TextAnnotation:
     text = expect(annotation.get("utf8_string") or "", str, f"{place}, 'utf8_string'")
     points = json_points(annotation.get("mask", []), place)
     if len(points) < 3:
         points = box_points(annotation.get("bbox"), place)
     extra = {"language": annotation.get("language"), "script_class": annotation.get("class")}
     ignore = annotation.get("legibility") == "illegible"
-    return Text(points, text, ignore, place.rpartition(" ")[2], extra)
+    return TextAnnotation(points, text, ignore, place.rpartition(" ")[2], extra)

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from .matlab import MatFile
-from .records import Text, read_folders
 from .report import ReadReport
+from .text_annotations import TextAnnotation, read_folders
 from .text_files import GroundTruthError, float_fields, read_text, shown
 
 __all__ = ["read_total_text", "read_total_text_file"]
@@ -79,7 +79,9 @@ def read_total_text(
     )
 
 
-def read_total_text_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+def read_total_text_file(
+    path: str | Path, report: ReadReport | None = None
+) -> list[TextAnnotation]:
     """Read a ground truth file of either format.
 
     Raises:
@@ -89,7 +91,7 @@ def read_total_text_file(path: str | Path, report: ReadReport | None = None) -> 
     return _read_mat(path) if path.suffix.lower() == ".mat" else _read_txt(path, report)
 
 
-def _read_mat(path: Path) -> list[Text]:
+def _read_mat(path: Path) -> list[TextAnnotation]:
     rows = _mat_rows(path)
     texts = []
     for number, row in enumerate(rows, 1):
@@ -127,7 +129,7 @@ def _cell(cell: Any) -> str:
     return str(values[0]).strip() if values.size else ""
 
 
-def _read_txt(path: Path, report: ReadReport | None) -> list[Text]:
+def _read_txt(path: Path, report: ReadReport | None) -> list[TextAnnotation]:
     content = read_text(path, report).replace("\r\n", "\n").replace("\r", "\n")
     content = content.rstrip()
     texts, end, line = [], 0, 1
@@ -164,9 +166,11 @@ def _unquote(text: str) -> str:
     return text
 
 
-def _text(xs: np.ndarray, ys: np.ndarray, text: str, orientation: str, place: str) -> Text:
+def _text(
+    xs: np.ndarray, ys: np.ndarray, text: str, orientation: str, place: str
+) -> TextAnnotation:
     if len(xs) != len(ys):
         raise ValueError(f"{len(xs)} xs and {len(ys)} ys; they belong together. Correct the word.")
     ignore = _IGNORED in (orientation, text)
     points = np.stack([xs, ys], axis=1)
-    return Text(points, text, ignore, place, {"orientation": orientation})
+    return TextAnnotation(points, text, ignore, place, {"orientation": orientation})

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .msra_td500 import parse_rotated_line
-from .records import Text, read_folders
 from .report import ReadReport
-from .text_files import GroundTruthError, numbered_lines, read_text, shown
+from .text_annotations import TextAnnotation, read_folders
+from .text_files import parse_lines, read_text, shown
 
 __all__ = ["read_ustb_file", "read_ustb_sv1k"]
 
@@ -54,25 +54,22 @@ def read_ustb_sv1k(
     )
 
 
-def read_ustb_file(path: str | Path, report: ReadReport | None = None) -> list[Text]:
+def read_ustb_file(path: str | Path, report: ReadReport | None = None) -> list[TextAnnotation]:
     """Read one ``.gt`` file.
 
     Raises:
         GroundTruthError: a line is malformed.
     """
-    texts = []
-    for number, line in numbered_lines(read_text(path, report)):
-        try:
-            numbers, quote, rest = line.partition('"')
-            word, closing, direction = rest.rpartition('"')
-            if not (quote and closing and direction.strip().isdecimal()):
-                raise ValueError(
-                    f'{shown(line)}: expected index difficult x y w h theta "word" direction. '
-                    "Correct or remove the line."
-                )
-            points, difficult = parse_rotated_line(numbers)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        extra = {"difficult": int(difficult)}
-        texts.append(Text(points, word, difficult, str(number), extra))
-    return texts
+
+    def annotation(line: str, number: int) -> TextAnnotation:
+        numbers, quote, rest = line.partition('"')
+        word, closing, direction = rest.rpartition('"')
+        if not (quote and closing and direction.strip().isdecimal()):
+            raise ValueError(
+                f'{shown(line)}: expected index difficult x y w h theta "word" direction. '
+                "Correct or remove the line."
+            )
+        points, difficult = parse_rotated_line(numbers)
+        return TextAnnotation(points, word, difficult, str(number), {"difficult": int(difficult)})
+
+    return parse_lines(read_text(path, report), path, annotation)

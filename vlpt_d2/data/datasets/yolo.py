@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from .image_files import list_images, note_unused_labels, read_header
-from .records import Text, finish, make_record
-from .report import ReadReport
+from .report import ReadReport, check_report
+from .text_annotations import TextAnnotation, make_record
 from .text_files import (
-    GroundTruthError,
     are_numbers,
     float_fields,
-    numbered_lines,
+    parse_lines,
     read_text,
     shown,
 )
@@ -61,14 +60,21 @@ def read_yolo(
         header = read_header(path)
         texts = []
         if os.path.isfile(file):
-            texts = _read_file(file, header.shown, report)
+            size = np.array(header.shown[::-1])
+            texts = parse_lines(
+                read_text(file, report),
+                file,
+                lambda line, number, size=size: TextAnnotation(
+                    parse_yolo_line(line) * size, place=str(number)
+                ),
+            )
         else:
             report.count(report.notes, "images without a label file", path.name)
         dataset_dicts.append(
             make_record(path, image_id, texts, file.name, report, header=header, frame="shown")
         )
     note_unused_labels(files, report)
-    return dataset_dicts, finish(report, str(labels))
+    return dataset_dicts, check_report(report, str(labels))
 
 
 def parse_yolo_line(line: str) -> np.ndarray:
@@ -98,14 +104,3 @@ def parse_yolo_line(line: str) -> np.ndarray:
         (x, y), (w, h) = numbers.reshape(2, 2)
         numbers = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2 + [x, y]
     return numbers.reshape(-1, 2)
-
-
-def _read_file(path: Path, size: tuple[int, int], report: ReadReport) -> list[Text]:
-    texts = []
-    for number, line in numbered_lines(read_text(path, report)):
-        try:
-            points = parse_yolo_line(line)
-        except ValueError as error:
-            raise GroundTruthError(f"{path}, line {number}: {error}") from error
-        texts.append(Text(points * np.array(size[::-1]), place=str(number)))
-    return texts

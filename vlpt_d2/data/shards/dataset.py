@@ -100,8 +100,8 @@ class ShardedDicts(LazyDicts):
             annotation["bbox_mode"] = BoxMode(annotation["bbox_mode"])
         return record
 
-    def usable(self) -> np.ndarray:
-        """See :meth:`LazyDicts.usable`."""
+    def has_trainable_text(self) -> np.ndarray:
+        """See :meth:`LazyDicts.has_trainable_text`."""
         flags = (place not in shard.unusable for shard in self.shards for place in shard.places)
         return np.fromiter(flags, bool, len(self))
 

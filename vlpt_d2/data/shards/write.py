@@ -18,7 +18,7 @@ from ...utils.atomic import replacing, write_json
 from ...utils.checksums import with_checksum
 from ...utils.locks import lock_folder
 from ..image_io import open_source
-from ..lazy import can_be_learnt_from
+from ..lazy import is_trainable
 from ..sample import image_source, load_sample
 from .archive import add_sample
 from .dataset import INDEX, VERSION, check_name, read_index
@@ -129,7 +129,7 @@ def _write_shard(
             labels.update(_label(record))
             record, image, suffix = _content(record)
             annotated &= "annotations" in record
-            if not can_be_learnt_from(record):
+            if not is_trainable(record):
                 unusable.append(place)
             add_sample(archive, f"{first + place:09d}", record, image, suffix)
     entry = {

@@ -15,8 +15,8 @@ from ...data.datasets.ctw1500 import read_ctw1500_file
 from ...data.datasets.icdar2013 import read_icdar2013_file
 from ...data.datasets.icdar2015 import read_quad_file
 from ...data.datasets.msra_td500 import read_msra_file
-from ...data.datasets.records import Text
 from ...data.datasets.report import ReadReport
+from ...data.datasets.text_annotations import TextAnnotation
 from ...data.datasets.total_text import read_total_text_file
 from .results import ParseResult, parse_ctw1500, parse_polygon, parse_quad, parse_rectangle
 
@@ -45,9 +45,9 @@ class FileFormat:
     dt: re.Pattern[str]
     gt_example: str
     dt_example: str
-    read_gt: Callable[[Path, ReadReport], list[Text]]
+    read_gt: Callable[[Path, ReadReport], list[TextAnnotation]]
     parse_dt: ParseResult
-    is_ignored: Callable[[Text], bool]
+    is_ignored: Callable[[TextAnnotation], bool]
     order: str = "xy"
     numbered: bool = False
 

@@ -101,7 +101,7 @@ def load_set(
         if rules.whole_gt if rules.whole_gt is not None else whole:
             image.gt_polygons = _whole(image.gt_polygons, "ground truths", notes)
         if name in detections:
-            found = _sorted(detections[name]) if rules.by_confidence else detections[name]
+            found = _sorted(detections[name]) if rules.sort_by_score else detections[name]
             points = [d.points if chosen == "xy" else d.points[:, ::-1] for d in found]
             if rules.whole_dt if rules.whole_dt is not None else whole:
                 points = _whole(points, "detections", notes)

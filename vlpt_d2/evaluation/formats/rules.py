@@ -16,7 +16,7 @@ class FileRules:
         whole_gt: whether ground truth coordinates lose their fractions (towards zero, as by
             Python's ``int``); None: as the format's own benchmark has it.
         whole_dt: the same for detections.
-        by_confidence: whether detections are taken by falling confidence, where they have one, and
+        sort_by_score: whether detections are taken by falling confidence, where they have one, and
             not in the order of their file.
         either_order: formats whose result files may have x or y first, as public scripts disagree:
             the order with which detections lie on ground truths is taken, the benchmark's own if
@@ -26,7 +26,7 @@ class FileRules:
     file_format: str | None
     whole_gt: bool | None = None
     whole_dt: bool | None = None
-    by_confidence: bool = False
+    sort_by_score: bool = False
     either_order: tuple[str, ...] = ()
 
 
@@ -34,7 +34,7 @@ _WHOLE = {"whole_gt": True, "whole_dt": True}
 RULES: dict[str, FileRules] = {
     "icdar2015": FileRules("icdar2015", **_WHOLE),
     # The multi-lingual task asks for confidences, and its script sorts by them.
-    "icdar2017": FileRules("icdar2017", **_WHOLE, by_confidence=True),
+    "icdar2017": FileRules("icdar2017", **_WHOLE, sort_by_score=True),
     "icdar2013": FileRules("icdar2013", **_WHOLE),
     "icdar2013-competition": FileRules("icdar2013", **_WHOLE),
     "totaltext-deteval": FileRules("totaltext", **_WHOLE),

@@ -1,7 +1,7 @@
-"""What every reader shares: texts of a ground truth file -> detectron2 dataset dicts.
+"""Annotations of texts, and what makes detectron2 dataset dicts of them for every reader.
 
-A reader says where the files are and turns one of them into :class:`Text` objects; repair,
-counting, EXIF orientation and the dict itself are the same for all.
+A reader names the files and turns each into :class:`TextAnnotation` objects. Repair, counting, EXIF
+orientation and the dict itself are the same for all.
 """
 
 from __future__ import annotations
@@ -13,34 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detectron2.structures import BoxMode
 
-from ...structures import repair_polygon
 from .image_files import ImageHeader, list_images, note_unused_labels, read_header
-from .report import ReadReport
+from .report import ReadReport, check_report
 from .text_files import GroundTruthError
 
 __all__ = [
     "DONT_CARE",
-    "Text",
+    "TextAnnotation",
     "TextReader",
     "annotations_of",
-    "finish",
     "make_record",
     "read_folders",
-    "sound_ring",
 ]
 
 #: How the ICDAR competitions mark a text that nobody can read.
 DONT_CARE = "###"
-# Pixels; a coordinate beyond is a broken number, and its products would overflow.
-_FARTHEST = 1e6
 # Coordinates as shares of width and height, read as pixels, make such words.
 _WITHIN_A_PIXEL = "words no larger than a pixel (coordinates here are pixels, not shares)"
 
 
 @dataclass
-class Text:
+class TextAnnotation:
     """One text as its file has it.
 
     Attributes:
@@ -59,7 +53,7 @@ class Text:
 
 
 #: Reads one ground truth file.
-TextReader = Callable[[Path, ReadReport], list[Text]]
+TextReader = Callable[[Path, ReadReport], list[TextAnnotation]]
 
 
 def read_folders(
@@ -121,13 +115,13 @@ def read_folders(
             report.restorable += 1
         dataset_dicts.append(record)
     note_unused_labels(labels, report)
-    return dataset_dicts, finish(report, str(image_dirs[0]))
+    return dataset_dicts, check_report(report, str(image_dirs[0]))
 
 
 def make_record(
     path: str | Path,
     image_id: int | str,
-    texts: Iterable[Text] | None,
+    texts: Iterable[TextAnnotation] | None,
     source: str,
     report: ReadReport,
     *,
@@ -181,7 +175,7 @@ def make_record(
 
 
 def annotations_of(
-    texts: Iterable[Text], size: tuple[int, int], source: str, report: ReadReport
+    texts: Iterable[TextAnnotation], size: tuple[int, int], source: str, report: ReadReport
 ) -> list[dict[str, Any]]:
     """Make detectron2 annotations of one image's texts, repairing, dropping and counting.
 
@@ -191,11 +185,15 @@ def annotations_of(
         source: the ground truth's name in the report.
         report: counts are added to it.
     """
+    from detectron2.structures import BoxMode
+
+    from ...structures.repair import repair_polygon
+
     height, width = size
     annotations = []
     for text in texts:
         place = f"{source}:{text.place}" if text.place else source
-        ring, fault = sound_ring(text.points)
+        ring, fault = repair_polygon(text.points)
         if ring is None:
             report.count(report.dropped, fault, place)
             continue
@@ -222,13 +220,6 @@ def annotations_of(
     return annotations
 
 
-def finish(report: ReadReport, place: str) -> ReadReport:
-    """Add what can be said of a dataset as a whole."""
-    if report.words and report.ignored == report.words:
-        report.count(report.notes, "every word is ignored: nothing to learn or find", place)
-    return report
-
-
 def _named_header(path: str | Path, source: str) -> ImageHeader:
     try:
         return read_header(path)
@@ -240,7 +231,7 @@ def _named_header(path: str | Path, source: str) -> ImageHeader:
 
 
 def _declared_frame(
-    texts: Sequence[Text],
+    texts: Sequence[TextAnnotation],
     declared: tuple[int, int],
     header: ImageHeader,
     place: str,
@@ -267,16 +258,7 @@ def _declared_frame(
     return frame
 
 
-def sound_ring(points: np.ndarray) -> tuple[np.ndarray | None, str | None]:
-    """:func:`~vlpt_d2.structures.repair_polygon` for points of any number and size."""
-    if len(points) < 3:
-        return None, "fewer than three points"
-    if np.isfinite(points).all() and np.abs(points).max() > _FARTHEST:
-        return None, "a coordinate beyond a million pixels"
-    return repair_polygon(points)
-
-
-def _is_on_stored(texts: Sequence[Text], header: ImageHeader, frame: str) -> bool:
+def _is_on_stored(texts: Sequence[TextAnnotation], header: ImageHeader, frame: str) -> bool:
     """Whether points fit the stored pixels better than the turned ones."""
     points = np.concatenate([text.points for text in texts])
 

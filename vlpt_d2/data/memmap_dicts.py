@@ -1,4 +1,4 @@
-"""Dataset dicts packed into a folder of memory-mapped files.
+"""Dataset dicts in a folder of memory-mapped files.
 
 Every array lies in a file of its own, without header, in the byte order of little-endian machines.
 Loader workers map the same pages, so a dataset costs its size once for a machine and almost
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detectron2.structures import BoxMode
 
 from ..utils.atomic import write_json
 from ..utils.checksums import file_crc, json_checksum, with_checksum
 from .lazy import LazyDicts
 
-__all__ = ["PackedDicts", "PackedError", "PackedWriter"]
+__all__ = ["MemmapDicts", "MemmapError", "MemmapWriter"]
 
 _VERSION = 1
 # File -> type and columns. Starts have one entry more than there are items: the end of the last.
@@ -41,32 +40,32 @@ _STARTS = ("name_starts", "text_starts", "word_starts", "point_starts")
 _LARGEST_COUNT = 2**48
 
 
-_AGAIN = "delete the folder and pack again"
+_AGAIN = "delete the folder and write it again"
 
 
-class PackedError(ValueError):
-    """A packed dataset that cannot be read; the message names it and the remedy."""
+class MemmapError(ValueError):
+    """A memory-mapped dataset that cannot be read; the message names it and the remedy."""
 
 
-class PackedDicts(LazyDicts):
-    """The dicts of a packed dataset.
+class MemmapDicts(LazyDicts):
+    """The dicts of a memory-mapped dataset.
 
     Args:
-        folder: written by :class:`PackedWriter`.
+        folder: written by :class:`MemmapWriter`.
         root: the folder of the images.
         checked: whether to compare checksums and the places that files point to, which reads all
             of them once.
 
     Raises:
-        FileNotFoundError: the folder is no finished packed dataset.
-        PackedError: it is of another version or damaged.
+        FileNotFoundError: the folder is no finished memory-mapped dataset.
+        MemmapError: it is of another version or damaged.
     """
 
     def __init__(self, folder: str | Path, root: str | Path, checked: bool = True):
         self.folder, self.root = str(folder), str(root)
         path = Path(folder) / "meta.json"
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; the dataset is not packed yet")
+            raise FileNotFoundError(f"{path}: no such file; the index is not written yet")
         self.meta = _read_meta(path)
         self._arrays = {name: self._map(name) for name in _FILES}
         if checked:
@@ -84,8 +83,8 @@ class PackedDicts(LazyDicts):
         """(len,) int64: the images' ``image_id``."""
         return self._arrays["ids"]
 
-    def usable(self) -> np.ndarray:
-        """See :meth:`LazyDicts.usable`."""
+    def has_trainable_text(self) -> np.ndarray:
+        """See :meth:`LazyDicts.has_trainable_text`."""
         cared = np.concatenate([[0], np.cumsum(self._arrays["ignored"] == 0)])
         starts = self._arrays["text_starts"]
         return cared[starts[1:]] > cared[starts[:-1]]
@@ -94,16 +93,18 @@ class PackedDicts(LazyDicts):
         """See :meth:`LazyDicts.item`.
 
         Raises:
-            PackedError: a word or the image's name is no text.
+            MemmapError: a word or the image's name is no text.
         """
         try:
             return self._item(index)
         except UnicodeDecodeError as error:
-            raise PackedError(
+            raise MemmapError(
                 f"{self.folder}: is damaged, image {index}: {error}; {_AGAIN}"
             ) from error
 
     def _item(self, index: int) -> dict[str, Any]:
+        from detectron2.structures import BoxMode
+
         arrays = self._arrays
         first, last = arrays["text_starts"][index : index + 2].tolist()
         words = arrays["word_starts"][first : last + 1].tolist()
@@ -140,7 +141,7 @@ class PackedDicts(LazyDicts):
         path = Path(self.folder) / f"{name}.bin"
         expected = count * np.dtype(dtype).itemsize
         if not path.is_file() or path.stat().st_size != expected:
-            raise PackedError(f"{path}: missing or not {expected} bytes long; {_AGAIN}")
+            raise MemmapError(f"{path}: missing or not {expected} bytes long; {_AGAIN}")
         shape = (count // columns, columns) if columns > 1 else (count,)
         # An empty file cannot be mapped. A plain array on top of the map: memmap's own slices are
         # several times slower.
@@ -152,7 +153,7 @@ class PackedDicts(LazyDicts):
         for name, crc in self.meta.get("crc32", {}).items():
             if zlib.crc32(self._arrays[name]) != crc:
                 path = Path(self.folder) / f"{name}.bin"
-                raise PackedError(f"{path}: is damaged, its checksum is another; {_AGAIN}")
+                raise MemmapError(f"{path}: is damaged, its checksum is another; {_AGAIN}")
         arrays = self._arrays
         images, texts = len(arrays["sizes"]), len(arrays["ignored"])
         for name, count, target in (
@@ -169,9 +170,9 @@ class PackedDicts(LazyDicts):
                 or (np.diff(starts) < (name == "point_starts")).any()
             ):
                 path = Path(self.folder) / f"{name}.bin"
-                raise PackedError(f"{path}: is damaged, its places are not in {target}; {_AGAIN}")
+                raise MemmapError(f"{path}: is damaged, its places are not in {target}; {_AGAIN}")
         if len(arrays["ids"]) != images or (arrays["sizes"] < 1).any():
-            raise PackedError(f"{self.folder}: is damaged, images without a size; {_AGAIN}")
+            raise MemmapError(f"{self.folder}: is damaged, images without a size; {_AGAIN}")
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
@@ -179,15 +180,15 @@ def _read_meta(path: Path) -> dict[str, Any]:
         meta = json.loads(path.read_text("utf-8"))
         version = meta["version"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise PackedError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
+        raise MemmapError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
     if version != _VERSION:
-        raise PackedError(f"{path}: packed by another version; {_AGAIN}")
+        raise MemmapError(f"{path}: written by another version; {_AGAIN}")
     # One without a checksum is read, too.
     if meta.get("checksum", json_checksum(meta)) != json_checksum(meta):
-        raise PackedError(f"{path}: is damaged or edited, its checksum is another; {_AGAIN}")
+        raise MemmapError(f"{path}: is damaged or edited, its checksum is another; {_AGAIN}")
     crcs = meta.get("crc32", {})
     if not _are_counts(meta.get("counts")) or not isinstance(crcs, dict) or set(crcs) - set(_FILES):
-        raise PackedError(f"{path}: is damaged, its counts are none; {_AGAIN}")
+        raise MemmapError(f"{path}: is damaged, its counts are none; {_AGAIN}")
     return meta
 
 
@@ -200,8 +201,8 @@ def _are_counts(counts: Any) -> bool:
     )
 
 
-class PackedWriter:
-    """Writes a packed dataset, image by image; an interrupted one resumes where it stopped.
+class MemmapWriter:
+    """Writes a memory-mapped dataset, image by image; an interrupted one resumes where it stopped.
 
     Use as a context manager: what :meth:`commit` has not written is lost on an error.
 
@@ -244,7 +245,7 @@ class PackedWriter:
             return None
         return state
 
-    def __enter__(self) -> PackedWriter:
+    def __enter__(self) -> MemmapWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -305,7 +306,7 @@ class PackedWriter:
         """Declare the dataset complete, with checksums of its files.
 
         Args:
-            meta: kept as :attr:`PackedDicts.meta`, beside "version" and "counts".
+            meta: kept as :attr:`MemmapDicts.meta`, beside "version" and "counts".
         """
         self.commit(self._state["notes"])
         counts = self._state["counts"]
