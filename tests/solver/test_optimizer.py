@@ -134,10 +134,25 @@ def test_linear_schedule_is_hugging_faces(max_iter, warmup):
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_poly_schedule_by_hand():
-    found = rates(schedule_cfg("WarmupPolyLR", 12, 2, factor=0.1), 12)
-    expected = [0.05, 0.275] + [0.5 * ((12 - i) / 10) ** 0.9 for i in range(2, 12)]
-    assert found == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize("power", [0.5, 0.9, 1.0, 2.0])
+@pytest.mark.parametrize(
+    "max_iter, warmup", [(12, 2), (12, 0), (7, 7), (7, 9), (97, 31), (1000, 999), (1500, 170)]
+)
+def test_poly_schedule_is_its_formula_at_every_step(max_iter, warmup, power):
+    cfg = schedule_cfg("WarmupPolyLR", max_iter, warmup, factor=0.1)
+    cfg.SOLVER.POLY_LR_POWER = power
+    rise = [0.1 + 0.9 * step / max(warmup, 1) for step in range(warmup)]
+    fall = (
+        [((max_iter - step) / (max_iter - warmup)) ** power for step in range(warmup, max_iter + 1)]
+        if warmup < max_iter
+        else [0.1 + 0.9 * max_iter / warmup]
+    )
+    expected = [0.5 * share for share in (rise[:max_iter] + fall)[: max_iter + 1]]
+    found = rates(cfg, max_iter + 1)
+    # After the last step the scheduler is asked once more.
+    assert all(isinstance(rate, float) for rate in found)
+    assert found[:-1] == pytest.approx(expected[:-1], abs=1e-12)
+    assert found[-1] == pytest.approx(expected[-1], abs=1e-7)
 
 
 @pytest.mark.parametrize("name", ["WarmupMultiStepLR", "WarmupCosineLR", "WarmupLinearLR"])

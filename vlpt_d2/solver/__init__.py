@@ -2,4 +2,3 @@
 
 from .build import build_lr_scheduler, build_optimizer, parameter_groups
 from .epochs import check_milestones, resolve_epochs
-from .schedule import WarmupDecay

@@ -11,10 +11,14 @@ from detectron2.layers.batch_norm import LayerNorm as ChannelLayerNorm
 from detectron2.solver import LRMultiplier
 from detectron2.solver import build_lr_scheduler as build_detectron2_lr_scheduler
 from detectron2.solver.build import maybe_add_gradient_clipping
+from fvcore.common.param_scheduler import (
+    CompositeParamScheduler,
+    LinearParamScheduler,
+    ParamScheduler,
+    PolynomialDecayParamScheduler,
+)
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-
-from .schedule import WarmupDecay
 
 __all__ = ["build_lr_scheduler", "build_optimizer", "parameter_groups"]
 
@@ -108,7 +112,9 @@ def build_lr_scheduler(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Build SOLVER.LR_SCHEDULER_NAME: "WarmupLinearLR", "WarmupPolyLR" or one of detectron2's.
 
-    The first two reach the full rate at the end of the warm-up and 0 at SOLVER.MAX_ITER.
+    The first two reach the full rate at the end of the warm-up and fall from there to 0 at
+    SOLVER.MAX_ITER; "WarmupLinearLR" is the schedule of the VLPT-STD release. detectron2's own
+    warm-up joins the decay where that is by then, below the full rate.
     """
     solver = cfg.SOLVER
     powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": solver.POLY_LR_POWER}
@@ -122,13 +128,22 @@ def build_lr_scheduler(
     if solver.LR_SCHEDULER_NAME not in powers:
         return build_detectron2_lr_scheduler(cfg, optimizer)
     max_iter = max(solver.MAX_ITER, 1)
-    multiplier = WarmupDecay(
+    decay = PolynomialDecayParamScheduler(1.0, powers[solver.LR_SCHEDULER_NAME])
+    return LRMultiplier(
+        optimizer,
+        _with_warmup(decay, solver.WARMUP_ITERS / max_iter, solver.WARMUP_FACTOR),
         max_iter,
-        solver.WARMUP_ITERS,
-        solver.WARMUP_FACTOR,
-        powers[solver.LR_SCHEDULER_NAME],
     )
-    return LRMultiplier(optimizer, multiplier, max_iter)
+
+
+def _with_warmup(decay: ParamScheduler, share: float, factor: float) -> ParamScheduler:
+    """Precede a schedule by a linear rise from ``factor`` to 1 over ``share`` of the run."""
+    if share >= 1:
+        return LinearParamScheduler(factor, factor + (1 - factor) / share)
+    if share == 0:
+        return decay
+    warmup = LinearParamScheduler(factor, 1.0)
+    return CompositeParamScheduler([warmup, decay], [share, 1 - share], ["rescaled"] * 2)
 
 
 def _first(*values: float | None) -> float | None:
