@@ -38,7 +38,7 @@ def grid_file(tmp_path):
 
 @pytest.fixture
 def compare_grid(grid_file, monkeypatch):
-    """Run the grid with the pretending trainer: (problems, what was said)."""
+    """GridRun the grid with the pretending trainer: (problems, what was said)."""
 
     def run(plan=None, scores=None, options=(), **settings):
         monkeypatch.setenv("FAKE_PLAN", json.dumps(plan or {}))

@@ -9,11 +9,11 @@ import pytest
 from vlpt_d2.cli.main import main
 from vlpt_d2.comparison.grid import read_grid
 from vlpt_d2.comparison.report import write_report
-from vlpt_d2.comparison.run import State
-from vlpt_d2.comparison.table import (
+from vlpt_d2.comparison.run import RunState
+from vlpt_d2.comparison.scores import (
     NO_CONCLUSION,
-    Cell,
-    Spread,
+    ArmScores,
+    SeedValues,
     chance_of_separation,
     compare,
     conclusion,
@@ -22,16 +22,16 @@ from vlpt_d2.comparison.table import (
 from vlpt_d2.visualization.curves import plot_bands
 
 # As (mean, range): A 12, 10 to 14; B 21, 20 to 22; C 16, 13 to 19.
-A, B, C = Spread((10.0, 14.0)), Spread((22.0, 20.0)), Spread((13.0, 19.0))
+A, B, C = SeedValues((10.0, 14.0)), SeedValues((22.0, 20.0)), SeedValues((13.0, 19.0))
 
 
 def test_spread_by_hand():
     assert (A.mean, A.low, A.high) == (12.0, 10.0, 14.0)
-    assert A.deviation == pytest.approx(8**0.5)
+    assert A.std == pytest.approx(8**0.5)
     assert str(A) == "12.0 (10.0 to 14.0)"
-    assert str(Spread((7.25,))) == "7.2" and Spread((7.25,)).deviation is None
-    assert Spread.of([None, 3.0, float("nan")]) == Spread((3.0,))
-    assert Spread.of([None]) is None
+    assert str(SeedValues((7.25,))) == "7.2" and SeedValues((7.25,)).std is None
+    assert SeedValues.of([None, 3.0, float("nan")]) == SeedValues((3.0,))
+    assert SeedValues.of([None]) is None
 
 
 def test_ranges_that_overlap_allow_no_conclusion():
@@ -39,14 +39,14 @@ def test_ranges_that_overlap_allow_no_conclusion():
     assert compare(B, C) == "+5.0"
     assert compare(C, A) == compare(A, C) == NO_CONCLUSION
     # They touch; one lies inside the other; a single seed.
-    assert compare(Spread((14.0, 15.0)), A) == NO_CONCLUSION
-    assert compare(Spread((11.0, 12.0)), A) == NO_CONCLUSION
-    assert compare(Spread((90.0,)), A) == NO_CONCLUSION
+    assert compare(SeedValues((14.0, 15.0)), A) == NO_CONCLUSION
+    assert compare(SeedValues((11.0, 12.0)), A) == NO_CONCLUSION
+    assert compare(SeedValues((90.0,)), A) == NO_CONCLUSION
     assert compare(None, A) == ""
 
 
 def cell(arm, spread):
-    return Cell("DB", "ICDAR2015", arm, {}, {"hmean": spread} if spread else {})
+    return ArmScores("DB", "ICDAR2015", arm, {}, {"hmean": spread} if spread else {})
 
 
 def test_conclusion_in_words():
@@ -69,7 +69,7 @@ def test_chance_of_separation_by_counting_all_orders(seeds):
 
 
 def test_states_are_counted():
-    states = [State(s) for s in ("finished", "not run", "failed", "not run")]
+    states = [RunState(s) for s in ("finished", "not run", "failed", "not run")]
     assert count_states(states) == "1 of 4 (2 not run, 1 failed)"
     assert count_states(states[:1]) == "1"
 
@@ -99,7 +99,7 @@ def test_report_of_a_whole_grid(compare_grid, grid_file, tmp_path):
     rows = read_csv(tmp_path / "docs" / "table.csv")
     assert [row["pretraining"] for row in rows] == ["random", "VLPT"]
     assert float(rows[1]["hmean_mean"]) == 21.0 and rows[1]["against_baseline"] == "+9.0"
-    assert float(rows[0]["hmean_deviation"]) == pytest.approx(8**0.5, abs=1e-3)
+    assert float(rows[0]["hmean_std"]) == pytest.approx(8**0.5, abs=1e-3)
     runs = read_csv(tmp_path / "docs" / "runs.csv")
     assert len(runs) == 6
     pretraining = runs[1]

@@ -25,10 +25,10 @@ def test_runs_come_seed_by_seed_each_after_its_pretraining(grid_file):
         "DB on ICDAR2015 from VLPT, seed 2",
     ]
     random, pretraining, finetuning = grid.runs[:3]
-    assert random.start is None and "MODEL.WEIGHTS" not in random.stage.options
+    assert random.start is None and "MODEL.WEIGHTS" not in random.command()
     assert finetuning.start is pretraining
-    options = dict(zip(finetuning.stage.options[::2], finetuning.stage.options[1::2]))
-    assert options == {"SEED": "1", "MODEL.WEIGHTS": f"{pretraining.folder}/model_final.pth"}
+    weights = ["MODEL.WEIGHTS", f"{pretraining.folder}/model_final.pth"]
+    assert finetuning.command()[-4:] == ["SEED", "1", *weights]
 
 
 def test_a_detector_of_its_own_pretraining_and_options(grid_file):
@@ -58,7 +58,7 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
     assert runs[0].options == (*common, "SOLVER.MAX_ITER", "7", "MODEL.VLPT.TASKS", "['ITC']")
     assert runs[1].options == (*common, "SOLVER.BASE_LR", "0.1")
     assert runs[2].start is runs[1].start is runs[0]
-    assert runs[3].stage.options[-2:] == ("MODEL.WEIGHTS", "trunk.pth")
+    assert runs[3].command()[-2:] == ["MODEL.WEIGHTS", "trunk.pth"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import time
 import pytest
 from helpers.holder import held_elsewhere
 
-from vlpt_d2.comparison import job as job_module
+from vlpt_d2.comparison import process as process_module
 from vlpt_d2.comparison.grid import read_grid
 from vlpt_d2.comparison.run import RECORD, state_of
 
@@ -218,16 +218,16 @@ def test_weights_that_are_gone_are_named(compare_grid, tmp_path, starts):
 
 def test_full_disk_stops_all_trainers_and_is_named(compare_grid, tmp_path, monkeypatch):
     """While two trainers work, the record of one cannot be written."""
-    monkeypatch.setattr(job_module, "_SAVE_INTERVAL", 0.2)
+    monkeypatch.setattr(process_module, "_SAVE_INTERVAL", 0.2)
     folders = [tmp_path / "out" / f for f in ("finetune/db-icdar2015/random/seed_1", PRETRAINING)]
-    write = job_module.write_json
+    write = process_module.write_json
 
     def full(path, *args, **kwargs):
         if all((folder / "given.json").exists() for folder in folders):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, *args, **kwargs)
 
-    monkeypatch.setattr(job_module, "write_json", full)
+    monkeypatch.setattr(process_module, "write_json", full)
     with pytest.raises(OSError, match="No space left on device.*run.json"):
         compare_grid(plan={"seed_1": ["sleep"]}, jobs=2)
     for folder in folders:

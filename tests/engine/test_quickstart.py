@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from detectron2.data import DatasetCatalog
 
-from vlpt_d2.engine import stage as stage_module
-from vlpt_d2.engine.quickstart import default_data, run_quickstart, stages
-from vlpt_d2.engine.stage import Stage, run_stage
+from vlpt_d2.engine import training_run as run_module
+from vlpt_d2.engine.quickstart import default_data, run_quickstart, training_runs
+from vlpt_d2.engine.training_run import TrainingRun
 
 
 def test_data_is_icdar2015_where_it_lies(tmp_path, monkeypatch):
@@ -20,7 +20,7 @@ def test_data_is_icdar2015_where_it_lies(tmp_path, monkeypatch):
 
 
 def test_the_detector_starts_from_the_pretraining(tmp_path):
-    pretraining, detection = stages(tmp_path, "rendered", ["SEED", "3"])
+    pretraining, detection = training_runs(tmp_path, "rendered", ["SEED", "3"])
     assert pretraining.options == ("SEED", "3")
     weights = detection.options[detection.options.index("MODEL.WEIGHTS") + 1]
     assert weights == str(pretraining.folder / "model_final.pth")
@@ -54,7 +54,7 @@ def fake_training(monkeypatch, calls, fails=()):
             (folder / "inference" / "text_results_x.json").write_text(json.dumps(report))
         return type("Result", (), {"returncode": int(failed)})
 
-    monkeypatch.setattr(stage_module.subprocess, "run", run)
+    monkeypatch.setattr(run_module.subprocess, "run", run)
 
 
 def test_table_files_and_a_second_run(tmp_path, monkeypatch):
@@ -92,5 +92,5 @@ def test_fresh_removes_nothing_of_others(tmp_path):
 
 def test_finished_stage_is_not_run(tmp_path, monkeypatch):
     (tmp_path / "finished.json").write_text("{}")
-    monkeypatch.setattr(stage_module.subprocess, "run", None)
-    run_stage(Stage("pre-training", "config.yaml", tmp_path))
+    monkeypatch.setattr(run_module.subprocess, "run", None)
+    TrainingRun("pre-training", "config.yaml", tmp_path).train()

@@ -38,8 +38,8 @@ from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import defaults as defaults_module
 from vlpt_d2.engine import launch as launch_module
 from vlpt_d2.engine import load_config
-from vlpt_d2.engine.stage import TRAINER
 from vlpt_d2.engine.step import StepTrainer
+from vlpt_d2.engine.training_run import TRAINER
 from vlpt_d2.utils import atomic
 from vlpt_d2.utils.locks import FolderInUseError, lock_folder
 

@@ -10,7 +10,7 @@ import yaml
 
 from ..model_zoo import find_grid
 from ..utils.nearest import did_you_mean
-from .run import Run
+from .run import GridRun
 
 __all__ = ["Grid", "GridError", "Pretraining", "read_grid"]
 
@@ -70,28 +70,29 @@ class Grid:
     seeds: tuple[int, ...]
     baseline: str
     options: tuple[str, ...] = ()
-    runs: tuple[Run, ...] = field(init=False)
+    runs: tuple[GridRun, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", tuple(self._runs()))
 
-    def _runs(self) -> Iterator[Run]:
+    def _runs(self) -> Iterator[GridRun]:
         """All runs; the first seed of everything comes first, so that there is a table early."""
         for seed in self.seeds:
             for arm in self.pretrainings:
                 yield from self._runs_of(arm, seed)
 
-    def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[Run]:
+    def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[GridRun]:
         common = (*self.options, "SEED", str(seed))
         shared = isinstance(arm.config, str)
-        trained: dict[str, Run] = {}
+        trained: dict[str, GridRun] = {}
         for detector, datasets in self.detectors.items():
             if not arm.serves(detector):
                 continue
             config = arm.config_for(detector)
             if config and config not in trained:
                 part = "" if shared else detector
-                trained[config] = Run(
+                trained[config] = GridRun(
+                    f"pre-training {arm.name}{part and f' of {part}'}, seed {seed}",
                     arm=arm.name,
                     seed=seed,
                     detector=part,
@@ -103,7 +104,8 @@ class Grid:
                 yield trained[config]
             for dataset, finetuning in datasets.items():
                 place = self.output / "finetune" / _slug(detector, dataset) / _slug(arm.name)
-                yield Run(
+                yield GridRun(
+                    f"{detector} on {dataset} from {arm.name}, seed {seed}",
                     arm=arm.name,
                     seed=seed,
                     detector=detector,
@@ -217,7 +219,7 @@ def _check_keys(file: Path, place: str, content: Any, known: Sequence[str]) -> N
 
 def _check_folders(file: Path, grid: Grid) -> None:
     """Names may differ in characters that folders leave out."""
-    owners: dict[Path, Run] = {}
+    owners: dict[Path, GridRun] = {}
     for run in grid.runs:
         other = owners.setdefault(run.folder, run)
         if other is not run:

@@ -11,11 +11,11 @@ from tabulate import tabulate
 
 from ..visualization.curves import plot_bands, read_metrics
 from .grid import Grid
-from .run import Run, State, run_config, state_of
-from .table import (
+from .run import GridRun, RunState, run_config, state_of
+from .scores import (
     SCORES,
-    Cell,
-    Spread,
+    ArmScores,
+    SeedValues,
     best_of,
     chance_of_separation,
     compare,
@@ -70,8 +70,8 @@ def write_report(grid: Grid, folder: str | Path | None = None) -> Report:
 
 def _markdown(
     grid: Grid,
-    states: Mapping[Run, State],
-    cells: Mapping[tuple[str, str], Sequence[Cell]],
+    states: Mapping[GridRun, RunState],
+    cells: Mapping[tuple[str, str], Sequence[ArmScores]],
     plotted: bool,
 ) -> str:
     seeds = ", ".join(map(str, grid.seeds))
@@ -104,7 +104,7 @@ def _chance(seeds: int) -> str:
     )
 
 
-def _scores(grid: Grid, row: Sequence[Cell]) -> str:
+def _scores(grid: Grid, row: Sequence[ArmScores]) -> str:
     best = best_of(row)
     baseline = next((cell for cell in row if cell.arm == grid.baseline), None)
     lines = []
@@ -119,7 +119,7 @@ def _scores(grid: Grid, row: Sequence[Cell]) -> str:
     return _table(lines, headers)
 
 
-def _thresholds(row: Sequence[Cell]) -> str:
+def _thresholds(row: Sequence[ArmScores]) -> str:
     """The thresholds of one detector's arms, which are those of one config."""
     found = set()
     for run, state in ((r, s) for cell in row for r, s in cell.states.items()):
@@ -136,7 +136,7 @@ def _thresholds_of(cfg: CfgNode) -> str:
     return ", ".join(listed)
 
 
-def _pretraining_results(grid: Grid, states: Mapping[Run, State]) -> str:
+def _pretraining_results(grid: Grid, states: Mapping[GridRun, RunState]) -> str:
     lines = []
     for title, runs in _groups(run for run in grid.runs if not run.dataset):
         results = [states[run].results.get("validation", {}) for run in runs]
@@ -145,8 +145,8 @@ def _pretraining_results(grid: Grid, states: Mapping[Run, State]) -> str:
             group, _, short = name.rpartition("/")
             if short.startswith(("shuffled_", "chance_")):
                 continue
-            control = Spread.of(result.get(f"{group}/shuffled_{short}") for result in results)
-            spread = Spread.of(result.get(name) for result in results)
+            control = SeedValues.of(result.get(f"{group}/shuffled_{short}") for result in results)
+            spread = SeedValues.of(result.get(name) for result in results)
             lines.append([title, short.replace("_", " "), spread, control])
         if not names:
             lines.append([title, "not run", None, None])
@@ -154,7 +154,7 @@ def _pretraining_results(grid: Grid, states: Mapping[Run, State]) -> str:
     return _table(lines, headers) if lines else ""
 
 
-def _costs(grid: Grid, states: Mapping[Run, State]) -> str:
+def _costs(grid: Grid, states: Mapping[GridRun, RunState]) -> str:
     lines = []
     on_gpu = any(state.results.get("gpu_memory_mib") for state in states.values())
     for title, runs in _groups(grid.runs):
@@ -163,7 +163,7 @@ def _costs(grid: Grid, states: Mapping[Run, State]) -> str:
         config = run_config(usable[0]) if usable else None
         # Wall-clock depends on what else the machine does, the processor's time hardly.
         minutes = [
-            Spread.of(record[key] / 60 for record in records if key in record)
+            SeedValues.of(record[key] / 60 for record in records if key in record)
             for key in ("seconds", "cpu_seconds")
         ]
         lines.append(
@@ -200,9 +200,9 @@ def _budget(grid: Grid) -> str:
     return f"The pre-trainings saw different numbers of images: {listed}."
 
 
-def _groups(runs: Any) -> Iterator[tuple[str, list[Run]]]:
+def _groups(runs: Any) -> Iterator[tuple[str, list[GridRun]]]:
     """Runs that differ by their seed alone, with a name."""
-    groups: dict[tuple[str, str, str], list[Run]] = {}
+    groups: dict[tuple[str, str, str], list[GridRun]] = {}
     for run in runs:
         groups.setdefault((run.dataset, run.detector, run.arm), []).append(run)
     # Pre-trainings first.
@@ -216,7 +216,7 @@ def _table(lines: list[list[Any]], headers: list[str]) -> str:
     return tabulate(lines, headers, "pipe", missingval="", disable_numparse=True)
 
 
-def _plot(cells: Mapping[tuple[str, str], Sequence[Cell]], output: Path) -> bool:
+def _plot(cells: Mapping[tuple[str, str], Sequence[ArmScores]], output: Path) -> bool:
     """Draw hmean on the validation images; False where none is finished or has any."""
     panels: dict[str, dict[str, list[list[tuple[int, float]]]]] = {}
     for (detector, dataset), row in cells.items():
@@ -236,7 +236,7 @@ def _plot(cells: Mapping[tuple[str, str], Sequence[Cell]], output: Path) -> bool
 
 
 def _table_rows(
-    grid: Grid, cells: Mapping[tuple[str, str], Sequence[Cell]]
+    grid: Grid, cells: Mapping[tuple[str, str], Sequence[ArmScores]]
 ) -> Iterator[dict[str, Any]]:
     for row in cells.values():
         best = best_of(row)
@@ -246,7 +246,7 @@ def _table_rows(
             line["seeds"] = cell.seeds
             for name in SCORES:
                 spread = cell.scores.get(name)
-                for part in ("mean", "low", "high", "deviation"):
+                for part in ("mean", "low", "high", "std"):
                     value = getattr(spread, part) if spread else None
                     line[f"{name}_{part}"] = "" if value is None else round(value, 3)
             for name, other in (("baseline", baseline), ("best", best)):
@@ -255,7 +255,7 @@ def _table_rows(
             yield line
 
 
-def _run_row(run: Run, state: State) -> dict[str, Any]:
+def _run_row(run: GridRun, state: RunState) -> dict[str, Any]:
     usable = state.status != "unusable"
     config = run_config(run) if usable else None
     measured = "test" if run.dataset else "validation"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,10 @@ from detectron2.config import CfgNode
 from ..config.settings import NEUTRAL, default_settings, differences, settings
 from ..engine.defaults import load_config
 from ..engine.results import read_results
-from ..engine.stage import Stage
+from ..engine.training_run import TRAINER, TrainingRun
 from ..utils.provenance import file_hash
 
-__all__ = ["RECORD", "Run", "RunConfig", "State", "lacking", "run_config", "state_of"]
+__all__ = ["RECORD", "GridRun", "RunConfig", "RunState", "lacking", "run_config", "state_of"]
 
 #: The file in a run's folder that says what was started there and how long it took so far.
 RECORD = "run.json"
@@ -40,50 +40,30 @@ _LATER = ("cpu_seconds", "starts")
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training, of an arm or of a detector that starts from it.
+class GridRun(TrainingRun):
+    """One training of a grid: of an arm, or of a detector that starts from it.
 
     Attributes:
         arm: name of the pre-training.
         seed: SEED.
-        config: a path, or the name of a config that comes with the package.
-        folder: its OUTPUT_DIR.
-        options: "KEY value" pairs on top of the config.
         detector: name; "" for a pre-training that serves all.
         dataset: name of what the detector is fine-tuned on; "" for a pre-training.
         weights: file it starts from; "": what the config says.
         start: the pre-training whose final weights it starts from.
     """
 
-    arm: str
-    seed: int
-    config: str
-    folder: Path
-    options: tuple[str, ...] = ()
+    arm: str = ""
+    seed: int = 0
     detector: str = ""
     dataset: str = ""
     weights: str = ""
-    start: "Run | None" = None
+    start: "GridRun | None" = None
 
-    @property
-    def name(self) -> str:
-        """For messages."""
-        if self.dataset:
-            return f"{self.detector} on {self.dataset} from {self.arm}, seed {self.seed}"
-        part = f" of {self.detector}" if self.detector else ""
-        return f"pre-training {self.arm}{part}, seed {self.seed}"
-
-    @property
-    def weights_file(self) -> Path:
-        """Its final weights."""
-        return self.folder / "model_final.pth"
-
-    @property
-    def stage(self) -> Stage:
-        """What the trainer is told."""
-        weights = str(self.start.weights_file) if self.start else self.weights
-        options = (*self.options, "MODEL.WEIGHTS", weights) if weights else self.options
-        return Stage(self.name, self.config, self.folder, options)
+    def command(self, trainer: Sequence[str] = TRAINER, arguments: Sequence[str] = ()) -> list[str]:
+        """As of any run, with the weights it starts from."""
+        weights = str(self.start.final_weights) if self.start else self.weights
+        options = ["MODEL.WEIGHTS", weights] if weights else []
+        return super().command(trainer, arguments) + options
 
 
 @dataclass(frozen=True)
@@ -109,7 +89,7 @@ class RunConfig:
 
 
 @dataclass
-class State:
+class RunState:
     """How a run stands.
 
     Attributes:
@@ -127,7 +107,7 @@ class State:
 
 
 @cache
-def run_config(run: Run) -> RunConfig:
+def run_config(run: GridRun) -> RunConfig:
     """Read a run's config.
 
     Raises:
@@ -147,31 +127,31 @@ def run_config(run: Run) -> RunConfig:
     return RunConfig(cfg, counting, hashlib.sha256("".join(own).encode()).hexdigest())
 
 
-def state_of(run: Run) -> State:
+def state_of(run: GridRun) -> RunState:
     """Look at a run's config and folder."""
     try:
         config = run_config(run)
     except (ValueError, OSError) as error:
-        return State("unusable", f"{run.name}: {error}")
+        return RunState("unusable", f"{run.name}: {error}")
     try:
         record = _read_record(run.folder / RECORD)
     except ValueError as error:
-        return State(
+        return RunState(
             "unusable",
             f"{run.name}: {error}, so it cannot be told what was run; remove {run.folder} to run "
             "it again, or choose another --output",
         )
     except FileNotFoundError:
-        if run.stage.finished or (run.folder / "last_checkpoint").is_file():
-            return State(
+        if run.finished or (run.folder / "last_checkpoint").is_file():
+            return RunState(
                 "stale",
                 f"{run.name}: {run.folder} holds a run without {RECORD}, so it cannot be told what "
                 "it was; remove it, or choose another --output",
             )
-        return State("not run")
+        return RunState("not run")
     changed = list(differences(record["settings"], config.settings).values())
     if changed:
-        return State(
+        return RunState(
             "stale",
             f"{run.name}: its config was changed after it was started, from "
             f"{record['config_sha256'][:12]} to {config.sha256[:12]} ({'; '.join(changed[:4])}). "
@@ -179,22 +159,22 @@ def state_of(run: Run) -> State:
             f"{run.folder} to run it anew, or choose another --output",
             record,
         )
-    if run.stage.finished:
+    if run.finished:
         results = read_results(run.folder)
         if results is not None or not _evaluates(config.settings):
-            return State("finished", record=record, results=results or {})
-    return State("failed" if record["status"] == "failed" else "not finished", record=record)
+            return RunState("finished", record=record, results=results or {})
+    return RunState("failed" if record["status"] == "failed" else "not finished", record=record)
 
 
-def lacking(run: Run, settings: Mapping[str, str]) -> str:
+def lacking(run: GridRun, settings: Mapping[str, str]) -> str:
     """What a run has not written that belongs to a complete one; "" for nothing.
 
     Args:
         run: its process has ended.
         settings: those that it was started with.
     """
-    if not run.weights_file.is_file():
-        return run.weights_file.name
+    if not run.final_weights.is_file():
+        return run.final_weights.name
     return "results.json" if _evaluates(settings) and read_results(run.folder) is None else ""
 
 
@@ -215,7 +195,7 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _start(run: Run, cfg: CfgNode) -> str:
+def _start(run: GridRun, cfg: CfgNode) -> str:
     """What a run starts from, named by its content."""
     if run.start is not None:
         return f"pre-training {run_config(run.start).sha256}"

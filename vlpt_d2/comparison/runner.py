@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..engine.stage import TRAINER
+from ..engine.training_run import TRAINER
 from ..utils.locks import FolderInUseError, lock_folder
 from ..utils.provenance import git_commit
 from ..visualization.curves import read_metrics
 from .gpus import device_name
-from .job import Job
-from .run import Run, State, run_config, state_of
+from .process import RunProcess
+from .run import GridRun, RunState, run_config, state_of
 
 __all__ = ["Runner"]
 
@@ -50,13 +50,13 @@ class Runner:
     after_run: Callable[[], None] = lambda: None
     interval: float = 60.0
     poll: float = 0.5
-    _active: list[Job] = field(default_factory=list)
-    _kills: dict[Run, int] = field(default_factory=dict)
+    _active: list[RunProcess] = field(default_factory=list)
+    _kills: dict[GridRun, int] = field(default_factory=dict)
     # Until when locked runs are waited for although nothing runs.
     _patience: float = 0.0
 
-    def __call__(self, runs: Sequence[Run]) -> dict[Run, str]:
-        """Run what is missing, one's pre-training before it.
+    def __call__(self, runs: Sequence[GridRun]) -> dict[GridRun, str]:
+        """GridRun what is missing, one's pre-training before it.
 
         A run that a signal ended resumes from its last checkpoint. Of one that failed, is stale
         or unusable, the message is kept, and the rest is run.
@@ -67,8 +67,8 @@ class Runner:
         Raises:
             OSError: a record cannot be written. All trainers have been stopped.
         """
-        pending: list[Run] = []
-        problems: dict[Run, str] = {}
+        pending: list[GridRun] = []
+        problems: dict[GridRun, str] = {}
         for run in runs:
             state = state_of(run)
             if state.status in ("stale", "unusable"):
@@ -100,7 +100,7 @@ class Runner:
             self.say(problems[run])
         return problems
 
-    def _fill(self, pending: list[Run], problems: dict[Run, str]) -> bool:
+    def _fill(self, pending: list[GridRun], problems: dict[GridRun, str]) -> bool:
         """Start what can be started; return whether another process's lock kept a run from it."""
         locked = False
         for run in list(pending):
@@ -111,7 +111,7 @@ class Runner:
                 start in problems
                 or start in pending
                 or any(job.run is start for job in self._active)
-                or not start.stage.finished
+                or not start.finished
             ):
                 continue
             try:
@@ -138,21 +138,21 @@ class Runner:
             self._active.append(self._start(run, state, lock))
         return locked
 
-    def _start(self, run: Run, state: State, lock: ExitStack) -> Job:
+    def _start(self, run: GridRun, state: RunState, lock: ExitStack) -> RunProcess:
         """Start a run from a copy of its config, which no later edit reaches."""
         config = run.folder / "start.yaml"
         config.write_text(run_config(run).cfg.dump(), encoding="utf-8")
-        stage = replace(run.stage, config=str(config))
         slot = min(set(range(self.jobs)) - {job.slot for job in self._active})
         gpus = self.gpus[slot] if self.gpus else ()
         processes = max(1, len(gpus))
         threads = max(1, self.threads // processes)
         arguments = ["--num-gpus", str(processes)] if processes > 1 else []
-        command = [*stage.command(self.trainer, arguments), "NUM_THREADS", str(threads)]
+        command = replace(run, config=str(config)).command(self.trainer, arguments)
+        command += ["NUM_THREADS", str(threads)]
         record = _record(run, state, command, processes)
-        return Job(run, record, lock, command, threads, slot, gpus)
+        return RunProcess(run, record, lock, command, threads, slot, gpus)
 
-    def _collect(self, pending: list[Run], problems: dict[Run, str]) -> None:
+    def _collect(self, pending: list[GridRun], problems: dict[GridRun, str]) -> None:
         """See which processes have ended."""
         for job in [job for job in self._active if job.ended()]:
             self._active.remove(job)
@@ -173,30 +173,30 @@ class Runner:
                 self.say(problems[run])
             self.after_run()
 
-    def _stop(self, job: Job) -> None:
+    def _stop(self, job: RunProcess) -> None:
         """End a run while an error or an interrupt is on its way, which is not to be hidden."""
         try:
             job.stop()
         except OSError as error:
             self.say(f"{job.run.name}: its record cannot be written: {error}")
 
-    def _why_pending(self, run: Run, problems: dict[Run, str]) -> str:
+    def _why_pending(self, run: GridRun, problems: dict[GridRun, str]) -> str:
         if run.start is not None and run.start in problems:
             return f"{run.name}: not run, because its pre-training is not finished"
         return f"{run.name}: left to another process, which works in {run.folder}"
 
-    def _progress(self, runs: Sequence[Run], pending: Sequence[Run]) -> str:
-        done = sum(run.stage.finished for run in runs)
+    def _progress(self, runs: Sequence[GridRun], pending: Sequence[GridRun]) -> str:
+        done = sum(run.finished for run in runs)
         now = ", ".join(f"{job.run.name} ({_step(job.run)})" for job in self._active)
         left = self._seconds_left(runs, pending)
         eta = "" if left is None else f"; about {left / 60:.0f} minutes left"
         return f"{time.strftime('%H:%M')} {done} of {len(runs)} runs finished; {now}{eta}"
 
-    def _seconds_left(self, runs: Sequence[Run], pending: Sequence[Run]) -> float | None:
+    def _seconds_left(self, runs: Sequence[GridRun], pending: Sequence[GridRun]) -> float | None:
         """From the time that finished runs of the same config took; None before there are any."""
         times: dict[str, list[float]] = {}
         for run in runs:
-            if run.stage.finished:
+            if run.finished:
                 times.setdefault(run.config, []).append(state_of(run).record.get("seconds", 0.0))
         everything = [s for each in times.values() for s in each]
         if not everything:
@@ -222,20 +222,20 @@ def _hold(folder: Path) -> ExitStack:
         return stack.pop_all()
 
 
-def _fault(start: Run) -> str:
+def _fault(start: GridRun) -> str:
     """Why a detector cannot start from a finished pre-training; "" where it can."""
     state = state_of(start)
     if state.message:
         return state.message
-    if not start.weights_file.is_file():
+    if not start.final_weights.is_file():
         return (
-            f"{start.name}: it is finished and {start.weights_file} is gone; put it back, or "
+            f"{start.name}: it is finished and {start.final_weights} is gone; put it back, or "
             f"remove {start.folder} to run it again"
         )
     return ""
 
 
-def _record(run: Run, state: State, command: Iterable[str], processes: int) -> dict:
+def _record(run: GridRun, state: RunState, command: Iterable[str], processes: int) -> dict:
     """What is written of a run when it is started, what it took before included."""
     config = run_config(run)
     return {
@@ -253,7 +253,7 @@ def _record(run: Run, state: State, command: Iterable[str], processes: int) -> d
     }
 
 
-def _step(run: Run) -> str:
+def _step(run: GridRun) -> str:
     try:
         curves = read_metrics(run.folder / "metrics.json", lenient=True)
         done = max(points[-1][0] for points in curves.values()) + 1

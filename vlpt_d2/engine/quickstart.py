@@ -13,7 +13,7 @@ from tabulate import tabulate
 from ..model_zoo import get_config_file
 from ..visualization.curves import plot_pretraining, read_metrics
 from ..visualization.detections import draw_results
-from .stage import Stage, run_stage
+from .training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +37,20 @@ def default_data() -> str:
     return "icdar2015" if (root / "ch4_test_images").is_dir() else "rendered"
 
 
-def stages(output: Path, data: str, options: list[str]) -> Iterator[Stage]:
+def training_runs(output: Path, data: str, options: list[str]) -> Iterator[TrainingRun]:
     """Yield the pre-training and the fine-tuning that starts from its trunk.
 
     Args:
         output: folder of all.
         data: a key of :data:`DETECTION_CONFIGS`.
-        options: config options of both stages.
+        options: config options of both.
     """
-    pretrain = output / "pretrain"
-    yield Stage("pre-training", get_config_file(PRETRAIN_CONFIG), pretrain, tuple(options))
-    weights = ("MODEL.WEIGHTS", str(pretrain / "model_final.pth"))
+    config = get_config_file(PRETRAIN_CONFIG)
+    pretraining = TrainingRun("pre-training", config, output / "pretrain", tuple(options))
+    yield pretraining
+    weights = ("MODEL.WEIGHTS", str(pretraining.final_weights))
     config = get_config_file(DETECTION_CONFIGS[data])
-    yield Stage("fine-tuning DB", config, output / f"db_{data}", (*options, *weights))
+    yield TrainingRun("fine-tuning DB", config, output / f"db_{data}", (*options, *weights))
 
 
 def run_quickstart(
@@ -67,9 +68,9 @@ def run_quickstart(
     if fresh and output.exists():
         _remove(output)
     start = time.monotonic()
-    pretraining, detection = stages(output, data, options or [])
-    run_stage(pretraining)
-    run_stage(detection)
+    pretraining, detection = training_runs(output, data, options or [])
+    pretraining.train()
+    detection.train()
     curve = output / "pretraining.png"
     plot_pretraining(pretraining.folder / "metrics.json", curve, "Pre-training in small")
     report = _newest_report(detection.folder / "inference")
@@ -78,7 +79,7 @@ def run_quickstart(
     return closing_table(pretraining, report, [curve, sheet, pictures], time.monotonic() - start)
 
 
-def closing_table(pretraining: Stage, report: Path, files: list[Path], seconds: float) -> str:
+def closing_table(pretraining: TrainingRun, report: Path, files: list[Path], seconds: float) -> str:
     """Return results, controls and where everything lies, as text.
 
     Args:
@@ -100,7 +101,7 @@ def closing_table(pretraining: Stage, report: Path, files: list[Path], seconds: 
     table = tabulate(
         rows, headers=["", "%", "% with shuffled images"], floatfmt=".1f", missingval=""
     )
-    where = [("weights for any detector", pretraining.folder / "model_final.pth")]
+    where = [("weights for any detector", pretraining.final_weights)]
     where += [("detector", report.parents[1] / "model_final.pth"), ("scores", report)]
     where += [("picture" if f.suffix else "pictures", f) for f in files]
     lines = "\n".join(f"{name:>26}: {path}" for name, path in where)

@@ -1,25 +1,33 @@
 """A run's process: its output, its end, and what it took."""
 
 import os
-import resource
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from ..utils.atomic import write_json
-from .run import RECORD, Run, lacking
+from .run import RECORD, GridRun, lacking
 
-__all__ = ["Job"]
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+__all__ = ["RunProcess"]
 
 # Seconds after which the record of a run is written anew.
 _SAVE_INTERVAL = 10.0
 
 
-class Job:
+class RunProcess:
     """A run's process, and the record of it that survives a kill of this one.
+
+    What it took is measured by the system at its end, and before that sampled on Linux. Windows
+    reports neither.
 
     Attributes:
         run: what runs.
@@ -30,15 +38,15 @@ class Job:
 
     def __init__(
         self,
-        run: Run,
-        record: dict,
+        run: GridRun,
+        record: dict[str, Any],
         lock: AbstractContextManager,
         command: list[str],
         threads: int,
         slot: int = 0,
         gpus: Sequence[str] = (),
     ):
-        """Start a run's process.
+        """Start the process.
 
         Args:
             run: what is run.
@@ -60,7 +68,7 @@ class Job:
         self._lock = lock
         self._before = record["seconds"]
         self._cpu_before = record["cpu_seconds"]
-        self._start = self._saved = time.monotonic()
+        self._start = time.monotonic()
         self._save()
         env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         if gpus:
@@ -85,7 +93,7 @@ class Job:
         Raises:
             OSError: the record cannot be written.
         """
-        if not self._has_ended(os.WNOHANG) and time.monotonic() - self._saved > _SAVE_INTERVAL:
+        if not self._has_ended() and time.monotonic() - self._saved > _SAVE_INTERVAL:
             cpu_seconds, peak = _usage(self._process.pid)
             self._sampled |= peak > 0
             self._measure(cpu_seconds, peak)
@@ -95,7 +103,10 @@ class Job:
     def ask_to_stop(self) -> None:
         """Tell the process to end; it may have ended already."""
         self._stopped = True
-        self._signal(signal.SIGTERM)
+        # Not by Popen's methods: they take the exit status of an ended process, which is needed.
+        # Until that is taken the number of the process is no other one's.
+        if not self._ended:
+            os.kill(self._process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
         """End the process; what it did since its last checkpoint is lost.
@@ -105,44 +116,48 @@ class Job:
         """
         self.ask_to_stop()
         for _ in range(100):
-            if self._has_ended(os.WNOHANG):
+            if self._has_ended():
                 return
             time.sleep(0.1)
-        self._signal(signal.SIGKILL)
-        self._has_ended(0)
+        os.kill(self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        while not self._has_ended():
+            time.sleep(0.1)
 
-    def _has_ended(self, options: int) -> bool:
-        if not self._ended:
-            pid, status, usage = os.wait4(self._process.pid, options)
-            if pid:
-                self._close(status, usage)
+    def _has_ended(self) -> bool:
+        if self._ended:
+            return True
+        if resource is None:
+            code = self._process.poll()
+            if code is not None:
+                self._close(code, 0.0, 0)
+            return self._ended
+        pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+        if pid:
+            # In KiB on Linux, which counts the memory of this process too, as the child begins
+            # with it.
+            own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            exact = usage.ru_maxrss > own or not self._sampled
+            peak = round(usage.ru_maxrss / 1024) if exact else 0
+            code = self._process.returncode = os.waitstatus_to_exitcode(status)
+            self._close(code, usage.ru_utime + usage.ru_stime, peak)
         return self._ended
 
-    def _signal(self, number: int) -> None:
-        # Not by Popen's methods: they take the exit status of an ended process, which is needed.
-        # Until that is taken the number of the process is no other one's.
-        if not self._ended:
-            os.kill(self._process.pid, number)
-
-    def _close(self, wait_status: int, usage: resource.struct_rusage) -> None:
+    def _close(self, code: int, cpu_seconds: float, peak_mib: int) -> None:
         self._ended = True
-        self.code = self._process.returncode = os.waitstatus_to_exitcode(wait_status)
-        # In KiB on Linux, which counts the memory of this process too, as the child begins with it.
-        peak, own = usage.ru_maxrss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        exact = peak > own or not self._sampled
-        self._measure(usage.ru_utime + usage.ru_stime, round(peak / 1024) if exact else 0)
+        self.code = code
+        self._measure(cpu_seconds, peak_mib)
         with self._lock:
-            if self.code == 0:
+            if code == 0:
                 self.lacking = lacking(self.run, self._record["settings"])
                 status = "failed" if self.lacking else "finished"
             else:
-                status = "killed" if self.code < 0 or self._stopped else "failed"
+                status = "killed" if code < 0 or self._stopped else "failed"
             self._save(status)
             if status == "finished":
                 # Then the mark, without which an evaluation killed in here is re-run.
                 for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
                     checkpoint.unlink()
-                self.run.stage.finish(self.seconds)
+                self.run.mark_finished(self.seconds)
 
     def _measure(self, cpu_seconds: float, peak_mib: int) -> None:
         """Record what the process took, on top of the run's earlier parts."""

@@ -3,16 +3,16 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .grid import Grid
-from .run import Run, State
+from .run import GridRun, RunState
 
 __all__ = [
     "NO_CONCLUSION",
     "SCORES",
-    "Cell",
-    "Spread",
+    "ArmScores",
+    "SeedValues",
     "chance_of_separation",
     "compare",
     "conclusion",
@@ -24,40 +24,36 @@ NO_CONCLUSION = "no conclusion"
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedValues:
     """One number over the seeds.
 
     Attributes:
         values: one a seed; at least one.
+        mean, low, high: of them.
+        std: their standard deviation, with n - 1; None for a single one.
     """
 
     values: tuple[float, ...]
+    mean: float = field(init=False)
+    low: float = field(init=False)
+    high: float = field(init=False)
+    std: float | None = field(init=False)
 
     @classmethod
-    def of(cls, values: Iterable[float | None]) -> "Spread | None":
-        """The spread of the values that are there; None where none is."""
+    def of(cls, values: Iterable[float | None]) -> "SeedValues | None":
+        """Those of the values that are there; None where none is."""
         found = tuple(v for v in values if v is not None and not math.isnan(v))
         return cls(found) if found else None
 
-    @property
-    def mean(self) -> float:
-        """Their mean."""
-        return statistics.fmean(self.values)
-
-    @property
-    def deviation(self) -> float | None:
-        """Their standard deviation, with n - 1; None for a single one."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
-
-    @property
-    def low(self) -> float:
-        """The lowest."""
-        return min(self.values)
-
-    @property
-    def high(self) -> float:
-        """The highest."""
-        return max(self.values)
+    def __post_init__(self) -> None:
+        several = len(self.values) > 1
+        for name, value in (
+            ("mean", statistics.fmean(self.values)),
+            ("low", min(self.values)),
+            ("high", max(self.values)),
+            ("std", statistics.stdev(self.values) if several else None),
+        ):
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         if len(self.values) == 1:
@@ -66,7 +62,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ArmScores:
     """One detector on one dataset from one pre-training, over the seeds.
 
     Attributes:
@@ -78,11 +74,11 @@ class Cell:
     detector: str
     dataset: str
     arm: str
-    states: Mapping[Run, State]
-    scores: Mapping[str, Spread]
+    states: Mapping[GridRun, RunState]
+    scores: Mapping[str, SeedValues]
 
     @property
-    def hmean(self) -> Spread | None:
+    def hmean(self) -> SeedValues | None:
         """What arms are compared by."""
         return self.scores.get("hmean")
 
@@ -92,14 +88,16 @@ class Cell:
         return count_states(self.states.values())
 
 
-def detector_cells(grid: Grid, states: Mapping[Run, State]) -> dict[tuple[str, str], list[Cell]]:
+def detector_cells(
+    grid: Grid, states: Mapping[GridRun, RunState]
+) -> dict[tuple[str, str], list[ArmScores]]:
     """Group the fine-tunings by detector and dataset, in the order of the grid.
 
     Args:
         grid: the comparison.
         states: how each of its runs stands; only finished ones count.
     """
-    cells: dict[tuple[str, str], list[Cell]] = {}
+    cells: dict[tuple[str, str], list[ArmScores]] = {}
     for detector, datasets in grid.detectors.items():
         for dataset in datasets:
             row = cells[detector, dataset] = []
@@ -109,13 +107,13 @@ def detector_cells(grid: Grid, states: Mapping[Run, State]) -> dict[tuple[str, s
                 if not runs:
                     continue
                 tests = [states[r].results.get("test", {}) for r in runs]
-                spreads = {s: Spread.of(t.get(f"text/{s}") for t in tests) for s in SCORES}
+                spreads = {s: SeedValues.of(t.get(f"text/{s}") for t in tests) for s in SCORES}
                 scores = {name: spread for name, spread in spreads.items() if spread}
-                row.append(Cell(*key, {r: states[r] for r in runs}, scores))
+                row.append(ArmScores(*key, {r: states[r] for r in runs}, scores))
     return cells
 
 
-def compare(one: Spread | None, other: Spread | None) -> str:
+def compare(one: SeedValues | None, other: SeedValues | None) -> str:
     """Say how far one lies above another: its difference, or that there is no conclusion.
 
     There is one only where both have two seeds or more and their ranges do not overlap.
@@ -132,13 +130,13 @@ def compare(one: Spread | None, other: Spread | None) -> str:
     return f"{one.mean - other.mean:+.1f}"
 
 
-def best_of(cells: Sequence[Cell]) -> Cell | None:
+def best_of(cells: Sequence[ArmScores]) -> ArmScores | None:
     """The cell of the highest mean hmean; None before anything is measured."""
     measured = [cell for cell in cells if cell.hmean is not None]
     return max(measured, key=lambda cell: cell.hmean.mean, default=None)
 
 
-def conclusion(cells: Sequence[Cell]) -> str:
+def conclusion(cells: Sequence[ArmScores]) -> str:
     """Put into words what one detector on one dataset allows to say."""
     best = best_of(cells)
     if best is None:
@@ -168,7 +166,7 @@ def chance_of_separation(seeds: int) -> float:
     return 2 / math.comb(2 * seeds, seeds)
 
 
-def count_states(states: Iterable[State]) -> str:
+def count_states(states: Iterable[RunState]) -> str:
     """Such as "2", or "1 of 2 (1 not run)"."""
     statuses = [state.status for state in states]
     finished = statuses.count("finished")

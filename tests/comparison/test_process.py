@@ -9,9 +9,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from vlpt_d2.comparison import job as job_module
-from vlpt_d2.comparison.job import Job
-from vlpt_d2.comparison.run import RECORD, Run
+from vlpt_d2.comparison import process as process_module
+from vlpt_d2.comparison.process import RunProcess
+from vlpt_d2.comparison.run import RECORD, GridRun
 
 # Half a second of the processor's time and 64 MiB, then asleep.
 BUSY = (
@@ -24,15 +24,15 @@ BUSY = (
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Start a job that is busy and then sleeps; return it once it sleeps."""
-    monkeypatch.setattr(job_module, "_SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(process_module, "_SAVE_INTERVAL", 0.0)
 
     def begin(record):
-        run = Run("VLPT", 1, "config.yaml", tmp_path / "run")
+        run = GridRun("VLPT, seed 1", "config.yaml", tmp_path / "run")
         run.folder.mkdir(exist_ok=True)
         sign = tmp_path / "asleep"
         sign.unlink(missing_ok=True)
         command = [sys.executable, "-c", BUSY.format(sign)]
-        job = Job(run, record, nullcontext(), command, threads=1)
+        job = RunProcess(run, record, nullcontext(), command, threads=1)
         for _ in range(3000):
             if sign.exists():
                 return job
@@ -81,7 +81,7 @@ def test_job_is_stopped_and_not_signalled_again_where_no_record_can_be_written(
     def full(path, *_, **__):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(job_module, "write_json", full)
+    monkeypatch.setattr(process_module, "write_json", full)
     with pytest.raises(OSError, match="No space left on device.*run.json"):
         job.ended()
     with pytest.raises(OSError, match="No space left on device"):
@@ -92,3 +92,14 @@ def test_job_is_stopped_and_not_signalled_again_where_no_record_can_be_written(
     job.ask_to_stop()
     job.stop()
     assert job.ended() and job.code < 0
+
+
+def test_a_system_without_posix_calls_runs_a_process_too(start, tmp_path, monkeypatch):
+    """As Windows: neither wait4 nor resource, and no SIGKILL."""
+    monkeypatch.setattr(process_module, "resource", None)
+    monkeypatch.delattr(os, "wait4")
+    job = start({"seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_mib": 0})
+    assert not job.ended()
+    job.stop()
+    assert job.ended() and job.code != 0
+    assert read_record(tmp_path)["status"] == "killed"
