@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engine"))
 
 from tiny import TinyEvaluator, TinyTrainer, build_tiny_cfg, write_photos
 
-from vlpt_d2.comparison import job as job_module
+from vlpt_d2.comparison import process as process_module
 from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import defaults as defaults_module
 from vlpt_d2.engine import launch as launch_module
@@ -142,7 +142,7 @@ def _instrumented(folder: Path) -> Iterator[None]:
     _around(JSONWriter, "write", lambda *_: "metrics")
     atomic._Part.write = _write_in_two
     launch_module.TextTrainer = TinyTrainer
-    job_module.subprocess = SimpleNamespace(Popen=_ForkedTrainer, DEVNULL=None, STDOUT=None)
+    process_module.subprocess = SimpleNamespace(Popen=_ForkedTrainer, DEVNULL=None, STDOUT=None)
     # It starts processes, for a log that nobody reads.
     defaults_module.collect_env_info = str
     TinyEvaluator.evaluate = _evaluate
