@@ -1,0 +1,530 @@
+#!/usr/bin/env python
+"""The grid "photo_words" in one command, for half an hour on one GPU.
+
+Renders the corpora, makes the trunk, trains VLPT on each vocabulary, chooses one, and runs the grid
+on it, several trainings at once. Started again, it resumes what is unfinished. Detectors that have
+ended are also measured at thresholds chosen on the validation images. The folder "results" then
+holds tables, records, curves, weights and what the time went to, in files below 16 MB.
+
+With --steps it measures single training steps instead, with one batch in memory: those of the grid
+and those of the paper's sizes (VLPT R-50 at 512 px, DB R-50 at 640 px).
+"""
+
+import argparse
+import csv
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.utils.events import EventStorage
+from tabulate import tabulate
+from torch.utils.flop_counter import FlopCounterMode
+
+from vlpt_d2.comparison.gpus import share_gpus, visible_gpus
+from vlpt_d2.comparison.grid import Grid, read_grid
+from vlpt_d2.comparison.report import write_report
+from vlpt_d2.comparison.run import GridRun, run_config, state_of
+from vlpt_d2.comparison.runner import Runner
+from vlpt_d2.data.datasets.from_config import register_from_config
+from vlpt_d2.engine import load_config
+from vlpt_d2.engine.models import build_model_with_weights
+from vlpt_d2.engine.results import read_results
+from vlpt_d2.engine.step import autocast
+from vlpt_d2.engine.threads import set_threads, usable_cores
+from vlpt_d2.engine.trainer import TextTrainer
+from vlpt_d2.evaluation.thresholds import score_thresholds
+from vlpt_d2.model_zoo import find_grid
+from vlpt_d2.utils.atomic import write_json
+from vlpt_d2.visualization.curves import read_metrics
+
+TOOLS = Path(__file__).resolve().parent
+CLI = (sys.executable, "-m", "vlpt_d2.cli.main")
+#: The vocabulary that the shipped grid names; a chosen one takes its place.
+SHIPPED = 1000
+#: VLPT reads where MLM accuracy lies this many points above that with shuffled images.
+MARGIN = 30.0
+#: Values tried for both thresholds on the validation images.
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+RENDERED = (
+    "size=(160, 160)",
+    "words_per_image=(1, 4)",
+    "text_height=(0.09, 0.3)",
+    "text_height_skew=1.2",
+    "order=reading",
+    "photographs=0.8",
+    "zipf=0.0",
+    "numbers=0.0",
+    "punctuation=0.0",
+)
+#: Of ``none``, as many runs as fill the time of the probe on the places that it leaves free.
+BESIDE_PROBE = 7
+#: Dense bf16 TFLOP/s by the vendor's data sheets.
+PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
+#: name, config, options of the steps that --steps measures.
+STEPS = (
+    ("VLPT, grid", "photo/pretrain_vlpt.yaml", ()),
+    ("DB, grid", "photo/db.yaml", ()),
+    ("VLPT R-50, 512 px", "pretrain.yaml", ("SOLVER.IMS_PER_BATCH", "100")),
+    ("DB R-50, 640 px", "detection/icdar2015/db_R_50.yaml", ("SOLVER.AMP.ENABLED", "True")),
+)
+_WEIGHTS_FOR_HOME = 15 * 2**20
+
+
+def main() -> int:
+    """Parse the command line and run; return 0 where all is finished, 1 where something is left."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, help="folder with icdar2015/ (default $DETECTRON2_DATASETS)")
+    add("--trunk", type=Path, help="trunk trained on photographs, its norms still folded")
+    add("--photographs", type=Path, help="folder of photographs without text")
+    add("--output", type=Path, default=Path("output/gpu_run"), help="everything is written here")
+    add("--grid", default="photo_words", help="a grid file that names words_1000_train")
+    add("--words", type=int, nargs="+", default=[500, 1000, 2000], help="vocabularies tried")
+    add("--images", type=int, default=64000, help="rendered images of each vocabulary")
+    add("--jobs", type=int, default=7, help="trainings at once")
+    add("--workers", type=int, default=0, help="processes that render (default: all cores)")
+    add("--minutes", type=float, default=0.0, help="stop then and pack; 0: when all is finished")
+    add("--render-only", action="store_true", help="only render the corpora")
+    add("--steps", action="store_true", help="only measure single steps")
+    add("--thresholds-of", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
+    add("opts", nargs="*", metavar="KEY VALUE", help="config options of every training")
+    args = parser.parse_intermixed_args()
+    if args.thresholds_of:
+        measure_thresholds(args.thresholds_of)
+        return 0
+    if args.steps:
+        measure_steps(args.output, args.opts)
+        return 0
+    return GpuRun(args)()
+
+
+class GpuRun:
+    """All of it, resumable at every point."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.args = args
+        self.output: Path = args.output
+        self.results = self.output / "results"
+        self.results.mkdir(parents=True, exist_ok=True)
+        self.data = self.output.resolve() / "data"
+        self.start = time.monotonic()
+        self.pool = ThreadPoolExecutor(2)
+        self.measured: set[Path] = set()
+        self.grids: list[Grid] = []
+
+    def __call__(self) -> int:
+        former = {n: signal.signal(n, _interrupt) for n in (signal.SIGTERM, signal.SIGALRM)}
+        if self.args.minutes:
+            signal.setitimer(signal.ITIMER_REAL, 60 * self.args.minutes)
+        complete = False
+        watch = Watch(self.results / "machine.csv")
+        try:
+            self.prepare()
+            if not self.args.render_only:
+                complete = self.run()
+        except KeyboardInterrupt:
+            self.say("time is up; the same command resumes")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            watch.stop()
+            self.pool.shutdown(wait=False, cancel_futures=True)
+        if not self.args.render_only:
+            self.pack()
+        return 0 if complete or self.args.render_only else 1
+
+    def say(self, line: str) -> None:
+        """Print a line with the seconds since the start."""
+        print(f"[{time.monotonic() - self.start:6.0f} s] {line}", flush=True)
+
+    def prepare(self) -> None:
+        """Corpora, and a folder of data sets that holds them and links to the others."""
+        self.data.mkdir(exist_ok=True)
+        given = self.args.data or Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
+        os.environ["DETECTRON2_DATASETS"] = str(self.data)
+        for words in self.args.words:
+            for part, more in (
+                ("train", ("--count", str(self.args.images))),
+                ("val", ("--count", "512", "--start-index", "1000000000")),
+            ):
+                self.render(words, part, more)
+        if self.args.render_only:
+            return
+        for entry in given.iterdir():
+            link = self.data / entry.name
+            if not link.exists():
+                link.symlink_to(entry.resolve())
+        trunk = Path("output/photo/trunk.pth")
+        if not trunk.exists():
+            trunk.parent.mkdir(parents=True, exist_ok=True)
+            names = (self.args.trunk, self.args.photographs, trunk)
+            config = ("--config-file", "transfer/db_R_50_half.yaml", "--limit", "96")
+            self.call([sys.executable, TOOLS / "reestimate_norms.py", *names, *config])
+
+    def render(self, words: int, part: str, more: Sequence[str]) -> None:
+        """One corpus; nothing where it is finished."""
+        folder = self.data / f"words_{words}_{part}"
+        settings = (
+            *RENDERED,
+            f"max_words={words}",
+            f"backgrounds={self.args.photographs.resolve()}",
+        )
+        workers = self.args.workers or usable_cores()
+        command = [*CLI, "render", folder, "--workers", workers, *more]
+        self.call([*command, *(word for s in settings for word in ("--set", s))])
+
+    def call(self, command: Sequence[object]) -> None:
+        """Run a command; its last line is shown, all of it where it fails."""
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{command} failed:\n{done.stdout}{done.stderr}")
+        self.say(done.stdout.strip().splitlines()[-1])
+
+    def run(self) -> bool:
+        """Probe, choose, and run the grid; return whether all of it is finished."""
+        self.grids = [self.grid(words) for words in self.args.words]
+        seed = self.grids[0].seeds[0]
+        probes = [
+            next(r for r in grid.runs if _arm(r) == "VLPT" and not r.dataset and r.seed == seed)
+            for grid in self.grids
+        ]
+        none = [run for run in in_order(self.grids[0]) if run.arm == "none"]
+        self.train([*probes, *none[:BESIDE_PROBE]])
+        if not all(run.finished for run in probes):
+            return False
+        chosen = choose(self.args.words, [_reading(run) for run in probes])
+        self.grids = [self.grids[self.args.words.index(chosen)]]
+        self.say(f"{chosen} words are chosen")
+        write_json(self.results / "chosen.json", {"words": chosen})
+        self.train(in_order(self.grids[0]))
+        self.pool.shutdown(wait=True)
+        return all(run.finished for run in self.grids[0].runs)
+
+    def grid(self, words: int) -> Grid:
+        """The grid on this vocabulary; its arms that train nothing are the same for all."""
+        path = self.output / f"{Path(self.args.grid).stem}_{words}.yaml"
+        shipped = Path(find_grid(self.args.grid)).read_text("utf-8")
+        path.write_text(with_words(shipped, words), encoding="utf-8")
+        return read_grid(str(path), self.args.opts, self.output / "runs")
+
+    def train(self, runs: Sequence[GridRun]) -> None:
+        """Run what is missing of these, and measure each detector that has ended."""
+
+        def after_run() -> None:
+            for run in runs:
+                folder = run.folder
+                if run.dataset and run.finished and folder not in self.measured:
+                    self.measured.add(folder)
+                    self.pool.submit(self.choose_thresholds, folder)
+
+        after_run()
+        Runner(
+            jobs=self.args.jobs,
+            gpus=share_gpus(self.args.jobs, 0, visible_gpus()),
+            threads=max(1, usable_cores() // self.args.jobs),
+            say=self.say,
+            after_run=after_run,
+            interval=30.0,
+        )(runs)
+
+    def choose_thresholds(self, folder: Path) -> None:
+        """In a process of its own, unless that is done."""
+        if (folder / "chosen_thresholds.json").exists():
+            return
+        left = 60 * self.args.minutes - (time.monotonic() - self.start)
+        command = [sys.executable, __file__, "--thresholds-of", str(folder)]
+        with open(folder / "thresholds.log", "w", encoding="utf-8") as log:
+            try:
+                subprocess.run(
+                    command, stdout=log, stderr=log, timeout=left if self.args.minutes else None
+                )
+            except subprocess.TimeoutExpired:
+                return
+
+    def pack(self) -> None:
+        """Tables of every grid begun, records of all runs, some weights."""
+        texts = [machine_summary(self.results / "machine.csv")]
+        for grid in self.grids:
+            write_report(grid, self.results / grid.name)
+        runs = list(dict.fromkeys(run for grid in self.grids for run in grid.runs))
+        texts += [speed_table(runs), chosen_table(runs)]
+        every = self.output / "runs"
+        probes = sorted(every.glob("pretrain/vlpt_*/seed_1/results.json"))
+        texts.append(reading_table(probes))
+        (self.results / "summary.md").write_text("\n\n".join(filter(None, texts)) + "\n")
+        with tarfile.open(self.results / "records.tar.gz", "w:gz") as tar:
+            for path in sorted(every.rglob("*")):
+                if path.is_file() and path.suffix in (".json", ".yaml", ".txt", ".log"):
+                    tar.add(path, path.relative_to(every))
+        for run in runs:
+            if _arm(run) in ("VLPT", "ST") and run.dataset == "ICDAR2015" and run.seed == 1:
+                self.halve(run)
+
+    def halve(self, run: GridRun) -> None:
+        """A detector's weights in 16 bits, if they are there and small enough to carry."""
+        name = "_".join([_arm(run), run.detector]).lower()
+        output = self.results / f"{name}.safetensors"
+        if not run.final_weights.is_file() or output.exists():
+            return
+        config = ("--config-file", run.folder / "start.yaml")
+        self.call([sys.executable, TOOLS / "write_weights.py", run.final_weights, output, *config])
+        if output.stat().st_size > _WEIGHTS_FOR_HOME:
+            output.unlink()
+
+
+def with_words(grid: str, words: int) -> str:
+    """The text of a grid file with another vocabulary in the place of :data:`SHIPPED`'s."""
+    grid = grid.replace(f"words_{SHIPPED}_", f"words_{words}_")
+    for arm in ("ST", "VLPT", "oCLIP", "STKM"):
+        grid = grid.replace(f"  {arm} {SHIPPED}:", f"  {arm} {words}:")
+    return grid
+
+
+def in_order(grid: Grid) -> list[GridRun]:
+    """The runs in the order of the plan: that of the grid's tables, but seed by seed in parts.
+
+    First none, VLPT and ST on the first data set, then these on the others, then the other arms;
+    within a part seed by seed, pre-trainings first, so that no place waits for one.
+    """
+    first = next(iter(next(iter(grid.detectors.values()))))
+    main = ("none", "VLPT", "ST")
+
+    def key(run: GridRun) -> tuple:
+        part = 2 * (_arm(run) not in main) + (run.dataset not in ("", first))
+        rank = main.index(_arm(run)) if _arm(run) in main else len(main)
+        return part, bool(run.dataset), run.seed, rank
+
+    return sorted(grid.runs, key=key)
+
+
+def choose(words: Sequence[int], readings: Sequence[tuple[float, float]]) -> int:
+    """The largest vocabulary that is read; where none is, the one that is read best.
+
+    Args:
+        words: sizes of the vocabularies.
+        readings: of each, MLM accuracy on its held-out images and with shuffled images, percent.
+    """
+    gains = {n: right - shuffled for n, (right, shuffled) in zip(words, readings)}
+    read = [n for n, gain in gains.items() if gain >= MARGIN]
+    return max(read) if read else max(gains, key=lambda n: gains[n])
+
+
+def measure_thresholds(folder: Path) -> None:
+    """Choose a finished detector's thresholds on its validation images; measure the test images.
+
+    Writes ``chosen_thresholds.json`` into the run's folder.
+    """
+    weights = str(folder / "model_final.pth")
+    options = ["MODEL.WEIGHTS", weights, "NUM_THREADS", "2"]
+    cfg = load_config(str(folder / "start.yaml"), options)
+    register_from_config(cfg)
+    set_threads(cfg)
+    model = build_model_with_weights(cfg)
+    *best, _, _, hmean = score_thresholds(cfg, model, cfg.DATASETS.VALIDATION[0], THRESHOLDS)[0]
+    keys = model.text_head.threshold_keys
+    model.text_head.decoding.update(zip(keys, best))
+    scores = TextTrainer.test(cfg, model, datasets=cfg.DATASETS.TEST)["text"]
+    record = {
+        "thresholds": dict(zip(keys.values(), best)),
+        "validation_hmean": hmean,
+        "test": {name: scores[name] for name in ("precision", "recall", "hmean")},
+    }
+    write_json(folder / "chosen_thresholds.json", record, indent=1)
+
+
+def measure_steps(output: Path, opts: Sequence[str]) -> None:
+    """Time steps with one batch in memory, and write them to ``steps.md``."""
+    rows = []
+    for name, config, options in STEPS:
+        options = [*options, "MODEL.WEIGHTS", "", "SOLVER.CHANNELS_LAST", "True", *opts]
+        try:
+            rows.append([name, *measure_step(load_config(config, options))])
+        except (FileNotFoundError, torch.OutOfMemoryError) as error:
+            print(f"{name}: left out: {error}", flush=True)
+    headers = ["step", "images", "ms", "images/s", "TFLOP", "TFLOP/s", "MFU %", "peak GiB"]
+    text = tabulate(rows, headers, "pipe", floatfmt=".1f")
+    path = output / "results" / "steps.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+    print(text, flush=True)
+
+
+def measure_step(cfg: CfgNode, steps: int = 8) -> list[float | None]:
+    """Images of a step, its median ms, images/s, TFLOP, TFLOP/s, MFU in percent, peak GiB."""
+    register_from_config(cfg)
+    set_threads(cfg)
+    torch.backends.cudnn.benchmark = True
+    cuda = torch.device(cfg.MODEL.DEVICE).type == "cuda"
+    model = TextTrainer.build_model(cfg).train()
+    optimizer = TextTrainer.build_optimizer(cfg, model)
+    batch = next(iter(TextTrainer.build_train_loader(cfg)))
+    wait: Callable[[], None] = torch.cuda.synchronize if cuda else lambda: None
+
+    def step() -> float:
+        wait()
+        start = time.perf_counter()
+        with autocast(cfg):
+            losses = model(batch)
+        optimizer.zero_grad(set_to_none=True)
+        sum(v for k, v in losses.items() if "loss" in k).backward()
+        optimizer.step()
+        wait()
+        return time.perf_counter() - start
+
+    with EventStorage(0):
+        with FlopCounterMode(display=False) as counter:
+            step()
+        for _ in range(3 if cuda else 0):
+            step()
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        seconds = statistics.median(step() for _ in range(steps if cuda else 1))
+    flop = counter.get_total_flops() / 1e12
+    peak = next((v for k, v in PEAKS.items() if cuda and k in torch.cuda.get_device_name()), None)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if cuda else None
+    rate = flop / seconds
+    mfu = 100 * rate / peak if peak else None
+    return [len(batch), 1e3 * seconds, len(batch) / seconds, flop, rate, mfu, memory]
+
+
+class Watch:
+    """Writes down every few seconds how busy processor and GPU are."""
+
+    def __init__(self, path: Path, interval: float = 5.0):
+        self._stop = threading.Event()
+        self._path, self._interval = path, interval
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; the file is complete."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        busy, total = _processor()
+        while not self._stop.wait(self._interval):
+            before, (busy, total) = (busy, total), _processor()
+            share = 100 * (busy - before[0]) / max(1, total - before[1])
+            with open(self._path, "a", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerow([round(time.time(), 1), round(share, 1), *_gpu()])
+
+
+def _processor() -> tuple[int, int]:
+    """Busy and all ticks of all cores since the start of the system."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def _gpu() -> list[float]:
+    """Utilisation in percent, memory in MiB and power in watts; nothing without a GPU."""
+    query = "--query-gpu=utilization.gpu,memory.used,power.draw"
+    try:
+        command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5)
+        return [float(x) for x in done.stdout.splitlines()[0].split(",")]
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        return []
+
+
+def machine_summary(path: Path) -> str:
+    """Means of what :class:`Watch` wrote."""
+    if not path.exists():
+        return ""
+    rows = [list(map(float, row)) for row in csv.reader(path.open(encoding="utf-8"))]
+    names = ["processor busy, %", "GPU busy, %", "GPU memory, MiB", "GPU power, W"]
+    columns = [[row[i + 1] for row in rows if len(row) > i + 1] for i in range(len(names))]
+    lines = [[n, statistics.fmean(c), max(c)] for n, c in zip(names, columns) if c]
+    return tabulate(lines, ["machine", "mean", "most"], "pipe", floatfmt=".1f")
+
+
+def speed_table(runs: Sequence[GridRun]) -> str:
+    """Images a second of each finished training, and the share of its time spent on data."""
+    rows = []
+    for run in runs:
+        state = state_of(run)
+        if state.status != "finished":
+            continue
+        curves = read_metrics(run.folder / "metrics.json", lenient=True)
+        step, data = (
+            statistics.median(value for _, value in curves[key]) if curves.get(key) else None
+            for key in ("time", "data_time")
+        )
+        cfg = run_config(run).cfg
+        memory = state.results.get("gpu_memory_mib")
+        rows.append(
+            [
+                run.name,
+                state.record["seconds"],
+                cfg.SOLVER.IMS_PER_BATCH / step if step else None,
+                100 * data / step if step and data is not None else None,
+                memory,
+            ]
+        )
+    headers = ["training", "seconds", "images/s in steps", "of it waiting for data, %", "GPU MiB"]
+    return tabulate(rows, headers, "pipe", floatfmt=".0f") if rows else ""
+
+
+def chosen_table(runs: Sequence[GridRun]) -> str:
+    """Results at thresholds chosen on the validation images."""
+    rows = []
+    for run in runs:
+        path = run.folder / "chosen_thresholds.json"
+        if run.dataset and path.exists():
+            record = json.loads(path.read_text("utf-8"))
+            scores = [record["validation_hmean"], *record["test"].values()]
+            rows.append([run.arm, run.dataset, run.seed, *record["thresholds"].values(), *scores])
+    headers = ["pre-training", "dataset", "seed", "first threshold", "second threshold"]
+    headers += ["validation hmean", "precision", "recall", "hmean"]
+    return tabulate(rows, headers, "pipe", floatfmt=".1f") if rows else ""
+
+
+def reading_table(results: Sequence[Path]) -> str:
+    """MLM accuracy of each VLPT, with the right and with shuffled images."""
+    rows = []
+    for path in results:
+        scores = read_results(path.parent)
+        if scores is not None:
+            right, shuffled = _accuracies(scores)
+            rows.append([path.parents[1].name, right, shuffled, right - shuffled])
+    headers = ["pre-training", "MLM accuracy, %", "with shuffled images, %", "difference"]
+    return tabulate(rows, headers, "pipe", floatfmt=".1f") if rows else ""
+
+
+def _reading(run: GridRun) -> tuple[float, float]:
+    results = read_results(run.folder)
+    if results is None:
+        raise RuntimeError(f"{run.name}: {run.folder}/results.json is missing or damaged")
+    return _accuracies(results)
+
+
+def _accuracies(results: dict) -> tuple[float, float]:
+    scores = results["validation"]
+    return scores["pretrain/mlm_accuracy"], scores["pretrain/shuffled_mlm_accuracy"]
+
+
+def _arm(run: GridRun) -> str:
+    """The arm without the number of words."""
+    return run.arm.split()[0]
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
