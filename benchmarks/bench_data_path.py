@@ -14,10 +14,11 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import ColorTransform
 from tabulate import tabulate
 
-from vlpt_d2.data import build_mapper, detection_mapper
+from vlpt_d2.data import build_mapper
 from vlpt_d2.data.loader import SeededDataset, get_dataset_dicts
 from vlpt_d2.data.transforms import AffineTransform, TextAugInput
 from vlpt_d2.engine import load_config
+from vlpt_d2.modeling.detection import mapper as detection_mapper
 from vlpt_d2.utils.stages import StageClock
 
 CONFIGS = (

@@ -12,7 +12,6 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Instances
 from PIL import Image
 
-from .data.detection_mapper import DetectionMapper
 from .data.image_io import pixels_of, read_image
 from .detections import TextDetections
 from .engine.defaults import ConfigError, load_config
@@ -20,6 +19,7 @@ from .engine.models import build_model_with_weights
 from .engine.step import autocast
 from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint
 from .modeling.detection import TextDetector
+from .modeling.detection.mapper import DetectionMapper
 
 __all__ = ["ImageLike", "TextPredictor"]
 

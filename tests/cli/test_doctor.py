@@ -242,10 +242,6 @@ def test_runs_where_the_libraries_are_broken(tmp_path):
         "from vlpt_d2.cli.main import main\n"
         "print('status', main(['doctor']))\n"
         "print('status', main(['train', '--config-file', 'x.yaml']))\n"
-        "try:\n"
-        "    from vlpt_d2 import get_cfg\n"
-        "except ImportError as error:\n"
-        "    print('raised', error)\n"
     )
     result = _broken_installation(tmp_path, modules, code)
     assert result.returncode == 0, result.stderr
@@ -254,7 +250,6 @@ def test_runs_where_the_libraries_are_broken(tmp_path):
     assert "FAULT detectron2: not installed" in result.stdout
     assert "FAULT OpenCV: needs a system library" in result.stdout
     assert "FAULT vlpt_d2: cannot be used" in result.stdout
-    assert "raised vlpt_d2 cannot be used: ModuleNotFoundError" in result.stdout
     assert "Run 'vlpt-d2 doctor' for the remedy" in result.stderr
 
 

@@ -85,7 +85,7 @@ def test_a_batch_needs_few_file_descriptors(tmp_path):
         from detectron2.data import DatasetCatalog
         from vlpt_d2.config import get_cfg
         from vlpt_d2.data.loader import build_train_loader
-        from vlpt_d2.data.mapper_registry import MAPPER_REGISTRY
+        from vlpt_d2.data.mapper import MAPPER_REGISTRY
 
         class NumberMapper:
             def __init__(self, cfg, is_train):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.miniatures import image as write_image
 
-from vlpt_d2.data.mapper_registry import build_mapper
+from vlpt_d2.data.mapper import build_mapper
 from vlpt_d2.data.transforms.affine import AffineTransform
 from vlpt_d2.engine import load_config
 from vlpt_d2.visualization.browse import browse_dataset

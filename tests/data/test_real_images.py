@@ -8,7 +8,7 @@ from helpers.pretraining import tiny_vlpt_cfg
 from vlpt_d2.data import build_mapper
 from vlpt_d2.data.lazy import spread
 from vlpt_d2.data.loader import get_dataset_dicts
-from vlpt_d2.data.pretrain_mapper import PretrainMapper, words_of
+from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper, words_of
 
 
 @pytest.fixture(params=["icdar2015_train", "icdar2015_test", "msra_td500_train"])

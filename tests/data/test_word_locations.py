@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from helpers.pretraining import tiny_vlpt_cfg
 
-from vlpt_d2.data.pretrain_mapper import PretrainMapper
-from vlpt_d2.data.tokenizer import build_tokenizer
+from vlpt_d2.data.text.tokenizer import build_tokenizer
 from vlpt_d2.data.word_locations import tokens_of_words, word_polygons
+from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper
 
 SQUARE = [0, 0, 4, 0, 4, 4, 0, 4]
 

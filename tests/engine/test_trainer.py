@@ -10,8 +10,8 @@ from tiny import TinyEvaluator, TinyTrainer
 from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import TextTrainer
 from vlpt_d2.engine.hooks import flatten_numbers
-from vlpt_d2.evaluation.pretrain_evaluator import PretrainEvaluator
 from vlpt_d2.evaluation.text_evaluator import TextEvaluator
+from vlpt_d2.modeling.pretraining.evaluator import PretrainEvaluator
 
 
 def metrics(cfg):

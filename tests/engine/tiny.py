@@ -13,7 +13,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
 from torch import nn
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.mapper_registry import MAPPER_REGISTRY
+from vlpt_d2.data.mapper import MAPPER_REGISTRY
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.engine import TextTrainer
 

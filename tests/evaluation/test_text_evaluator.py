@@ -16,13 +16,13 @@ from helpers.detectors import detector_cfg
 from helpers.miniatures import MINIATURES
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.detection_mapper import DetectionMapper
 from vlpt_d2.engine import TextTrainer
 from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
 from vlpt_d2.evaluation.formats import RULES
 from vlpt_d2.evaluation.protocols import PROTOCOLS
 from vlpt_d2.evaluation.submission import to_quad, write_submission
+from vlpt_d2.modeling.detection.mapper import DetectionMapper
 from vlpt_d2.structures import Polygons
 
 

@@ -5,7 +5,7 @@ import torch
 
 from helpers.pretraining import noisy_stripes
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.characters import encode_words
+from vlpt_d2.modeling.pretraining.oclip.characters import encode_words
 
 
 def tiny_oclip_cfg(norm="FrozenBN"):

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.masking import mask_tokens
-from vlpt_d2.data.tokenizer import build_tokenizer
+from vlpt_d2.data.text.masking import mask_tokens
+from vlpt_d2.data.text.tokenizer import build_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "exit", "##s", "shop", "open", "sale"]
 WORDS += ["stop", "taxi", "bar", "hotel", "bus", "park", "gate", "bank", "food", "zone", "east"]

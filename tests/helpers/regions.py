@@ -14,11 +14,11 @@ PLACES = [
 
 
 def regions_cfg(folder, **options):
-    """VLPTWithRegions at 64 pixels; ``options`` are keys with "__" for the dot."""
+    """VLPTWithDetection at 64 pixels; ``options`` are keys with "__" for the dot."""
     cfg = tiny_vlpt_cfg(folder)
     cfg.merge_from_list(
         [
-            "MODEL.META_ARCHITECTURE", "VLPTWithRegions",
+            "MODEL.META_ARCHITECTURE", "VLPTWithDetection",
             "MODEL.RESNETS.DEPTH", 50,
             "MODEL.RESNETS.STEM_OUT_CHANNELS", 8,
             "MODEL.RESNETS.RES2_OUT_CHANNELS", 32,

@@ -5,7 +5,7 @@ import torch
 
 from helpers.pretraining import noisy_stripes
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.character_sequence import encode_words, sort_words
+from vlpt_d2.modeling.pretraining.stkm.characters import encode_words, sort_words
 
 
 def tiny_stkm_cfg(norm="FrozenBN", **options):

@@ -33,7 +33,7 @@ _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have beside plain ones.
 _OFFSET = ".conv2.offset."
 # What two meta-architectures have in common beside the trunk, if they are built alike.
-_SHARED = {frozenset({"VLPTWithRegions", "TextDetector"}): "text_head."}
+_SHARED = {frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."}
 
 
 class TextCheckpointer(DetectionCheckpointer):
@@ -41,7 +41,7 @@ class TextCheckpointer(DetectionCheckpointer):
 
     - A file of the same meta-architecture loads name by name.
     - A file of another one gives ``backbone.bottom_up.*``, its ResNet, and nothing else (but
-      VLPTWithRegions gives a detector with the same head its head too). So does a trunk file,
+      VLPTWithDetection gives a detector with the same head its head too). So does a trunk file,
       and a ResNet in the names of any project of docs/checkpoints.md.
     - The trunk that a file records (depth, width, stride, pixels …) must be the config's.
     - Files are read without running code that they may carry.

@@ -107,7 +107,7 @@ def _table(maps: AttentionMaps, polygons: list) -> str:
     from shapely import intersects_xy
     from tabulate import tabulate
 
-    from ..evaluation.pointing import peak_of, region_of
+    from ..modeling.pretraining.pointing import peak_of, region_of
 
     size = maps.image.shape[:2]
     rows = []

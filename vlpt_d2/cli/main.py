@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         print(f"{parser.prog} {args.verb}: {describe(error)}", file=sys.stderr)
-        if vlpt_d2.import_error is not None:
+        if isinstance(error, ImportError):
             print("Run 'vlpt-d2 doctor' for the remedy.", file=sys.stderr)
             return 1
         # The status of a wrong request is 2; a verb may have another status for what fails later.

@@ -1,31 +1,21 @@
-"""Every config key of the plugin, grouped by the part that reads it."""
+"""One config: detectron2's keys, and those that the parts of vlpt_d2 and its plugins declare."""
 
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as _detectron2_cfg
 
-from .backbones import add_backbones_config
-from .data import add_data_config
-from .detection import add_detection_config
+from .keys import declare_keys, declared_keys, load_parts
 from .node import PlainCfgNode
-from .oclip import add_oclip_config
-from .pretraining import add_pretraining_config
-from .regions import add_regions_config
-from .solver import add_solver_config
-from .stkm import add_stkm_config
 
-__all__ = ["add_vlpt_config", "get_cfg"]
+__all__ = ["add_vlpt_config", "declare_keys", "get_cfg", "load_parts"]
 
 
 def add_vlpt_config(cfg: CfgNode) -> None:
-    """Add all keys of vlpt_d2, with their defaults, to a detectron2 config in place."""
-    add_data_config(cfg)
-    add_pretraining_config(cfg)
-    add_oclip_config(cfg)
-    add_stkm_config(cfg)
-    add_backbones_config(cfg)
-    add_detection_config(cfg)
-    add_regions_config(cfg)
-    add_solver_config(cfg)
+    """Add all keys of vlpt_d2 and its plugins, with their defaults, to a detectron2 config.
+
+    This also registers datasets, backbones, meta-architectures and mappers with detectron2.
+    """
+    for add in declared_keys():
+        add(cfg)
 
 
 def get_cfg() -> CfgNode:

@@ -19,7 +19,7 @@ from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
 from .image_io import CorruptImageError
 from .lazy import JoinedDicts, LazyDicts, SelectedDicts, trainable
-from .mapper_registry import build_mapper
+from .mapper import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
 from .shards import ShardedDicts, ShardStreams, StreamSplit
 

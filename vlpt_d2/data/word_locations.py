@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .tokenizer import Encoding
+from .text.tokenizer import Encoding
 
 __all__ = ["tokens_of_words", "word_polygons"]
 

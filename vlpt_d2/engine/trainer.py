@@ -16,7 +16,7 @@ from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
-from detectron2.modeling import build_model
+from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 from torch import nn
@@ -384,7 +384,9 @@ class TextTrainer(DefaultTrainer):
     def build_evaluator(
         cls, cfg: CfgNode, dataset_name: str, weights: str | None = None
     ) -> DatasetEvaluator:
-        """Build the evaluator that fits the meta-architecture and the dataset.
+        """Build the evaluator of the meta-architecture, else that of the dataset's protocol.
+
+        A meta-architecture may have a class method ``build_evaluator(cfg)``; pre-trainings do.
 
         Args:
             cfg: the run's config.
@@ -394,13 +396,12 @@ class TextTrainer(DefaultTrainer):
         Raises:
             NotImplementedError: the dataset has no protocol here.
         """
-        from ..evaluation.pretraining import PRETRAIN_EVALUATORS
         from ..evaluation.protocols import PROTOCOLS
         from ..evaluation.text_evaluator import TextEvaluator
 
-        pretraining = PRETRAIN_EVALUATORS.get(cfg.MODEL.META_ARCHITECTURE)
-        if pretraining is not None:
-            return pretraining.from_config(cfg)
+        model = META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)
+        if hasattr(model, "build_evaluator"):
+            return model.build_evaluator(cfg)
         kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
         if kind not in PROTOCOLS:
             raise NotImplementedError(

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.masking import IGNORE_INDEX
+from ..data.text.masking import IGNORE_INDEX
 from ..modeling.attention_maps import recorded_attention
 from ..modeling.backbone.image_encoder import token_centre
-from ..modeling.pretraining.batch import EncodedBatch, TokenBatch
+from ..modeling.pretraining.vlpt.batch import EncodedBatch, TokenBatch
 from .loading import Inspected, Picture
 
 __all__ = ["AttentionMaps", "attend", "captions_with_masks", "cross_attention"]

@@ -14,14 +14,14 @@ from detectron2.modeling import META_ARCH_REGISTRY
 
 from ..data.datasets.from_config import register_from_config
 from ..data.loader import get_dataset_dicts
-from ..data.pretrain_mapper import legible, words_of
 from ..data.squashed_image import SquashedImages
-from ..data.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
+from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
 from ..data.word_locations import tokens_of_words, word_polygons
 from ..engine.defaults import ConfigError, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
 from ..modeling.pretraining import MLM, VLPT
+from ..modeling.pretraining.vlpt.mapper import legible, words_of
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
 

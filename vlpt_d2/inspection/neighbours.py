@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..data.tokenizer import CaptionTokenizer, build_tokenizer
+from ..data.text.tokenizer import CaptionTokenizer, build_tokenizer
 from ..utils.nearest import did_you_mean
 from .loading import Inspected
 

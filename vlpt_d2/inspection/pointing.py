@@ -10,12 +10,12 @@ import numpy as np
 import shapely
 import torch
 
-from ..data.pretrain_mapper import legible
 from ..data.sample import load_sample
 from ..data.squashed_image import SquashedImages, map_annotations
-from ..evaluation.pointing import PointedWord, point_at_words, pointing_results
 from ..modeling.backbone.image_encoder import token_centre
-from ..modeling.pretraining.batch import TokenBatch
+from ..modeling.pretraining.pointing import PointedWord, point_at_words, pointing_results
+from ..modeling.pretraining.vlpt.batch import TokenBatch
+from ..modeling.pretraining.vlpt.mapper import legible
 from ..structures import repair_polygon
 from .attention import captions_with_masks, cross_attention
 from .loading import Inspected
@@ -76,7 +76,7 @@ def measure_pointing(
 
     Returns:
         For "masked" and "shown" words, the shares of
-        :func:`~vlpt_d2.evaluation.pointing.pointing_results` in percent and ``words``, their
+        :func:`~..modeling.pretraining.pointing.pointing_results` in percent and ``words``, their
         number.
     """
     pointed: list[PointedWord] = []

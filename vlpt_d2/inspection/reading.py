@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..data.masking import IGNORE_INDEX
-from ..data.tokenizer import Encoding
-from ..modeling.pretraining.batch import TokenBatch, full_precision
+from ..data.text.masking import IGNORE_INDEX
+from ..data.text.tokenizer import Encoding
+from ..modeling.pretraining.batch import full_precision
+from ..modeling.pretraining.vlpt.batch import TokenBatch
 from .loading import Inspected, Picture
 
 __all__ = ["MASK", "Guess", "fill_masks", "rank_captions"]

@@ -1,3 +1,3 @@
-"""Registered backbones and meta-architectures."""
+"""Registered backbones, text detectors and pre-trainings."""
 
 from . import backbone, detection, pretraining

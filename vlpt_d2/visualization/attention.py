@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..evaluation.pointing import peak_of
 from ..inspection.attention import AttentionMaps
 from ..modeling.backbone.image_encoder import TOKEN_STRIDE
+from ..modeling.pretraining.pointing import peak_of
 from .detections import TRUTH
 from .maps import map_pictures
 from .polygons import contact_sheet, draw_polygons

@@ -15,13 +15,13 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import AugmentationList
 
 from ..data.lazy import spread
-from ..data.pretrain_mapper import PretrainMapper
 from ..data.sample import load_sample
 from ..data.transforms import (
     TextAugInput,
     build_detection_augmentation,
     polygons_from_annotations,
 )
+from ..modeling.pretraining.vlpt.mapper import PretrainMapper
 from ..utils.rng import SAMPLES, seeded_rng
 from .detections import IGNORED, TRUTH
 from .polygons import draw_polygons

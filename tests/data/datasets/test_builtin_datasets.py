@@ -12,8 +12,8 @@ from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
 from vlpt_d2.data.datasets.builtin import BENCHMARKS
 from vlpt_d2.data.loader import build_train_loader, get_dataset_dicts
-from vlpt_d2.data.pretrain_mapper import PretrainMapper
 from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper
 
 # Datasets of text lines without transcriptions.
 WITHOUT_WORDS = ("msra_td500", "hust_tr400")

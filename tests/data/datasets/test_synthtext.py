@@ -18,7 +18,7 @@ from vlpt_d2.data.datasets.synthtext import (
 )
 from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapWriter
-from vlpt_d2.data.pretrain_mapper import caption_of
+from vlpt_d2.modeling.pretraining.vlpt.mapper import caption_of
 
 SQUARE = np.array([[10, 20], [50, 20], [50, 40], [10, 40]], float)
 SCRIPT = Path(__file__).resolve().parents[3] / "datasets/prepare_synthtext.py"

@@ -4,7 +4,9 @@ import pytest
 from detectron2.layers import ShapeSpec
 from torch import nn
 
-from vlpt_d2.modeling.detection.necks import DBNeck, EASTNeck, PSENetNeck
+from vlpt_d2.modeling.detection.db.neck import DBNeck
+from vlpt_d2.modeling.detection.east.neck import EASTNeck
+from vlpt_d2.modeling.detection.psenet.neck import PSENetNeck
 
 SHAPES = [ShapeSpec(channels=64 * 2**i, stride=4 * 2**i) for i in range(4)]
 

@@ -11,7 +11,7 @@ from detectron2.modeling import build_model
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.collate import CollatedBatch
 from vlpt_d2.modeling.detection import build_label_function, build_text_head, stack_targets
-from vlpt_d2.modeling.detection.necks import DBNeck
+from vlpt_d2.modeling.detection.db.neck import DBNeck
 from vlpt_d2.structures import Polygons
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detection"

@@ -1,5 +1,6 @@
 """Registered backbones: the shared ResNet trunk, Swin, ViTDet, image encoders of pre-training."""
 
+from . import config
 from .attention_pool import OCLIPImageEncoder, build_oclip_image_encoder
 from .deformable import DeformConv2d
 from .fusion import FUSION_REGISTRY

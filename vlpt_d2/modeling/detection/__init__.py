@@ -1,5 +1,6 @@
 """The ROI-free text detectors: one meta-architecture, one folder per head."""
 
+from . import config, mapper
 from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead

@@ -1,14 +1,11 @@
-"""The pre-training: encoders, pretext tasks and the meta-architectures."""
+"""The pre-training: what all methods share, and one folder for each."""
 
-from .itc import ITC
-from .mlm import MLM
+from . import config
 from .oclip import OCLIP
-from .regions import VLPTWithRegions
 from .stkm import STKM
 from .task import PRETEXT_TASK_REGISTRY, PretextTask
-from .text_encoder import TEXT_ENCODER_REGISTRY, build_text_encoder
-from .vlpt import VLPT
-from .wip import WIP
+from .vlpt import ITC, MLM, TEXT_ENCODER_REGISTRY, VLPT, WIP, build_text_encoder
+from .vlpt_with_detection import VLPTWithDetection
 
 __all__ = [
     "ITC",
@@ -20,6 +17,6 @@ __all__ = [
     "VLPT",
     "WIP",
     "PretextTask",
-    "VLPTWithRegions",
+    "VLPTWithDetection",
     "build_text_encoder",
 ]

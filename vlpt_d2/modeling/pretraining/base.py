@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import torch
+from detectron2.config import CfgNode
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.modeling import Backbone
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
@@ -31,6 +33,11 @@ class ImagePretraining(nn.Module):
         self.backbone = backbone
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode) -> DatasetEvaluator:
+        """Build what evaluates the outputs in evaluation mode on a dataset of images and words."""
+        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:

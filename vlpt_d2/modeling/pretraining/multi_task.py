@@ -11,7 +11,7 @@ from torch import nn
 from ..statistics import frozen_statistics
 from .base import ImagePretraining
 from .batch import Encoded, Tokens
-from .itc import Contrast
+from .contrast import ContrastiveTask
 from .task import PretextTask
 
 __all__ = ["MicroBatchContext", "MultiTaskPretraining"]
@@ -54,7 +54,7 @@ class MultiTaskPretraining(ImagePretraining):
 
     Training: a list of samples to a dict of losses. Inference: a list of samples to a list of
     dicts, what the evaluator adds up; names beginning with ``shuffled_`` come from texts paired
-    with the next image of the batch. At most one task is a :class:`~.itc.Contrast`.
+    with the next image of the batch. At most one task is a :class:`~.contrast.ContrastiveTask`.
 
     A meta-architecture gives :meth:`tokens`, :meth:`encode` and :meth:`unmasked`.
     """
@@ -138,7 +138,7 @@ class MultiTaskPretraining(ImagePretraining):
             context = MicroBatchContext(self.counts([encoded.tokens]), None)
         losses, metrics = {}, {}
         for name, task in self.tasks.items():
-            if isinstance(task, Contrast) and context.contrast is not None:
+            if isinstance(task, ContrastiveTask) and context.contrast is not None:
                 loss, measured = self._cached_contrast(task, encoded, context.contrast)
             else:
                 loss, measured = task(encoded, context.counts[name])
@@ -181,14 +181,14 @@ class MultiTaskPretraining(ImagePretraining):
         """
         counts = self.counts([self.tokens(samples) for samples in micro_batches])
         for name, task in self.tasks.items():
-            if isinstance(task, Contrast):
+            if isinstance(task, ContrastiveTask):
                 contrasts = self._contrast_all(task, micro_batches, seeded, counts[name])
                 return [{"context": MicroBatchContext(counts, c)} for c in contrasts]
         return [{"context": MicroBatchContext(counts, None)} for _ in micro_batches]
 
     def _contrast_all(
         self,
-        task: Contrast,
+        task: ContrastiveTask,
         micro_batches: list[list[dict]],
         seeded: Callable[[int], AbstractContextManager],
         count: torch.Tensor,
@@ -220,7 +220,7 @@ class MultiTaskPretraining(ImagePretraining):
 
     @staticmethod
     def _cached_contrast(
-        task: Contrast, encoded: Encoded, cached: CachedContrast
+        task: ContrastiveTask, encoded: Encoded, cached: CachedContrast
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """A loss with the value and the gradient of the cached contrast."""
         image, text = task.features(encoded)
@@ -241,12 +241,12 @@ class MultiTaskPretraining(ImagePretraining):
         count = len(encoded.image)
         measured = {}
         for task in self.tasks.values():
-            whole = self.unmasked(encoded) if isinstance(task, Contrast) else encoded
+            whole = self.unmasked(encoded) if isinstance(task, ContrastiveTask) else encoded
             measured.update(task.measure(whole))
         if count > 1:
             rolled = encoded.with_images_rolled()
             for task in self.tasks.values():
-                if not isinstance(task, Contrast):
+                if not isinstance(task, ContrastiveTask):
                     shuffled = task.measure(rolled)
                     measured.update({f"shuffled_{k}": v for k, v in shuffled.items()})
         return [{name: rows[i] for name, rows in measured.items()} for i in range(count)]

@@ -17,7 +17,7 @@ from vlpt_d2.modeling.detection.east.losses import (
     mean_over_text,
     rectangle_iou_loss,
 )
-from vlpt_d2.modeling.detection.necks import EASTNeck
+from vlpt_d2.modeling.detection.east.neck import EASTNeck
 
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}
 SHAPES = {

@@ -9,7 +9,7 @@ from detectron2.modeling import build_model
 from helpers.detectors import detector_cfg
 
 from vlpt_d2.modeling.detection import build_label_function, build_text_head
-from vlpt_d2.modeling.detection.necks import PSENetNeck
+from vlpt_d2.modeling.detection.psenet.neck import PSENetNeck
 
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}
 SHAPES = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from helpers.stkm import tiny_stkm_cfg
 
-from vlpt_d2.data.character_sequence import END, NUM_CLASSES, PAD, START
 from vlpt_d2.modeling.pretraining.stkm.attention import HeadAttention, sinusoids
+from vlpt_d2.modeling.pretraining.stkm.characters import END, NUM_CLASSES, PAD, START
 from vlpt_d2.modeling.pretraining.stkm.decoder import CharacterDecoder
 from vlpt_d2.modeling.pretraining.stkm.loss import smoothed_divergence
 

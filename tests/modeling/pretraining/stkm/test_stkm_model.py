@@ -11,7 +11,7 @@ from helpers.stkm import make_stkm_samples, tiny_stkm_cfg
 from torch.nn.parallel import DistributedDataParallel
 
 from vlpt_d2.checkpoint import TextCheckpointer
-from vlpt_d2.data.character_sequence import NUM_CLASSES, PAD, decode_words
+from vlpt_d2.modeling.pretraining.stkm.characters import NUM_CLASSES, PAD, decode_words
 
 # The two halves hold different numbers of characters, so means of means would differ.
 CAPTIONS = ["exit Shop 24h", "a", "", "TAXI! bar", "über-gate", "no"]

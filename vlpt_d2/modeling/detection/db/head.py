@@ -10,10 +10,10 @@ from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
-from ..necks import DB_NECK_REGISTRY
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_probability_map
 from .labels import draw_db_labels
+from .neck import DB_NECK_REGISTRY
 
 
 @TEXT_HEADS_REGISTRY.register()

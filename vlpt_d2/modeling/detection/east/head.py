@@ -10,12 +10,12 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss
-from ..necks import EASTNeck
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_east_maps
 from .geometry import ANGLE_RANGES
 from .labels import STRIDE, draw_east_labels
 from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
+from .neck import EASTNeck
 
 # Logits, text and mask, (N, h, w) each, to a scalar.
 SCORE_LOSSES = {

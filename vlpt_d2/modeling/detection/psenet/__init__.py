@@ -1,5 +1,6 @@
 """PSENet: shape robust text detection with progressive scale expansion (Wang et al., CVPR 2019)."""
 
+from . import config
 from .decode import decode_kernel_maps
 from .expansion import expand_kernels
 from .head import PSENetHead

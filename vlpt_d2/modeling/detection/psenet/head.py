@@ -9,12 +9,12 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from ..layers import conv_norm_relu
 from ..losses import hard_negative_mask, sample_dice_loss
-from ..necks import PSENetNeck
-from ..necks.blocks import conv_norm_relu
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from .decode import decode_kernel_maps
 from .labels import draw_psenet_labels, kernel_scales
+from .neck import PSENetNeck
 
 
 @TEXT_HEADS_REGISTRY.register()

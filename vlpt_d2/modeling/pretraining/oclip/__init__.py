@@ -1,5 +1,6 @@
 """oCLIP (Xue et al., ECCV 2022): words read character by character beside their image."""
 
+from . import config, mapper
 from .model import OCLIP
 
 __all__ = ["OCLIP"]

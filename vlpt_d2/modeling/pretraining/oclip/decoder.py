@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from torch import nn
 
-from ....data.characters import VOCABULARY_SIZE
 from ...transformer import LAYER_NORM_EPS, Attention, Mlp, init_clip_blocks, resized_positions
 from ..batch import full_precision
 from ..task import PretextTask, mean_over, share
+from .characters import VOCABULARY_SIZE
 from .words import EncodedWords, WordBatch
 
 

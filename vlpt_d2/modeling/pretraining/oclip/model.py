@@ -7,15 +7,16 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from torch import nn
 
-from ..itc import Contrast
+from ..contrast import ContrastiveTask
 from ..multi_task import MicroBatchContext, MultiTaskPretraining
 from ..task import PretextTask
 from .decoder import MaskedCharacters
+from .evaluator import OclipEvaluator
 from .word_encoder import WordEncoder
 from .words import EncodedWords, WordBatch
 
 
-class WordContrast(Contrast):
+class WordContrast(ContrastiveTask):
     """The contrast of the image's global token and the mean of its words' vectors.
 
     Both were projected where they come from. The release's mean is over all slots, those without
@@ -27,7 +28,7 @@ class WordContrast(Contrast):
         """
         Args:
             options: weight, gradient, match_equal_captions, temperature, max_logit_scale: see
-                :class:`~vlpt_d2.modeling.pretraining.itc.Contrast`.
+                :class:`~vlpt_d2.modeling.pretraining.contrast.ContrastiveTask`.
         """
         super().__init__(image_projection=nn.Identity(), text_projection=nn.Identity(), **options)
 
@@ -52,9 +53,9 @@ class WordContrast(Contrast):
 class OCLIP(MultiTaskPretraining):
     """oCLIP pre-training (Xue et al., "Language Matters", ECCV 2022) on the shared ResNet trunk.
 
-    Training: a list of samples of :class:`~vlpt_d2.data.oclip_mapper.OclipMapper` to a dict of
+    Training: a list of samples of :class:`~.mapper.OclipMapper` to a dict of
     losses. Inference: a list of samples to a list of dicts, what
-    :class:`~vlpt_d2.evaluation.oclip_evaluator.OclipEvaluator` adds up.
+    :class:`~.evaluator.OclipEvaluator` adds up.
     """
 
     NODE = "OCLIP"
@@ -87,6 +88,10 @@ class OCLIP(MultiTaskPretraining):
             pixel_std=pixel_std,
             normalization=normalization,
         )
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode) -> OclipEvaluator:
+        return OclipEvaluator(cfg)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:

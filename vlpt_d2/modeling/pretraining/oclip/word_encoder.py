@@ -4,8 +4,8 @@ import torch
 from detectron2.config import CfgNode, configurable
 from torch import nn
 
-from ....data.characters import EOS, PAD, VOCABULARY_SIZE
 from ...transformer import LAYER_NORM_EPS, Block, causal_mask, init_clip_blocks
+from .characters import EOS, PAD, VOCABULARY_SIZE
 
 
 class WordEncoder(nn.Module):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ....data.characters import PAD
 from ....data.collate import stacked
-from ....data.masking import IGNORE_INDEX
+from ....data.text.masking import IGNORE_INDEX
 from ..batch import Encoded, hash_rows
+from .characters import PAD
 
 
 @dataclass
@@ -27,7 +27,7 @@ class WordBatch:
 
     @classmethod
     def from_samples(cls, samples: list[dict], device: torch.device) -> "WordBatch":
-        """Stack the samples of :class:`~vlpt_d2.data.oclip_mapper.OclipMapper`.
+        """Stack the samples of :class:`~.mapper.OclipMapper`.
 
         Rows and columns that are padding in the whole batch are left out (but the first).
         """

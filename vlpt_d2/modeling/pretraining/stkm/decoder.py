@@ -4,9 +4,9 @@ import torch
 from detectron2.config import CfgNode, configurable
 from torch import Tensor, nn
 
-from ....data.character_sequence import END, NUM_CLASSES, PAD, START
 from ..batch import full_precision
 from .attention import PostNormLayer, sinusoids
+from .characters import END, NUM_CLASSES, PAD, START
 
 
 class CharacterDecoder(nn.Module):

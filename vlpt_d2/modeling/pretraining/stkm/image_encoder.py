@@ -8,8 +8,8 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 
 from ...backbone.trunk import ResNetTrunk, build_resnet_trunk
-from ...detection.necks import PSENetNeck
-from ...detection.necks.blocks import conv_norm_relu
+from ...detection.layers import conv_norm_relu
+from ...detection.psenet.neck import PSENetNeck
 
 TOKEN_STRIDE = 8
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ....data.character_sequence import PAD
+from .characters import PAD
 
 
 def smoothed_divergence(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:

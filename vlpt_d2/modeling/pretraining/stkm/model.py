@@ -8,11 +8,12 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from torch import Tensor, nn
 
-from ....data.character_sequence import PAD
 from ....data.collate import stacked
 from ..base import ImagePretraining
 from ..task import mean_over, share
+from .characters import PAD
 from .decoder import CharacterDecoder
+from .evaluator import STKMEvaluator
 from .loss import smoothed_divergence
 
 
@@ -22,7 +23,7 @@ class STKM(ImagePretraining):
 
     All words of an image are read as one sequence of characters. Training: a list of samples to a
     dict of losses. Inference: a list of samples to a list of dicts, what
-    :class:`~vlpt_d2.evaluation.stkm_evaluator.STKMEvaluator` adds up; names beginning with
+    :class:`~.evaluator.STKMEvaluator` adds up; names beginning with
     ``shuffled_`` come from targets paired with the next image of the batch.
     """
 
@@ -54,6 +55,10 @@ class STKM(ImagePretraining):
         self.label_smoothing = label_smoothing
 
     @classmethod
+    def build_evaluator(cls, cfg: CfgNode) -> STKMEvaluator:
+        return STKMEvaluator()
+
+    @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
         return {
             "backbone": build_backbone(cfg),
@@ -79,7 +84,7 @@ class STKM(ImagePretraining):
     ) -> dict[str, Tensor] | list[dict]:
         """
         Args:
-            samples: of :class:`~vlpt_d2.data.stkm_mapper.StkmMapper`.
+            samples: of :class:`~.mapper.StkmMapper`.
             count: of :meth:`prepare_accumulation`, where the step has several micro-batches.
 
         Returns:

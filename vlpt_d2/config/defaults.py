@@ -1,0 +1,110 @@
+"""The general config keys: data path, solver, evaluation, run."""
+
+from detectron2.config import CfgNode as CN
+
+from .keys import declare_keys
+
+
+@declare_keys
+def add_general_keys(cfg: CN) -> None:
+    """Add the keys that no single part reads."""
+    _add_data(cfg)
+    _add_optimizer(cfg)
+    _add_schedule(cfg)
+    _add_step(cfg)
+    _add_evaluation(cfg)
+    _add_run(cfg)
+
+
+def _add_data(cfg: CN) -> None:
+    # The mapper of the training and test loaders: "detection", or that of the pre-training:
+    # "pretrain" (VLPT), "regions" (VLPTWithDetection), "oclip", "stkm".
+    cfg.INPUT.DATASET_MAPPER_NAME = "detection"
+    # Resize images that are stored squeezed (those of ICDAR2015 not 1280x720), and their words, to
+    # their original size when they are loaded, in training and in evaluation alike.
+    cfg.DATASETS.RESTORE_SIZE = True
+    # Evaluated every EVAL_PERIOD steps in place of DATASETS.TEST, which is then left to the end.
+    cfg.DATASETS.VALIDATION = ()
+    # Whether the training loader drops images without a text that can be learnt from. Unlike
+    # detectron2, they are kept: an image full of ignored regions still shows what no text is.
+    cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
+    # Whether training passes over images that cannot be decoded, or have too many pixels: another
+    # image takes their place and a warning counts them. If not, the first ends the training with
+    # its name. Evaluations never pass over an image.
+    cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
+    # Batches every worker of the loader prepares ahead.
+    cfg.DATALOADER.PREFETCH_FACTOR = 2
+    # Folders of images of your own, as [NAME, FORMAT, IMAGES, LABELS]: a format of
+    # vlpt_d2.data.datasets.FORMATS, a folder, and a folder or file of labels. Relative paths start
+    # at DETECTRON2_DATASETS.
+    cfg.DATASETS.FOLDERS = []
+    # Datasets written by `vlpt-d2 data shard`, as "NAME=SOURCE": the source is their folder or URL,
+    # or "pipe:" and a command with {} for the name of a file, which it writes to standard output.
+    cfg.DATASETS.SHARDS = []
+    # Images that each worker holds in memory, as files, to shuffle what it reads from shards.
+    cfg.DATALOADER.SHARD_BUFFER = 1000
+
+
+def _add_optimizer(cfg: CN) -> None:
+    # "SGD", "Adam" or "AdamW".
+    cfg.SOLVER.OPTIMIZER = "SGD"
+    # Betas and epsilon of Adam and AdamW.
+    cfg.SOLVER.BETAS = (0.9, 0.999)
+    cfg.SOLVER.EPS = 1e-8
+    # Weight decay of the weights of batch norms alone; None: that of all norms
+    # (WEIGHT_DECAY_NORM). The VLPT-STD release decays them as it does any weight.
+    cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
+    # Parameters of which one part of the dotted name is in this list have no weight decay.
+    cfg.SOLVER.NO_WEIGHT_DECAY = ["cls_token", "position", "position_embeddings"]
+    # Positions of Swin and ViTDet.
+    cfg.SOLVER.NO_WEIGHT_DECAY += ["absolute_pos_embed", "relative_position_bias_table"]
+    cfg.SOLVER.NO_WEIGHT_DECAY += ["pos_embed", "rel_pos_h", "rel_pos_w"]
+    # CLIP_GRADIENTS.CLIP_TYPE is "value" or "norm" as in detectron2 (each parameter by itself), or
+    # "full_model": the norm of the whole gradient.
+
+
+def _add_schedule(cfg: CN) -> None:
+    # Exponent of LR_SCHEDULER_NAME "WarmupPolyLR"; "WarmupLinearLR" is the same with 1.
+    cfg.SOLVER.POLY_LR_POWER = 0.9
+    # Length of the training in passes over the training images. Where it is not 0, MAX_ITER is
+    # computed from it when the training starts; to give MAX_ITER itself, set EPOCHS to 0.
+    cfg.SOLVER.EPOCHS = 0
+    # The milestones STEPS in epochs; they count where EPOCHS does, and () leaves STEPS as it is.
+    cfg.SOLVER.EPOCH_STEPS = ()
+
+
+def _add_step(cfg: CN) -> None:
+    # Micro-batches one optimiser step is made of; IMS_PER_BATCH is the whole step's batch.
+    cfg.SOLVER.ACCUMULATE = 1
+    # Precision of autocast where SOLVER.AMP.ENABLED: "bfloat16" or "float16".
+    cfg.SOLVER.AMP.DTYPE = "bfloat16"
+    # Keep convolution weights with channels last in memory (faster on CPUs, and on GPUs with AMP).
+    cfg.SOLVER.CHANNELS_LAST = False
+    # With several processes: allow parameters that take no part in a step's losses.
+    cfg.SOLVER.FIND_UNUSED_PARAMETERS = True
+
+
+def _add_evaluation(cfg: CN) -> None:
+    # Detections below this score do not count in the evaluation; 0 leaves it to the detector's own
+    # thresholds. Choose it on held-out training images, never on the test set.
+    cfg.TEST.SCORE_THRESH = 0.0
+    # Images of one batch of the test loader.
+    cfg.TEST.IMS_PER_BATCH = 1
+    # Evaluate under autocast too, with SOLVER.AMP.DTYPE.
+    cfg.TEST.AMP_ENABLED = False
+    # Result of the validation that chooses model_best.pth, such as "pretrain/mlm_accuracy"
+    # ("<dataset>/pretrain/mlm_accuracy" where there are several datasets); "": none is chosen.
+    cfg.TEST.BEST_METRIC = ""
+    # Whether the best is the largest ("max") or the smallest ("min").
+    cfg.TEST.BEST_MODE = "max"
+
+
+def _add_run(cfg: CN) -> None:
+    # Periodic checkpoints kept, newest first; 0 keeps all.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 0
+    # Threads of torch and OpenCV in the main process; 0: the cores this process may use, shared
+    # between the processes of the machine.
+    cfg.NUM_THREADS = 0
+    # Seconds that a process waits for the others, who may be evaluating or reading a dataset,
+    # before the run ends with an error.
+    cfg.PROCESS_TIMEOUT = 1800.0

@@ -1,0 +1,1 @@
+"""Captions: tokens, and their masks."""

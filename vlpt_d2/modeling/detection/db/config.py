@@ -1,0 +1,51 @@
+"""Config keys of DB."""
+
+from detectron2.config import CfgNode as CN
+
+from ....config import declare_keys
+
+
+@declare_keys
+def add_db_keys(cfg: CN) -> None:
+    """Add MODEL.DB."""
+    node = cfg.MODEL.DB = CN()
+    # A registered neck: "DBNeck", or "LargeKernelNeck" (PP-OCRv6).
+    node.NECK = "DBNeck"
+    # Channels of the laterals; each level is smoothed to a quarter of it before concatenation.
+    node.NECK_CHANNELS = 256
+    # How the neck's levels are joined: "none": concatenated; "adaptive": each pixel of each level
+    # weighted first (DB++).
+    node.SCALE_FUSION = "none"
+    # Steepness k of the approximate binary map 1 / (1 + exp(-k (P - T))).
+    node.K = 50.0
+    # Weights of the balanced BCE on P, of the L1 on T and of the dice on the binary map.
+    node.PROBABILITY_WEIGHT = 5.0
+    node.THRESHOLD_WEIGHT = 10.0
+    node.BINARY_WEIGHT = 1.0
+    # Hard negatives kept for each positive pixel of the batch in the balanced BCE.
+    node.NEGATIVE_RATIO = 3.0
+
+    # Texts are shrunk, and their borders widened, by area * (1 - SHRINK_RATIO^2) / perimeter.
+    node.SHRINK_RATIO = 0.4
+    # Values of the threshold map far from and on the border of a text.
+    node.THRESHOLD_RANGE = (0.3, 0.7)
+    # Texts whose axis-aligned box has a side below this many (network) pixels are ignored.
+    node.MIN_TEXT_SIZE = 8.0
+
+    # Pixels of the probability map above this value are text.
+    node.BINARY_THRESH = 0.3
+    # Detections with a mean probability below this value are dropped.
+    node.BOX_THRESH = 0.6
+    # How detections grow back: "published", by area * ratio / perimeter, which leaves long texts
+    # too small; or "exact", the inverse of the labels' shrinking.
+    node.UNCLIP = "published"
+    # The ratios of "published", in "box" and in "polygon" mode.
+    node.UNCLIP_RATIO_BOX = 1.5
+    node.UNCLIP_RATIO_POLYGON = 2.0
+    # Regions whose minimum-area rectangle has a side below this (network) pixels are dropped, and
+    # once more after growing, below this + 2.
+    node.MIN_SIZE = 3.0
+    # Regions of one image that are decoded, largest first.
+    node.MAX_CANDIDATES = 1000
+    # Tolerance of the contour simplification in "polygon" mode, as a share of the perimeter.
+    node.POLYGON_EPSILON = 0.002

@@ -1,0 +1,47 @@
+"""Config keys of EAST."""
+
+from detectron2.config import CfgNode as CN
+
+from ....config import declare_keys
+
+
+@declare_keys
+def add_east_keys(cfg: CN) -> None:
+    """Add MODEL.EAST."""
+    node = cfg.MODEL.EAST = CN()
+    # Channels of the merged maps, coarsest first; one for each of IN_FEATURES but the coarsest.
+    node.NECK_CHANNELS = (128, 64, 32)
+    # Loss on the score map: "dice" (both public versions), "balanced_bce" (the paper) or
+    # "hard_bce" (DB's: all text and three times as many hardest other cells of the batch).
+    node.SCORE_LOSS = "dice"
+    # Weights of the score's loss, of the rectangles' loss and, within it, of the angles' part.
+    node.SCORE_WEIGHT = 1.0
+    node.GEOMETRY_WEIGHT = 1.0
+    node.ANGLE_WEIGHT = 10.0
+    # The rectangles' loss is averaged over "positive" cells or over "all".
+    node.GEOMETRY_MEAN = "positive"
+
+    # Each corner of a text moves inward by this share of its shorter side; below 0.5.
+    node.SHRINK_RATIO = 0.3
+    # Texts whose minimum-area rectangle has a side below this many (network) pixels are ignored.
+    node.MIN_TEXT_SIZE = 10.0
+    # Angles are within +- 45 degrees (whichever side is nearly level is the top) or +- 90 (the top
+    # is along the reading direction).
+    node.ANGLE_RANGE = 45
+    # The largest distance, in (network) pixels, from a cell to a side of its rectangle.
+    node.DISTANCE_SCALE = 512.0
+
+    # Cells with a score above this value give a rectangle.
+    node.SCORE_THRESH = 0.8
+    # Merging of rectangles: "locality_aware", or "sequential" (the same result from a plain loop).
+    node.NMS = "locality_aware"
+    # Rectangles are merged, and the weaker one suppressed, above this IoU.
+    node.NMS_THRESH = 0.2
+    # A detection's score is the mean score in the "core" of its rectangle, which labels fill, or in
+    # the whole "box" (argman/EAST); those up to BOX_THRESH are dropped.
+    node.BOX_SCORE = "core"
+    node.BOX_THRESH = 0.1
+    # Cells of one image that give a rectangle, shared evenly by its connected regions, and merged
+    # rectangles that take part in the suppression; 0: all.
+    node.MAX_CELLS = 20000
+    node.MAX_BOXES = 1000

@@ -1,0 +1,41 @@
+"""Config keys of STKM."""
+
+from detectron2.config import CfgNode as CN
+
+from ....config import declare_keys
+
+
+@declare_keys
+def add_stkm_keys(cfg: CN) -> None:
+    """Add MODEL.STKM; defaults are those of the paper, or of its release where they differ."""
+    node = cfg.MODEL.STKM = CN()
+    # Maps of the trunk that are fused, finest first.
+    node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
+    # Channels of every FPN level.
+    node.FPN_CHANNELS = 256
+    # Normalisation of the FPN, the fusion and the position module: "BN", "SyncBN", ...
+    node.NORM = "SyncBN"
+    # "pooled": levels joined at stride 4, 3x3 convolution, 2x2 max-pooling (the release);
+    # "p3": levels joined at stride 8, 1x1 convolution (the paper).
+    node.FUSION = "pooled"
+    # Whether the adaptive spatial position module tells the visual tokens where they are.
+    node.SPATIAL_POSITION = True
+    # Width of the visual tokens and of the decoder; even.
+    node.EMBED_DIM = 512
+    # Longest sequence, in characters and flags; also the rows of the position table.
+    node.MAX_LENGTH = 400
+    # Share of the target's probability that is spread over the other classes.
+    node.LABEL_SMOOTHING = 0.1
+
+    decoder = node.DECODER = CN()
+    # Layers: 4 in the paper, 1 in the release.
+    decoder.DEPTH = 4
+    # Attention heads of each layer, and the channels of a head's queries and keys, and of its
+    # values; together they need not make EMBED_DIM.
+    decoder.NUM_HEADS = 8
+    decoder.KEY_DIM = 32
+    decoder.VALUE_DIM = 32
+    # Hidden width of each layer's feed-forward network.
+    decoder.FFN_DIM = 1024
+    # Dropout of what each attention and each feed-forward network adds.
+    decoder.DROPOUT = 0.1

@@ -1,0 +1,134 @@
+"""Config keys of the image encoder, the text side and the pretext tasks."""
+
+from detectron2.config import CfgNode as CN
+
+from ....config import declare_keys
+
+
+@declare_keys
+def add_vlpt_keys(cfg: CN) -> None:
+    """Add the keys of the VLPT model; sizes are those of the paper's release.
+
+    Where release and paper leave a choice, docs/pretraining.md names the default and the release's.
+    """
+    _add_image_encoder(cfg)
+    _add_text_encoder(cfg)
+    _add_cross_encoder(cfg)
+    _add_tasks(cfg)
+
+
+def _add_image_encoder(cfg: CN) -> None:
+    node = cfg.MODEL.IMAGE_ENCODER = CN()
+    # Maps of the trunk that are fused, finest first.
+    node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
+    # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
+    # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).
+    node.FUSION = "ConcatFusion"
+    # Channels of every FPN level.
+    node.FPN_CHANNELS = 256
+    # Width d of the visual tokens.
+    node.EMBED_DIM = 384
+    # Whether transformer blocks run over [CLS] and the visual tokens; else [CLS] is their mean.
+    node.ATTENTION_POOLING = True
+    # Number of blocks of the attention pooling.
+    node.DEPTH = 1
+    # Attention heads of each block.
+    node.NUM_HEADS = 6
+    # Hidden width of each block's MLP, as a multiple of EMBED_DIM.
+    node.MLP_RATIO = 4.0
+    # Dropout after the position embedding, the attention projection and the MLP layers.
+    node.DROPOUT = 0.1
+    # Rows and columns of the learned position table (input size / 16); interpolated elsewhere.
+    node.POSITION_GRID = [32, 32]
+    # Recompute the trunk's stages and the blocks in the backward pass to save memory.
+    node.CHECKPOINTING = False
+
+
+def _add_text_encoder(cfg: CN) -> None:
+    node = cfg.MODEL.TEXT_ENCODER = CN()
+    # A registered text encoder: "VLPTTextEncoder" or "HuggingFaceTextEncoder".
+    node.NAME = "VLPTTextEncoder"
+    # Vocabulary: "" for the shipped bert-base-uncased WordPieces, "sign_words" for the words of the
+    # quickstart's corpus, a vocab.txt, or a tokenizer's Hugging Face name or folder.
+    node.TOKENIZER = ""
+    # Hugging Face name or local folder of a BERT-family encoder, for "HuggingFaceTextEncoder".
+    node.PRETRAINED = ""
+    # Caption length K in tokens, [CLS] and [SEP] included.
+    node.MAX_TOKENS = 30
+    # Width of the text tokens, that of MODEL.IMAGE_ENCODER.EMBED_DIM; a pre-trained encoder of
+    # another width is projected to it.
+    node.EMBED_DIM = 384
+    # Transformer blocks.
+    node.DEPTH = 3
+    # Attention heads of each block.
+    node.NUM_HEADS = 6
+    # Hidden width of each block's MLP, as a multiple of EMBED_DIM.
+    node.MLP_RATIO = 4.0
+    # Dropout after the embeddings, the attention projection and the MLP layers.
+    node.DROPOUT = 0.1
+
+
+def _add_cross_encoder(cfg: CN) -> None:
+    node = cfg.MODEL.CROSS_ENCODER = CN()
+    # Blocks; each is self-attention over text, cross-attention to the image, MLP.
+    node.DEPTH = 4
+    # Attention heads of each block.
+    node.NUM_HEADS = 6
+    # Hidden width of each block's MLP, as a multiple of the width.
+    node.MLP_RATIO = 4.0
+    # Dropout after the attention projections and the MLP layers.
+    node.DROPOUT = 0.1
+    # Whether text attends to the image tokens (off: the ablation "without MHCA").
+    node.CROSS_ATTENTION = True
+
+
+def _add_tasks(cfg: CN) -> None:
+    node = cfg.MODEL.VLPT = CN()
+    # Pretext tasks, any subset of ITC, WIP and MLM; the others are not built.
+    node.TASKS = ["ITC", "WIP", "MLM"]
+    # Add a learned embedding of the modality to the outputs of both encoders.
+    node.MODALITY_EMBEDDING = True
+    # Standard deviation of the normal initialisation of linear and embedding layers.
+    node.INIT_STD = 0.02
+    # "global": losses are means over the valid items of all processes and micro-batches;
+    # "local": means of each process, as in the release.
+    node.NORMALIZATION = "global"
+
+    node.ITC = CN()
+    # Weight of the image-text contrast (both directions averaged).
+    node.ITC.WEIGHT = 1.0
+    # Gradient through the keys of the contrast too; without, each direction of the loss reaches
+    # its queries only, in one process as in several (the release).
+    node.ITC.GATHER_GRADIENT = True
+    # Captions of the same tokens are positives of each other; else negatives (the release).
+    node.ITC.MATCH_EQUAL_CAPTIONS = True
+    # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
+    node.ITC.TEMPERATURE = 0.07
+    node.ITC.MAX_LOGIT_SCALE = 100.0
+
+    node.WIP = CN()
+    # Weight of the word-in-image prediction.
+    node.WIP.WEIGHT = 1.0
+    # Hard negatives for each word (the paper's L).
+    node.WIP.NUM_NEGATIVES = 63
+    # "similarity": nearest rows of the current word embedding table; "random": uniform rows.
+    node.WIP.NEGATIVES = "similarity"
+    # Never take another word of the same caption as a negative (the release does).
+    node.WIP.EXCLUDE_CAPTION = False
+    # The image vector that is the query: "cls" (the paper's figure) or "first_token" (the release).
+    node.WIP.QUERY = "cls"
+    # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
+    node.WIP.TEMPERATURE = 0.07
+    node.WIP.MAX_LOGIT_SCALE = 100.0
+
+    node.MLM = CN()
+    # Weight of the masked language modelling.
+    node.MLM.WEIGHT = 1.0
+    # Share of the tokens that are selected, whole words at a time.
+    node.MLM.PROBABILITY = 0.15
+    # "tokens": the share is of the caption's own tokens (at least one word is selected);
+    # "slots": of all MAX_TOKENS slots, padding included, as the release's collator draws them.
+    node.MLM.BUDGET = "tokens"
+    # Of the selected tokens, the shares shown as [MASK] and as a random token; the rest is shown.
+    node.MLM.MASK_SHARE = 0.8
+    node.MLM.RANDOM_SHARE = 0.1

@@ -1,0 +1,224 @@
+"""Word-in-image prediction with hard negatives (paper 3.4; release models/VLPT.py)."""
+
+import torch
+import torch.nn.functional as F
+from detectron2.config import CfgNode, configurable
+from torch import nn
+
+from ...transformer import init_transformer_weights
+from ..batch import full_precision
+from ..task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, mean_over, share
+from .batch import EncodedBatch, TokenBatch
+
+# Rows of similarities held at once; 1024 x 30522 float32 are 125 MB.
+CHUNK = 1024
+
+
+@torch.no_grad()
+def nearest_rows(
+    table: torch.Tensor, ids: torch.Tensor, k: int, excluded: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rows of an embedding table nearest to given rows, by cosine similarity.
+
+    The table is not changed. Top-k selection in chunks, never a sort of the vocabulary. Computed in
+    float32 whatever autocast says: rows that lie close are told apart by the last digits.
+
+    Args:
+        table: (V, d).
+        ids: (T,) the rows to find neighbours of.
+        k: neighbours of each; fewer where the table has fewer.
+        excluded: rows that are nobody's neighbour, (E,) for all or (T, E) for each; -1 is none.
+
+    Returns:
+        (T, k) ids, nearest first, and (T, k) bool, False where no row was left to take. A row is
+        never its own neighbour.
+    """
+    with torch.autocast(table.device.type, enabled=False):
+        return _nearest_rows(table, ids, k, excluded)
+
+
+def _nearest_rows(
+    table: torch.Tensor, ids: torch.Tensor, k: int, excluded: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    table = F.normalize(full_precision(table.detach()), dim=-1)
+    k = min(k, len(table) - 1)
+    neighbours, found = [], []
+    for start in range(0, len(ids), CHUNK):
+        rows = ids[start : start + CHUNK]
+        similarity = table[rows] @ table.T
+        similarity.scatter_(1, rows[:, None], float("-inf"))
+        out = excluded[start : start + CHUNK] if excluded.dim() == 2 else excluded[None]
+        out = out.expand(len(rows), -1)
+        # -1 points at the row itself, which is out already.
+        out = torch.where(out < 0, rows[:, None], out)
+        similarity.scatter_(1, out, float("-inf"))
+        values, indices = similarity.topk(k, dim=1)
+        neighbours.append(indices)
+        found.append(values > float("-inf"))
+    if not neighbours:
+        empty = ids.new_empty((0, k))
+        return empty, empty.bool()
+    return torch.cat(neighbours), torch.cat(found)
+
+
+def random_rows(num_rows: int, ids: torch.Tensor, k: int, excluded: torch.Tensor) -> torch.Tensor:
+    """Uniformly drawn rows (T, k), neither the row itself nor one of ``excluded`` (E,)."""
+    allowed = torch.ones(num_rows, dtype=torch.bool, device=ids.device)
+    allowed[excluded] = False
+    pool = allowed.nonzero().squeeze(1)
+    # A draw from the pool without the row itself: skip over its place.
+    own = torch.searchsorted(pool, ids)[:, None]
+    in_pool = allowed[ids][:, None]
+    sizes = len(pool) - in_pool.long()
+    # float32 may round a draw up to the size itself.
+    draw = (torch.rand(len(ids), k, device=ids.device) * sizes).long().minimum(sizes - 1)
+    draw = torch.where(in_pool & (draw >= own), draw + 1, draw)
+    return pool[draw.clamp(max=len(pool) - 1)]
+
+
+@PRETEXT_TASK_REGISTRY.register()
+class WIP(PretextTask):
+    """Tell each word piece of the caption from its look-alikes, given one vector of the image.
+
+    For a visible piece k with table row W_k and negatives W_k^l:
+    -log(exp(s cos(f(I), g(W_k))) / sum of the same over k and its negatives), f and g linear,
+    s learnable. Rows are normalised copies, as the release uses them; the table stays as it is,
+    and the gradient at a row's copy is the row's.
+    Candidate 0 is the true word and no negative equals it. [CLS], [SEP], padding and pieces
+    selected for MLM take no part; special ids are never negatives.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        table_dim: int,
+        special_ids: list[int],
+        weight: float = 1.0,
+        num_negatives: int = 63,
+        negatives: str = "similarity",
+        exclude_caption: bool = False,
+        query: str = "cls",
+        temperature: float = 0.07,
+        max_logit_scale: float = 100.0,
+        init_std: float = 0.02,
+    ):
+        """
+        Args:
+            embed_dim: width of the image tokens and of the compared vectors.
+            table_dim: width of the word embedding table.
+            special_ids: ids that stand for no word.
+            weight: factor of the loss.
+            num_negatives: negatives of each word piece.
+            negatives: "similarity" or "random".
+            exclude_caption: no negative stands in the same caption.
+            query: "cls" or "first_token", the image vector that is compared.
+            temperature: initial temperature.
+            max_logit_scale: largest inverse temperature.
+            init_std: standard deviation of the initialisation.
+        """
+        super().__init__()
+        if negatives not in ("similarity", "random"):
+            raise ValueError(
+                f"MODEL.VLPT.WIP.NEGATIVES must be 'similarity' or 'random', not {negatives!r}"
+            )
+        if query not in ("cls", "first_token"):
+            raise ValueError(f"MODEL.VLPT.WIP.QUERY must be 'cls' or 'first_token', not {query!r}")
+        self.weight = weight
+        self.num_negatives = num_negatives
+        self.negatives = negatives
+        self.exclude_caption = exclude_caption
+        self.query_index = ("cls", "first_token").index(query)
+        self.image_projection = nn.Linear(embed_dim, embed_dim)
+        self.word_projection = nn.Linear(table_dim, embed_dim)
+        self.scale = LogitScale(temperature, max_logit_scale)
+        self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
+        init_transformer_weights(self, init_std)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, special_ids: list[int], table_shape: tuple) -> dict:
+        node = cfg.MODEL.VLPT.WIP
+        return {
+            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
+            "table_dim": table_shape[1],
+            "special_ids": special_ids,
+            "weight": node.WEIGHT,
+            "num_negatives": node.NUM_NEGATIVES,
+            "negatives": node.NEGATIVES,
+            "exclude_caption": node.EXCLUDE_CAPTION,
+            "query": node.QUERY,
+            "temperature": node.TEMPERATURE,
+            "max_logit_scale": node.MAX_LOGIT_SCALE,
+            "init_std": cfg.MODEL.VLPT.INIT_STD,
+        }
+
+    def valid(self, tokens: TokenBatch) -> torch.Tensor:
+        """(N, K) bool: the word pieces that take part."""
+        special = torch.isin(tokens.original_ids, self.special_ids)
+        return tokens.words & ~tokens.masked & ~special
+
+    def count(self, tokens: TokenBatch) -> torch.Tensor:
+        return self.valid(tokens).sum()
+
+    def candidates(
+        self, table: torch.Tensor, tokens: TokenBatch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (T, 1 + L) ids for the T valid pieces, the true one first, and which count."""
+        valid = self.valid(tokens)
+        ids = tokens.original_ids[valid]
+        excluded = self.special_ids
+        if self.negatives == "random":
+            negatives = random_rows(len(table), ids, self.num_negatives, excluded)
+            found = torch.ones_like(negatives, dtype=torch.bool)
+            if self.exclude_caption:
+                captions = self._caption_rows(tokens, valid)
+                found = (negatives[:, :, None] != captions[:, None]).all(dim=2)
+        elif self.exclude_caption:
+            captions = self._caption_rows(tokens, valid)
+            special = excluded.expand(len(ids), -1)
+            negatives, found = nearest_rows(
+                table, ids, self.num_negatives, torch.cat([captions, special], dim=1)
+            )
+        else:
+            unique, inverse = ids.unique(return_inverse=True)
+            negatives, found = nearest_rows(table, unique, self.num_negatives, excluded)
+            negatives, found = negatives[inverse], found[inverse]
+        found = torch.cat([torch.ones_like(found[:, :1]), found], dim=1)
+        return torch.cat([ids[:, None], negatives], dim=1), found
+
+    def _caption_rows(self, tokens: TokenBatch, valid: torch.Tensor) -> torch.Tensor:
+        image_of = valid.nonzero()[:, 0]
+        ids = torch.where(tokens.words, tokens.original_ids, -torch.ones_like(tokens.input_ids))
+        return ids[image_of]
+
+    def logits(self, encoded: EncodedBatch) -> torch.Tensor:
+        """(T, 1 + L) logits of the T valid pieces in row-major order; column 0 is the truth."""
+        candidates, found = self.candidates(encoded.word_table, encoded.tokens)
+        image_of = self.valid(encoded.tokens).nonzero()[:, 0]
+        # Each distinct row is projected once, however many words it is a candidate for.
+        rows, inverse = candidates.unique(return_inverse=True)
+        words = full_precision(encoded.word_table[rows])
+        # Unit rows, but the gradient of rows as they are: the release normalises its table in
+        # place. Through the normalisation it would be longer by one over a row's length.
+        words = words + (F.normalize(words, dim=-1) - words).detach()
+        words = full_precision(self.word_projection(words))
+        query = full_precision(self.image_projection(encoded.image[:, self.query_index]))
+        with torch.autocast(query.device.type, enabled=False):
+            cosine = F.normalize(query, dim=-1) @ F.normalize(words, dim=-1).T
+            logits = full_precision(self.scale()) * cosine[image_of].gather(1, inverse)
+        return logits.masked_fill(~found, float("-inf"))
+
+    def forward(
+        self, encoded: EncodedBatch, count: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        logits = self.logits(encoded)
+        targets = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        loss = mean_over(F.cross_entropy(logits, targets, reduction="sum"), count)
+        return loss, {"wip/accuracy": share(logits.argmax(dim=1) == 0)}
+
+    def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+        valid = self.valid(encoded.tokens)
+        correct = torch.zeros_like(valid)
+        correct[valid] = self.logits(encoded).argmax(dim=1) == 0
+        return {"wip_correct": correct.sum(dim=1), "wip_total": valid.sum(dim=1)}
