@@ -89,7 +89,7 @@ setup(
     package_dir={"vlpt_d2.configs": "configs"},
     package_data={
         "vlpt_d2.configs": ["**/*.yaml"],
-        "vlpt_d2.data": ["assets/*"],
+        "vlpt_d2.data.text": ["assets/*"],
         "vlpt_d2.model_zoo": ["weights/*"],
     },
     install_requires=INSTALL_REQUIRES,

@@ -60,7 +60,7 @@ def test_the_wheel_is_pure_and_whole(wheel):
     assert tracked <= names
     modules = {p.relative_to(REPOSITORY).as_posix() for p in REPOSITORY.glob("vlpt_d2/**/*.py")}
     assert modules <= names
-    assert "vlpt_d2/data/assets/bert_base_uncased_vocab.txt" in names
+    assert "vlpt_d2/data/text/assets/bert_base_uncased_vocab.txt" in names
     weights = {
         p.relative_to(REPOSITORY).as_posix() for p in REPOSITORY.glob("vlpt_d2/**/weights/*")
     }

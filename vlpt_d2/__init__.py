@@ -5,8 +5,9 @@ Importing the package loads neither torch nor detectron2. The first :func:`get_c
 and datasets with detectron2, and those of installed plugins; :func:`load_parts` does only that.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import model_zoo
@@ -25,20 +26,14 @@ __all__ = [
     "model_zoo",
 ]
 
-# Names that are imported when they are first used, and their modules.
-_LAZY = {
-    "TextDetections": ".detections",
-    "TextPredictor": ".predictor",
-    "add_vlpt_config": ".config",
-    "get_cfg": ".config",
-    "load_parts": ".config",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name on its first use (PEP 562)."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name], __name__), name)
-    if name == "model_zoo":
-        return importlib.import_module(".model_zoo", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "TextDetections": "detections",
+        "TextPredictor": "predictor",
+        "add_vlpt_config": "config",
+        "get_cfg": "config",
+        "load_parts": "config",
+        "model_zoo": "model_zoo",
+    },
+)

@@ -37,11 +37,25 @@ def test_train_forwards_its_arguments_in_order(monkeypatch):
     launch.main = seen.append
     monkeypatch.setitem(sys.modules, "vlpt_d2.engine.launch", launch)
     argv = ["--config-file", "a.yaml", "--eval-only", "--num-gpus", "2", "MODEL.WEIGHTS", "x"]
-    argv += ["SOLVER.BASE_LR", "-1", "--help", "--version"]
+    argv += ["SOLVER.BASE_LR", "-1", "--version"]
     assert cli.main(["train", *argv]) == 0
     assert seen == [argv]
     assert cli.main(["--debug", "train", "SEED", "1"]) == 0
     assert seen[-1] == ["SEED", "1", "--debug"]
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = (
+        "import contextlib, io, sys\n"
+        "from vlpt_d2.cli.main import VERBS, main\n"
+        "for words in (['--help'], ['--version'], *([verb, '--help'] for verb in VERBS)):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "        main(words)\n"
+        "heavy = {'torch', 'detectron2', 'transformers', 'cv2', 'numpy', 'scipy', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
 
 
 def test_a_name_that_the_package_lacks():

@@ -10,7 +10,8 @@ import torch
 from tiny import TinyModel  # noqa: F401
 
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config, main, setup
-from vlpt_d2.engine.launch import argument_parser, run
+from vlpt_d2.engine.arguments import argument_parser
+from vlpt_d2.engine.launch import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,8 @@ from tiny import TinyEvaluator, TinyTrainer
 from vlpt_d2.checkpoint import CheckpointError
 from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import load_config
+from vlpt_d2.engine.arguments import argument_parser
 from vlpt_d2.engine.defaults import setup
-from vlpt_d2.engine.launch import argument_parser
 from vlpt_d2.utils.locks import FolderInUseError
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import vlpt_d2
 
 from ..utils.errors import describe
+from ..utils.plugins import PLUGIN_HELP, take_plugin_options
 
 __all__ = ["VERBS", "main"]
 
@@ -43,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = _parser()
-    words = list(sys.argv[1:] if argv is None else argv)
-    # Anywhere on the line, for every verb.
+    # These two may stand anywhere on the line, for every verb.
+    words = take_plugin_options(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     args, rest = parser.parse_known_args([word for word in words if word != "--debug"])
     if getattr(args, "run", None) is None:
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Vision-language pre-training and fine-tuning of scene text detectors.",
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--plugin", metavar="PACKAGE", help=PLUGIN_HELP)
     parser.add_argument("--version", action="version", version=f"vlpt-d2 {vlpt_d2.__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for name in VERBS:

@@ -20,6 +20,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hand the command line on to the training engine."""
+    from ..engine.arguments import argument_parser
+
+    if {"-h", "--help"} & set(args.rest):  # before the engine's slow imports
+        argument_parser().parse_args(["--help"])
     from ..engine.launch import main
 
     return main(args.rest) or 0

@@ -1,18 +1,15 @@
 """Keys are declared by the parts that read them; here they meet."""
 
 import importlib
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 
 from detectron2.config import CfgNode
 
-__all__ = ["PLUGINS_VARIABLE", "PluginError", "declare_keys", "declared_keys", "load_parts"]
+from ..utils.plugins import named_plugins
 
-#: Environment variable with the names of plugin packages, separated by commas. ``--plugin`` sets
-#: it, so that processes which a run starts load them too.
-PLUGINS_VARIABLE = "VLPT_D2_PLUGINS"
+__all__ = ["PluginError", "declare_keys", "declared_keys", "load_parts"]
 
 # The parts of this package that register datasets, mappers, models and keys.
 _PARTS = (
@@ -51,13 +48,13 @@ def load_parts() -> None:
     """Import every part of this package and every plugin, once, so that they register themselves.
 
     Plugins are the installed packages with an entry point in the group "vlpt_d2.plugins", and those
-    named in the environment variable of :data:`PLUGINS_VARIABLE`.
+    of ``--plugin`` (:mod:`vlpt_d2.utils.plugins`).
 
     Raises:
         PluginError: a plugin cannot be imported.
     """
     _load_builtin()
-    for name in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(",")):
+    for name in named_plugins():
         _load_plugin(name)
 
 

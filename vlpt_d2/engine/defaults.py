@@ -89,7 +89,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     Can be called again in the same process: the log goes to the new OUTPUT_DIR alone.
 
     Args:
-        args: of :func:`~vlpt_d2.engine.launch.argument_parser`.
+        args: of :func:`~.arguments.argument_parser`.
 
     Returns:
         The frozen config; a negative SEED has become the one that was drawn.

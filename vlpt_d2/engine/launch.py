@@ -15,45 +15,15 @@ from detectron2.utils import comm
 
 from ..checkpoint import TextCheckpointer
 from ..utils.errors import describe
+from ..utils.plugins import name_plugins
+from .arguments import argument_parser
 from .defaults import ConfigError, load_config, setup
 from .processes import joined, place_of_torchrun, run_processes
 from .trainer import TextTrainer
 
-__all__ = ["argument_parser", "main", "run"]
+__all__ = ["main", "run"]
 
 logger = logging.getLogger(__name__)
-
-
-def argument_parser() -> argparse.ArgumentParser:
-    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``."""
-    parser = argparse.ArgumentParser(
-        description="Pre-train, fine-tune or evaluate, as the config says. Without a GPU it runs "
-        "on the CPU.",
-        epilog="Example: --config-file quickstart/pretrain.yaml SOLVER.MAX_ITER 200",
-    )
-    add = parser.add_argument
-    add("--config-file", default="", metavar="FILE", help="a file, or the name of a packaged one")
-    add("--resume", action="store_true", help="resume from the last checkpoint in OUTPUT_DIR")
-    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
-    add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
-    add(
-        "--num-processes",
-        type=int,
-        default=0,
-        metavar="N",
-        help="run on the CPU in this many processes of each machine",
-    )
-    add("--num-machines", type=int, default=1, metavar="N", help="machines (default 1)")
-    add("--machine-rank", type=int, default=0, metavar="I", help="of this machine, from 0")
-    add(
-        "--dist-url",
-        default="auto",
-        metavar="URL",
-        help="where the processes meet, such as tcp://host:port (default: a free local port)",
-    )
-    add("--debug", action="store_true", help="show the traceback of an error")
-    add("opts", nargs="*", help="config keys and values: KEY value KEY value …")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argument_parser()
     args = parser.parse_intermixed_args(argv)
+    name_plugins(args.plugin)
     # A log that cannot be written, on a full disk, is told by the error that ends the run.
     logging.raiseExceptions = args.debug
     try:
@@ -151,7 +122,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Train or evaluate in this process, one of those that were launched.
 
     Args:
-        args: of :func:`argument_parser`.
+        args: of :func:`~.arguments.argument_parser`.
 
     Returns:
         The results of the last evaluation; None if there was none.

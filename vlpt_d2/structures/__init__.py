@@ -1,7 +1,15 @@
-"""Data structures that detectron2 lacks."""
+"""Data structures that detectron2 lacks, and the geometry of polygons."""
 
-from .polygons import Polygons
+from typing import TYPE_CHECKING
+
+from ..utils.lazy import lazy_names
 from .quadrilateral import quadrilateral
 from .repair import repair_polygon
 
+if TYPE_CHECKING:
+    from .polygons import Polygons
+
 __all__ = ["Polygons", "quadrilateral", "repair_polygon"]
+
+# Needs torch, which the geometry does without.
+__getattr__ = lazy_names(__name__, {"Polygons": "polygons"})

@@ -74,5 +74,5 @@ def test_quickstart_words_are_at_most_a_hundred_and_single_tokens():
 def _vocabulary():
     from importlib import resources
 
-    path = resources.files("vlpt_d2.data") / "assets" / "bert_base_uncased_vocab.txt"
+    path = resources.files("vlpt_d2.data.text") / "assets" / "bert_base_uncased_vocab.txt"
     return path.read_text(encoding="utf-8").split("\n")

@@ -42,7 +42,7 @@ def check_package_data() -> Iterator[Finding]:
     from vlpt_d2 import model_zoo
 
     configs = model_zoo.list_configs()
-    vocabulary = _PACKAGE / "data" / "assets" / "bert_base_uncased_vocab.txt"
+    vocabulary = _PACKAGE / "data" / "text" / "assets" / "bert_base_uncased_vocab.txt"
     reinstall = "the installation is incomplete: pip install --force-reinstall --no-deps vlpt-d2"
     if not configs:
         yield Finding.fault("configs", f"none in {model_zoo.config_root()}", reinstall)

@@ -111,7 +111,7 @@ def _read_words(source: str) -> Sequence[tuple[str, float | None]]:
 def _read_known(source: str) -> tuple[tuple[str, float | None], ...]:
     if source == "vocabulary":
         # The rows of BERT's vocabulary are sorted by falling frequency.
-        path = resources.files("vlpt_d2.data").joinpath("assets", _VOCABULARY)
+        path = resources.files("vlpt_d2.data.text").joinpath("assets", _VOCABULARY)
         rows = path.read_text(encoding="utf-8").split("\n")
         return tuple((row, None) for row in rows if row and _is_word(row))
     try:

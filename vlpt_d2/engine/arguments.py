@@ -1,0 +1,40 @@
+"""The command line of training and evaluation."""
+
+import argparse
+
+from ..utils.plugins import PLUGIN_HELP
+
+__all__ = ["argument_parser"]
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``."""
+    parser = argparse.ArgumentParser(
+        description="Pre-train, fine-tune or evaluate, as the config says. Without a GPU it runs "
+        "on the CPU.",
+        epilog="Example: --config-file quickstart/pretrain.yaml SOLVER.MAX_ITER 200",
+    )
+    add = parser.add_argument
+    add("--config-file", default="", metavar="FILE", help="a file, or the name of a packaged one")
+    add("--resume", action="store_true", help="resume from the last checkpoint in OUTPUT_DIR")
+    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
+    add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
+    add(
+        "--num-processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run on the CPU in this many processes of each machine",
+    )
+    add("--num-machines", type=int, default=1, metavar="N", help="machines (default 1)")
+    add("--machine-rank", type=int, default=0, metavar="I", help="of this machine, from 0")
+    add(
+        "--dist-url",
+        default="auto",
+        metavar="URL",
+        help="where the processes meet, such as tcp://host:port (default: a free local port)",
+    )
+    add("--plugin", action="append", default=[], metavar="PACKAGE", help=PLUGIN_HELP)
+    add("--debug", action="store_true", help="show the traceback of an error")
+    add("opts", nargs="*", help="config keys and values: KEY value KEY value …")
+    return parser
