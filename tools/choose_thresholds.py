@@ -9,7 +9,7 @@ from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.threads import set_threads
-from vlpt_d2.evaluation.thresholds import GRID, score_thresholds
+from vlpt_d2.engine.thresholds import GRID, score_thresholds
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.threads import set_threads
-from vlpt_d2.visualization.maps import draw_labels, draw_predictions
+from vlpt_d2.inspection.maps import draw_labels, draw_predictions
 
 EXAMPLE = """example:
   python tools/draw_maps.py --config-file quickstart/db_icdar2015.yaml --index 0 \\

@@ -10,7 +10,7 @@ from helpers.miniatures import image as write_image
 from vlpt_d2.data.mapper import build_mapper
 from vlpt_d2.data.transforms.affine import AffineTransform
 from vlpt_d2.engine import load_config
-from vlpt_d2.visualization.browse import browse_dataset
+from vlpt_d2.inspection.browse import browse_dataset
 
 CONFIGS = [
     "detection/icdar2015/db_R_50.yaml",

@@ -74,8 +74,8 @@ def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
     import cv2
 
     from ..inspection import attend
+    from ..inspection.attention_pictures import attention_figure
     from ..utils.names import free_path
-    from ..visualization.attention import attention_figure
 
     picture = inspected.read(args.image)
     if args.words:

@@ -130,7 +130,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _browse(args: argparse.Namespace) -> int:
     from ..engine import load_config
-    from ..visualization.browse import browse_dataset
+    from ..inspection.browse import browse_dataset
 
     cfg = load_config(args.config_file, args.opts) if args.config_file else None
     if cfg is not None:

@@ -23,8 +23,8 @@ from ..data.transforms import (
 )
 from ..modeling.pretraining.vlpt.mapper import PretrainMapper
 from ..utils.rng import SAMPLES, seeded_rng
-from .detections import IGNORED, TRUTH
-from .polygons import draw_polygons
+from ..visualization.detections import IGNORED, TRUTH
+from ..visualization.polygons import draw_polygons
 
 __all__ = ["STAGES", "Picture", "browse_dataset"]
 

@@ -9,9 +9,9 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from ..data.loader import build_test_loader
-from ..engine.step import autocast
+from ..evaluation.text_evaluator import TextEvaluator
 from ..modeling.detection import TextDetector
-from .text_evaluator import TextEvaluator
+from .step import autocast
 
 #: Values that are tried for both thresholds.
 GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vlpt_d2.visualization.attention import _nearest_tokens
+from vlpt_d2.inspection.attention_pictures import _nearest_tokens
 
 
 def test_pixels_belong_to_the_nearest_token():

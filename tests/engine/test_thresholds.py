@@ -10,8 +10,8 @@ from detectron2.structures import Instances
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.rendered import register_rendered
+from vlpt_d2.engine.thresholds import score_thresholds
 from vlpt_d2.evaluation import TextEvaluator
-from vlpt_d2.evaluation.thresholds import score_thresholds
 from vlpt_d2.structures import Polygons
 
 FALSE_ALARM = np.float32([(1, 1), (3, 1), (3, 3), (1, 3)])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers.detectors import HEADS, detector_cfg, overfitted_detector, text_sample
 
+from vlpt_d2.inspection.maps import draw_labels, draw_predictions, map_pictures
 from vlpt_d2.visualization.detections import DETECTED, TRUTH
-from vlpt_d2.visualization.maps import draw_labels, draw_predictions, map_pictures
 
 LOWEST, HIGHEST = (68, 1, 84), (253, 231, 37)  # of viridis
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..inspection.attention import AttentionMaps
 from ..modeling.backbone.image_encoder import TOKEN_STRIDE
 from ..modeling.pretraining.pointing import peak_of
-from .detections import TRUTH
+from ..visualization.detections import TRUTH
+from ..visualization.polygons import contact_sheet, draw_polygons
+from .attention import AttentionMaps
 from .maps import map_pictures
-from .polygons import contact_sheet, draw_polygons
 
 __all__ = ["DETAILS", "attention_figure"]
 

@@ -12,8 +12,8 @@ from detectron2.config import CfgNode
 from ..data import build_mapper
 from ..data.transforms import rings_of
 from ..modeling.detection import TextDetector
-from .detections import DETECTED, IGNORED, TRUTH
-from .polygons import contact_sheet, draw_polygons
+from ..visualization.detections import DETECTED, IGNORED, TRUTH
+from ..visualization.polygons import contact_sheet, draw_polygons
 
 __all__ = ["draw_labels", "draw_predictions", "map_pictures"]
 
