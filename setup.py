@@ -39,6 +39,7 @@ INSTALL_REQUIRES = [
     "tqdm",
     "tensorboard",
     "matplotlib",
+    "jinja2>=3",
     "packaging",
 ]
 EXTRAS_REQUIRE = {
@@ -91,6 +92,7 @@ setup(
         "vlpt_d2.configs": ["**/*.yaml"],
         "vlpt_d2.data.text": ["assets/*"],
         "vlpt_d2.model_zoo": ["weights/*"],
+        "vlpt_d2.visualization": ["templates/*"],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

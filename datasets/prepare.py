@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vlpt_d2.data.datasets.archives import ARCHIVES, prepare_dataset
-from vlpt_d2.data.datasets.builtin import data_root
+from vlpt_d2.utils.environment import data_root
 
 
 def main() -> int:

@@ -11,8 +11,8 @@ import sys
 
 from tqdm import tqdm
 
-from vlpt_d2.data.datasets.builtin import data_root
 from vlpt_d2.data.datasets.synthtext import index_synthtext
+from vlpt_d2.utils.environment import data_root
 
 
 def main() -> int:

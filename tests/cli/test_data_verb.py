@@ -4,12 +4,14 @@ import json
 import re
 
 import cv2
+import numpy as np
 import pytest
 from helpers.detectors import detector_cfg
 from helpers.miniatures import MINIATURES, QUAD, image, text
 from helpers.pretraining import tiny_vlpt_cfg
 
 from vlpt_d2.cli.main import main
+from vlpt_d2.inspection.browse import browse_dataset
 
 
 @pytest.fixture
@@ -89,6 +91,14 @@ def test_browse_original(total_text, capsys):
     blue, _, red = (int(v) for v in pictures[0][20, 30])  # the outline of a text that counts
     assert blue > red + 80
     assert abs(int(pictures[0][5, 5, 0]) - 60) < 12
+
+
+def test_browse_escapes_names_and_words(tmp_path):
+    cv2.imwrite(str(tmp_path / "a&b.png"), np.zeros((8, 8, 3), np.uint8))
+    record = {"file_name": str(tmp_path / "a&b.png"), "height": 8, "width": 8, "annotations": []}
+    page = browse_dataset([record], tmp_path / "page", title="<b>").read_text()
+    assert "a&amp;b.png" in page and "a&b.png" not in page
+    assert "<h1>&lt;b&gt;: original</h1>" in page
 
 
 def test_browse_the_other_stages(total_text):

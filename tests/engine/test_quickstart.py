@@ -17,6 +17,9 @@ def test_data_is_icdar2015_where_it_lies(tmp_path, monkeypatch):
     assert default_data() == "rendered"
     (tmp_path / "icdar2015" / "ch4_test_images").mkdir(parents=True)
     assert default_data() == "icdar2015"
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("DETECTRON2_DATASETS", f"~/{tmp_path.name}")
+    assert default_data() == "icdar2015"
 
 
 def test_the_detector_starts_from_the_pretraining(tmp_path):

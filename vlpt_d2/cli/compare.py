@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ..comparison.grid import read_grid
     from ..comparison.report import write_report
     from ..comparison.runner import Runner
-    from ..engine.threads import usable_cores
+    from ..utils.environment import usable_cores
 
     grid = read_grid(args.grid, args.opts, args.output)
     jobs = max(1, args.jobs)

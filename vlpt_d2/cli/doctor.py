@@ -1,33 +1,295 @@
-"""``vlpt-d2 doctor``: check the installation, the machine and the data, and name remedies."""
+"""``vlpt-d2 doctor``: check the installation, the machine and the data, and name remedies.
+
+Libraries are imported inside the checks: the verb runs where they are missing or broken."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
+import shutil
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
 
-from .checks import data, installation, machine
-from .checks.finding import Finding, Level
+from ..utils.environment import data_root, usable_cores
 
-__all__ = ["CHECKS", "add_parser", "run"]
+__all__ = ["CHECKS", "Finding", "add_parser", "run"]
+
+INSTALL_TORCH = "pip install --upgrade torch torchvision"
+INSTALL_PAIR = (
+    "torch and torchvision have to come from the same place and release; reinstall both at once:\n"
+    "pip install --force-reinstall torch torchvision   (both from the same package index)"
+)
+INSTALL_DETECTRON2 = (
+    "from source, after torch (needs a compiler):\n"
+    "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'\n"
+    "or without a compiler, its Python part, which is all vlpt_d2 needs:\n"
+    "pip install --no-deps --only-binary=:all: --python-version 3.10 --implementation cp "
+    f"--abi none --platform any --target '{sysconfig.get_path('purelib')}' "
+    "sal-detectron2==0.7.2"
+)
+INSTALL_HEADLESS = "pip uninstall -y opencv-python && pip install opencv-python-headless"
+_PACKAGE = Path(__file__).resolve().parents[1]
+REINSTALL = "the installation is incomplete: pip install --force-reinstall --no-deps vlpt-d2"
+
+
+class Finding(NamedTuple):
+    """What was found.
+
+    Attributes:
+        level: "ok"; "note": training works; "FAULT": training does not work.
+        subject: what was looked at.
+        text: what was found.
+        remedy: what to do, mostly a command; lines separated by newlines.
+    """
+
+    level: str
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+def check_torch() -> Iterator[Finding]:
+    """torch is installed and loads."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        yield Finding("FAULT", "torch", "not installed", INSTALL_TORCH)
+    except (ImportError, OSError) as error:
+        yield Finding("FAULT", "torch", f"does not load: {error}", INSTALL_PAIR)
+    else:
+        yield Finding("ok", "torch", torch.__version__)
+
+
+def check_torchvision() -> Iterator[Finding]:
+    """torchvision is installed, was built for this torch, and its operators work."""
+    try:
+        import torch
+        import torchvision
+        from torchvision.ops import nms
+
+        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), 0.5)
+    except ModuleNotFoundError as error:
+        if error.name == "torch":
+            yield Finding("FAULT", "torchvision", "cannot be checked without torch")
+        elif error.name == "torchvision":
+            yield Finding("FAULT", "torchvision", "not installed", INSTALL_TORCH)
+        else:
+            raise
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        # "operator torchvision::nms does not exist": its compiled part did not load, as that was
+        # built for another torch. The Python part may then fail in several other ways.
+        yield Finding("FAULT", "torchvision", f"does not fit this torch: {error}", INSTALL_PAIR)
+    else:
+        wanted, installed = _required_torch(), torch.__version__.partition("+")[0]
+        if wanted is not None and wanted != installed:
+            text = f"{torchvision.__version__} was built for torch {wanted}, not for {installed}"
+            yield Finding("FAULT", "torchvision", text, INSTALL_PAIR)
+        else:
+            yield Finding("ok", "torchvision", torchvision.__version__)
+
+
+def _required_torch() -> str | None:
+    """The exact torch release that torchvision's metadata ask for, as in "torch (==2.13.0)"."""
+    try:
+        requirements = metadata.requires("torchvision") or []
+    except metadata.PackageNotFoundError:
+        return None
+    for requirement in requirements:
+        name = requirement.replace("(", " ").replace("=", " ", 1).split()[0]
+        if name == "torch" and "==" in requirement:
+            return requirement.partition("==")[2].strip(" );").partition("+")[0]
+    return None
+
+
+def check_detectron2() -> Iterator[Finding]:
+    """detectron2's Python part loads; vlpt_d2 does not need the compiled one."""
+    try:
+        detectron2 = importlib.import_module("detectron2")
+        for part in ("config", "layers", "modeling", "data"):
+            importlib.import_module(f"detectron2.{part}")
+    except ModuleNotFoundError as error:
+        if error.name == "detectron2":
+            yield Finding("FAULT", "detectron2", "not installed", INSTALL_DETECTRON2)
+        else:
+            text = f"needs {error.name}, not installed"
+            yield Finding("FAULT", "detectron2", text, f"pip install {error.name}")
+    except Exception as error:
+        remedy = "fix the faults above first; they may be the cause"
+        yield Finding("FAULT", "detectron2", f"{type(error).__name__}: {error}", remedy)
+    else:
+        yield Finding("ok", "detectron2", detectron2.__version__)
+
+
+def check_opencv() -> Iterator[Finding]:
+    """OpenCV loads, and only one of its packages is installed."""
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        if error.name != "cv2":
+            raise
+        yield Finding("FAULT", "OpenCV", "not installed", "pip install opencv-python-headless")
+        return
+    except ImportError as error:
+        libraries = ("libGL", "libgthread", "libglib", "libX", "libSM")
+        windows = any(name in str(error) for name in libraries)
+        what = "needs a system library for windows" if windows else "does not load"
+        yield Finding("FAULT", "OpenCV", f"{what}: {error}", INSTALL_HEADLESS)
+        return
+    names = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
+    packages = [name for name in names if _version(name)]
+    if len(packages) > 1:
+        yield Finding(
+            "note",
+            "OpenCV",
+            f"{' and '.join(packages)} overwrite each other's files",
+            f"pip uninstall -y {' '.join(packages)} && pip install opencv-python-headless",
+        )
+    else:
+        yield Finding("ok", "OpenCV", cv2.__version__)
+
+
+def check_requirements() -> Iterator[Finding]:
+    """The requirements of the installed package, by their versions."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = metadata.requires("vlpt-d2") or []
+    except metadata.PackageNotFoundError:
+        text = "vlpt-d2 is used without being installed; its requirements are not checked"
+        yield Finding("note", "requirements", text, "pip install -e .   (in the checkout)")
+        return
+    wanted = [Requirement(line) for line in lines]
+    # Extras are for some commands only; OpenCV has several packages and a check of its own.
+    wanted = [r for r in wanted if "extra ==" not in str(r.marker) and r.name != "opencv-python"]
+    unmet = [r for r in wanted if not r.specifier.contains(_version(r.name) or "", True)]
+    for requirement in unmet:
+        text = f"{requirement} is required, {_version(requirement.name) or 'none'} is installed"
+        remedy = f"pip install --upgrade '{requirement}'"
+        yield Finding("FAULT", "requirements", text, remedy)
+    if not unmet:
+        yield Finding("ok", "requirements", f"all {len(wanted)} installed")
+
+
+def check_plugin() -> Iterator[Finding]:
+    """The plugin itself can be imported, and all its parts register themselves."""
+    import vlpt_d2
+
+    try:
+        vlpt_d2.load_parts()
+    except Exception as error:
+        text = f"cannot be used: {type(error).__name__}: {error}"
+        yield Finding("FAULT", "vlpt_d2", text, "fix the faults above")
+    else:
+        yield Finding("ok", "vlpt_d2", f"{vlpt_d2.__version__}, all parts registered")
+
+
+def check_render_extra() -> Iterator[Finding]:
+    """Words and fonts for rendered text."""
+    fonts = {entry.name for entry in metadata.entry_points(group="fonts_ttf")}
+    if _version("wordfreq") is None or not fonts:
+        text = "no word list or no fonts beyond matplotlib's; rendered text is less varied"
+        yield Finding("note", "extra render", text, "pip install 'vlpt-d2[render]'")
+    else:
+        yield Finding("ok", "extra render", f"word list and {len(fonts)} font families")
+
+
+def check_gpu() -> Iterator[Finding]:
+    """What training would run on."""
+    try:
+        import torch
+    except (ImportError, OSError):
+        yield Finding("note", "GPU", "cannot be checked without torch")
+        return
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            gpu = torch.cuda.get_device_properties(index)
+            text = f"{index}: {gpu.name}, {gpu.total_memory / 2**30:.0f} GiB"
+            yield Finding("ok", "GPU", text)
+    elif shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
+        built = "a CPU-only build" if torch.version.cuda is None else f"CUDA {torch.version.cuda}"
+        text = f"there is an NVIDIA driver, but torch ({built}) cannot use it; training runs on CPU"
+        remedy = "install torch and torchvision built for the driver's CUDA version (nvidia-smi)"
+        yield Finding("note", "GPU", text, remedy)
+    else:
+        yield Finding("note", "GPU", "none; training runs on CPU, fit for the quickstart only")
+
+
+def check_threads() -> Iterator[Finding]:
+    """Threads against free cores: too many of them slow training down tenfold."""
+    cores = usable_cores()
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(named) if named.isdigit() else cores
+    if threads > cores:
+        text = f"OMP_NUM_THREADS is {threads} for {cores} cores: more threads than cores are slow"
+        yield Finding("note", "threads", text, f"export OMP_NUM_THREADS={cores}")
+    else:
+        yield Finding("ok", "threads", f"{threads} for {cores} cores")
+
+
+def check_package_data() -> Iterator[Finding]:
+    """Configs, vocabulary and weights are part of the installation."""
+    from vlpt_d2 import model_zoo
+
+    configs, models = model_zoo.list_configs(), model_zoo.list_models()
+    try:
+        if not configs:
+            raise FileNotFoundError(f"no configs in {model_zoo.config_root()}")
+        vocabulary = _PACKAGE / "data" / "text" / "assets" / "bert_base_uncased_vocab.txt"
+        vocabulary.stat()
+        for name in models:
+            if model_zoo.get(name).is_shipped:
+                model_zoo.get_checkpoint(name)
+    except (OSError, ValueError) as error:
+        yield Finding("FAULT", "package files", str(error), REINSTALL)
+    else:
+        text = f"{len(configs)} configs, vocabulary and weights in {_PACKAGE}"
+        yield Finding("ok", "package files", text)
+
+
+def check_datasets() -> Iterator[Finding]:
+    """The folders of the known datasets; none is needed for rendered text."""
+    from ..data.datasets.builtin import BENCHMARKS
+
+    root = data_root().absolute()
+    if not root.is_dir():
+        level = "FAULT" if os.environ.get("DETECTRON2_DATASETS") else "note"
+        remedy = "export DETECTRON2_DATASETS=/folder/of/your/datasets, or train on rendered text"
+        yield Finding(level, "datasets", f"{root} is no folder", remedy)
+        return
+    folders = ["icdar2015", *(folder for folder, *_ in BENCHMARKS.values())]
+    found = [folder for folder in folders if (root / folder).is_dir()]
+    if found:
+        text = f"{', '.join(found)} in {root}"
+        yield Finding("ok", "datasets", text, "vlpt-d2 data check DATASET reads all of one")
+    else:
+        text = f"none in {root}; rendered text needs no data"
+        yield Finding("note", "datasets", text, "datasets/README.md says where to get them")
+    if "synthtext" in found and not (root / "synthtext" / "index" / "meta.json").is_file():
+        remedy = f"python datasets/prepare_synthtext.py {root / 'synthtext'}"
+        yield Finding("note", "SynthText", "not indexed yet", remedy)
+
 
 # In the order of the report; later ones may rest on what earlier ones found.
 CHECKS = (
-    installation.check_python,
-    installation.check_torch,
-    installation.check_torchvision,
-    installation.check_detectron2,
-    installation.check_model_zoo,
-    installation.check_opencv,
-    installation.check_requirements,
-    installation.check_plugin,
-    installation.check_extras,
-    machine.check_gpu,
-    machine.check_threads,
-    data.check_package_data,
-    data.check_datasets,
+    check_torch,
+    check_torchvision,
+    check_detectron2,
+    check_opencv,
+    check_requirements,
+    check_plugin,
+    check_render_extra,
+    check_gpu,
+    check_threads,
+    check_package_data,
+    check_datasets,
 )
-_MARKS = {Level.OK: "ok   ", Level.NOTE: "note ", Level.FAULT: "FAULT"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -38,23 +300,28 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Check the installation, the machine and the data. The exit status is 1 if "
         "something stops training; notes do not.",
     )
+    parser.add_argument(
+        "--versions", action="store_true", help="print detectron2's table of versions too"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding, with its remedy; return 1 if one of them stops training."""
-    levels: Counter[Level] = Counter()
+    levels: Counter[str] = Counter()
     for finding in examine():
         levels[finding.level] += 1
-        print(f"{_MARKS[finding.level]} {finding.subject}: {finding.text}")
-        if finding.remedy:
-            indent = " " * (len(_MARKS[Level.OK]) + 1)
-            for line in finding.remedy.splitlines():
-                print(f"{indent}-> {line}")
-    faults = levels[Level.FAULT]
-    print(f"\n{faults} faults, {levels[Level.NOTE]} notes")
+        print(f"{finding.level:5} {finding.subject}: {finding.text}")
+        for line in finding.remedy.splitlines():
+            print(f"      -> {line}")
+    faults = levels["FAULT"]
+    print(f"\n{faults} faults, {levels['note']} notes")
     if faults:
         print("Training cannot run until the faults are fixed.")
+    if args.versions:
+        from detectron2.utils.collect_env import collect_env_info
+
+        print(f"\n{collect_env_info()}")
     return 1 if faults else 0
 
 
@@ -65,4 +332,11 @@ def examine() -> Iterator[Finding]:
             yield from check()
         except Exception as error:
             subject = check.__name__.removeprefix("check_")
-            yield Finding.fault(subject, f"{type(error).__name__}: {error}")
+            yield Finding("FAULT", subject, f"{type(error).__name__}: {error}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ..model_zoo import get_config_file
+from ..utils.environment import data_root
 from ..visualization.curves import plot_pretraining, read_metrics
 from ..visualization.detections import draw_results
 from .training_run import TrainingRun
@@ -33,8 +33,8 @@ PRETRAIN_ROWS = (
 
 def default_data() -> str:
     """Return "icdar2015" where it lies under DETECTRON2_DATASETS, else "rendered"."""
-    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")) / "icdar2015"
-    return "icdar2015" if (root / "ch4_test_images").is_dir() else "rendered"
+    found = (data_root() / "icdar2015" / "ch4_test_images").is_dir()
+    return "icdar2015" if found else "rendered"
 
 
 def training_runs(output: Path, data: str, options: list[str]) -> Iterator[TrainingRun]:

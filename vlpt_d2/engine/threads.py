@@ -1,29 +1,15 @@
 """How many threads a process computes with: the one place that decides it."""
 
 import os
-from pathlib import Path
 
 import cv2
 import torch
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 
-__all__ = ["set_threads", "usable_cores"]
+from ..utils.environment import usable_cores
 
-
-def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its container (cgroup v2)."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return cores
+__all__ = ["set_threads"]
 
 
 def set_threads(cfg: CfgNode) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,10 @@ from ..data.transforms import (
 from ..modeling.pretraining.vlpt.mapper import PretrainMapper
 from ..utils.rng import SAMPLES, seeded_rng
 from ..visualization.detections import IGNORED, TRUTH
+from ..visualization.page import render_page
 from ..visualization.polygons import draw_polygons
 
 __all__ = ["STAGES", "Picture", "browse_dataset"]
-
-_STYLE = """body{font:15px/1.4 sans-serif;margin:1.5em}figure{display:inline-block;margin:.5em;
-max-width:31%;vertical-align:top}img{max-width:100%}figcaption{word-wrap:break-word}
-small{color:#666}"""
 
 
 @dataclass
@@ -79,22 +75,17 @@ def browse_dataset(
         raise ValueError(f"nothing to draw: {count} of {len(dicts)} images")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    draw, figures = STAGES[stage](cfg), []
+    draw, pictures = STAGES[stage](cfg), []
     for number, record in enumerate(map(dict, spread(dicts, count))):
         name = str(record["file_name"])
         with seeded_rng(SAMPLES, seed, number):
             picture = draw(record)
         file = f"{number:04d}.jpg"
         _write(folder / file, picture.image, largest)
-        figures.append(
-            f'<figure><a href="{file}"><img src="{file}" loading="lazy"></a><figcaption>'
-            f"<small>{escape(name)}</small><br>{escape(picture.caption)}"
-            "</figcaption></figure>"
-        )
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    body = f"<h1>{escape(title)}: {escape(stage)}</h1>" + "\n".join(figures)
+        pictures.append({"file": file, "name": name, "caption": picture.caption})
     page = folder / "index.html"
-    page.write_text(f"<!DOCTYPE html><html><head>{head}</head><body>{body}</body></html>", "utf-8")
+    text = render_page("browse.html", f"{title}: {stage}", "none", pictures=pictures)
+    page.write_text(text, "utf-8")
     return page
 
 

@@ -1,5 +1,6 @@
 """The course of a training as a picture."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,6 +118,27 @@ def plot_runs(
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     figure.savefig(output, dpi=100)
+
+
+def threshold_curve_svg(curve: Sequence[Mapping[str, float]]) -> str:
+    """Draw precision, recall and hmean over the confidence as an ``<svg>`` element.
+
+    Args:
+        curve: rows of ``confidence, precision, recall, hmean``, all in [0, 1].
+    """
+    figure = Figure(figsize=(6.4, 3), layout="constrained")
+    axes = figure.subplots()
+    confidences = [row["confidence"] for row in curve]
+    for key, colour in (("precision", "#3a7ca5"), ("recall", "#c05a2b"), ("hmean", "#222222")):
+        axes.plot(confidences, [row[key] for row in curve], color=colour, label=key)
+    axes.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(stream, format="svg")
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
 
 
 def plot_bands(

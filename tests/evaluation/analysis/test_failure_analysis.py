@@ -138,6 +138,11 @@ def test_page_is_escaped_and_draws_the_worst_images(tmp_path):
     # The image with two missed texts comes first, the one without failures is not there.
     assert re.findall(r"<figcaption><b>(.*?)</b>", page) == ["&lt;b&gt;", "img_1"]
     assert "not a score" in page
+    # One file: text and numbers of the tables, the curve as an element, nothing that is loaded.
+    cells = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td>", page)
+    assert ("recall", "25.00 %") in cells and ("images", "3") in cells
+    assert page.count("<svg") == page.count("</svg>") == 1 and ">precision</text>" in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert "data:image" not in to_page(evaluation, report, None)
     with pytest.raises(ValueError, match="no such folder"):
         to_page(evaluation, report, tmp_path / "nowhere")

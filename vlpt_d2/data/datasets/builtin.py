@@ -6,7 +6,6 @@ Nothing is read here: a dataset is looked for under ``$DETECTRON2_DATASETS`` (de
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from ...utils.environment import data_root
 from .ctw1500 import read_ctw1500
 from .icdar2013 import read_icdar2013
 from .icdar2015 import load_icdar2015, split_holdout
@@ -28,7 +28,6 @@ from .ustb_sv1k import read_ustb_sv1k
 
 __all__ = [
     "BENCHMARKS",
-    "data_root",
     "read_benchmark",
     "register_all_icdar2015",
     "register_benchmarks",
@@ -61,11 +60,6 @@ BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str, Reader]] = {
 _registered: dict[str, tuple[Hashable, str]] = {}
 # ICDAR2015's images are all of one size, so a squeezed copy is known by its own.
 _ICDAR2015_SIZE = (720, 1280)
-
-
-def data_root() -> Path:
-    """The folder of all datasets, as the environment says now."""
-    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
 
 
 def register_text_dataset(
@@ -173,7 +167,7 @@ def read_benchmark(
 
     Args:
         name: a registered name, such as "total_text_test".
-        root: the folder of all datasets; :func:`data_root` if not given.
+        root: the folder of all datasets; :func:`~vlpt_d2.utils.environment.data_root` if not given.
 
     Returns:
         Dataset dicts and the report.

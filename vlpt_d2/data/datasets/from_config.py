@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
+from ...utils.environment import data_root
 from ..shards import register_shards_from_config
-from .builtin import data_root
 from .formats import FORMATS, register_folder
 from .rendered import register_rendered_from_config
 
