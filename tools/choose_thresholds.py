@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Choose a detector's two thresholds on a validation set, never on the images measured later."""
+"""Choose a detector's thresholds on a validation set, never on the images evaluated later."""
 
 import argparse
 
@@ -13,7 +13,7 @@ from vlpt_d2.engine.thresholds import GRID, score_thresholds
 
 
 def main() -> None:
-    """Parse the command line, measure every pair and print the ten best."""
+    """Parse the command line, evaluate every combination and print the ten best."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config-file", required=True, help="the detector's config")
     parser.add_argument("--dataset", default="icdar2015_trainval_val", help="images to choose on")
@@ -27,7 +27,7 @@ def main() -> None:
     rows = score_thresholds(cfg, model, args.dataset, args.grid)
     keys = list(model.text_head.threshold_keys.values())
     print(tabulate(rows[:10], headers=[*keys, "precision", "recall", "hmean"], floatfmt=".2f"))
-    print(f"{keys[0]} {rows[0][0]} {keys[1]} {rows[0][1]}")
+    print(*(word for pair in zip(keys, rows[0]) for word in pair))
 
 
 if __name__ == "__main__":

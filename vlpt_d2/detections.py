@@ -31,7 +31,7 @@ class TextDetections:
 
     Attributes:
         instances: detectron2's, on the CPU, with ``scores``, ``pred_classes``, ``pred_boxes`` and
-            ``pred_polygons``.
+            ``pred_polygons``; of a detector that reads also ``pred_texts``.
         image: (H, W, 3) uint8, RGB, as the detector was given it: turned as its file says.
         file_name: of the image; None where it came from memory.
     """
@@ -49,6 +49,11 @@ class TextDetections:
     def scores(self) -> np.ndarray:
         """Of each text its score, float32 in [0, 1]."""
         return self.instances.scores.numpy()
+
+    @property
+    def words(self) -> list[str] | None:
+        """Of each text what was read; None from a detector that does not read."""
+        return self.instances.pred_texts if self.instances.has("pred_texts") else None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -85,13 +90,16 @@ class TextDetections:
         """Return plain values, such as JSON can hold; pixels rounded to hundredths.
 
         Returns:
-            ``{"file_name", "height", "width", "texts": [{"polygon": [[x, y], …], "score"}, …]}``.
+            ``{"file_name", "height", "width", "texts": [{"polygon": [[x, y], …], "score"}, …]}``;
+            texts that were read also have "word".
         """
         height, width = self.image_size
-        texts = [
+        texts: list[dict[str, Any]] = [
             {"polygon": _rounded(polygon).tolist(), "score": round(score, _SCORE_DIGITS)}
             for polygon, score in zip(self.polygons, self.scores.tolist())
         ]
+        for text, word in zip(texts, self.words or ()):
+            text["word"] = word
         return {"file_name": self.file_name, "height": height, "width": width, "texts": texts}
 
     def save(self, path: str | Path, file_format: str | None = None) -> None:
@@ -118,7 +126,7 @@ class TextDetections:
 
     def _annotations(self) -> list[dict[str, Any]]:
         """In detectron2's format, as the writers of label files take them."""
-        return [
+        annotations: list[dict[str, Any]] = [
             {
                 "segmentation": [_rounded(polygon).ravel().tolist()],
                 "iscrowd": 0,
@@ -126,6 +134,9 @@ class TextDetections:
             }
             for polygon, score in zip(self.polygons, self.scores.tolist())
         ]
+        for annotation, word in zip(annotations, self.words or ()):
+            annotation["text"] = word
+        return annotations
 
 
 def _write_json(found: TextDetections, path: Path) -> None:

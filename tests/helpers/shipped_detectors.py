@@ -58,11 +58,15 @@ class Setting:
             [self._resized(image) for image in images],
             labels=self.labels,
             perfect_maps=lambda maps: _perfect(self.head, maps),
-            decode=self.head.decode,
+            decode=self._decode,
             labelled=lambda maps: bool(maps["text"].any()),
             rectangles=self.rectangles,
             required_iou=0.5,
         )
+
+    def _decode(self, maps, image_size):
+        found = self.head.decode(maps, image_size)
+        return found.polygons, found.scores
 
     def _resized(self, image: Texts) -> Texts:
         height, width = self.size(image.image_size)

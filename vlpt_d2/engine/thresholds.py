@@ -13,17 +13,17 @@ from ..evaluation.text_evaluator import TextEvaluator
 from ..modeling.detection import TextDetector
 from .step import autocast
 
-#: Values that are tried for both thresholds.
+#: Values that are tried for each threshold.
 GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def score_thresholds(
     cfg: CfgNode, model: TextDetector, dataset: str, grid: Sequence[float] = GRID
-) -> list[tuple[float, float, float, float, float]]:
-    """Measure a detector at every pair of its head's two thresholds.
+) -> list[tuple[float, ...]]:
+    """Evaluate a detector at every combination of its head's thresholds.
 
-    The network runs once; its maps are decoded at every pair. The head is left at the thresholds
-    it had.
+    The network runs once; its maps are decoded at every combination. The head is left at the
+    thresholds it had.
 
     Args:
         cfg: the detector's config.
@@ -32,38 +32,38 @@ def score_thresholds(
         grid: values of each threshold.
 
     Returns:
-        Rows (first threshold, second threshold, precision, recall, hmean), in the order of
-        ``threshold_keys`` and in percent, best hmean first; what is undefined counts as 0.
+        Rows (threshold, …, precision, recall, hmean), thresholds in the order of
+        ``threshold_keys``, the rest in percent, best hmean first; what is undefined counts as 0.
 
     Raises:
         ValueError: the images have no ground truth.
     """
     head = model.text_head
-    pairs = list(itertools.product(grid, grid))
+    choices = list(itertools.product(grid, repeat=len(head.threshold_keys)))
     metadata = MetadataCatalog.get(dataset)
     evaluators = {
-        pair: TextEvaluator(
+        chosen: TextEvaluator(
             dataset_name=dataset,
             protocol=metadata.evaluator_type,
             score_thresh=cfg.TEST.SCORE_THRESH,
         )
-        for pair in pairs
+        for chosen in choices
     }
     before = dict(head.decoding)
     for batch in build_test_loader(cfg, dataset):
         with torch.no_grad(), autocast(cfg, cfg.TEST.AMP_ENABLED):
             predicted = model.predict_maps(batch)
-        for pair, evaluator in evaluators.items():
-            head.decoding.update(zip(head.threshold_keys, pair))
+        for chosen, evaluator in evaluators.items():
+            head.decoding.update(zip(head.threshold_keys, chosen))
             for (maps, size), sample in zip(predicted, batch):
                 evaluator.process([sample], [{"instances": model.decode(maps, size, sample)}])
     head.decoding = before
     rows = []
-    for pair, evaluator in evaluators.items():
+    for chosen, evaluator in evaluators.items():
         measured = evaluator.evaluate()
         if "text" not in measured:
             raise ValueError(f"{dataset} has no ground truth to choose thresholds by")
         scores = measured["text"]
         numbers = (np.nan_to_num(scores[k]).item() for k in ("precision", "recall", "hmean"))
-        rows.append((*pair, *numbers))
+        rows.append((*chosen, *numbers))
     return sorted(rows, key=lambda row: -row[-1])

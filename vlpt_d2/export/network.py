@@ -47,7 +47,7 @@ class ExportNetwork(nn.Module):
                 f"for the one size it was made with. {WHAT_CAN}"
             )
         self.detector = detector
-        self.divisor = max(detector.backbone.size_divisibility, 1)
+        self.divisor = detector.size_divisibility
 
     def map_names(self) -> list[str]:
         """Names of the maps that :meth:`forward` returns, in its order."""

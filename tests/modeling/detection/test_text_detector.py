@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import build_model
+from detectron2.modeling import build_backbone, build_model
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.collate import CollatedBatch
-from vlpt_d2.modeling.detection import build_label_function, build_text_head, stack_targets
+from vlpt_d2.modeling.detection import (
+    DecodedTexts,
+    TextDetector,
+    build_label_function,
+    build_text_head,
+    stack_targets,
+)
 from vlpt_d2.modeling.detection.db.neck import DBNeck
 from vlpt_d2.structures import Polygons
 
@@ -280,3 +286,55 @@ def test_targets_are_stacked_on_the_padded_grid():
     assert torch.equal(padded[0, :, :, :8], maps[0])
     assert torch.equal(padded[1, :, :5, :7], maps[1][:, :5, :7])
     assert padded.sum().isclose(maps[0].sum() + maps[1][:, :5, :7].sum() + maps[2].sum())
+
+
+def test_targets_of_several_strides_and_ragged_ones():
+    targets = [
+        {"near": torch.ones(8, 8), "far": torch.ones(2, 4, 4), "boxes": [torch.ones(4)] * n}
+        for n in (2, 0)
+    ]
+    samples = CollatedBatch([{"targets": t} for t in targets]).samples()
+    strides = {"near": 4, "far": 8}
+    stack = stack_targets(samples, (32, 64), strides, torch.device("cpu"))
+    assert stack["near"].shape == (2, 8, 16) and stack["far"].shape == (2, 2, 4, 8)
+    assert stack["near"].sum() == 2 * 64 and stack["far"].sum() == 2 * 32
+    assert [len(boxes) for boxes in stack["boxes"]] == [2, 0]
+
+
+class _Reader(torch.nn.Module):
+    """A head that has read one word and needs sides of 96 pixels."""
+
+    size_divisibility = 96
+
+    def forward(self, features):
+        return {"map": next(iter(features.values()))}
+
+    def decode(self, maps, image_size):
+        square = np.float32([[2, 2], [8, 2], [8, 6], [2, 6]])
+        return DecodedTexts([square], np.float32([0.5]), words=["open"])
+
+    def count(self, decoded):
+        pass
+
+
+def test_words_and_the_size_that_a_head_needs():
+    cfg = tiny_cfg()
+    model = TextDetector(
+        backbone=build_backbone(cfg), text_head=_Reader(), pixel_mean=[0.0] * 3, pixel_std=[1.0] * 3
+    ).eval()
+    assert model.size_divisibility == 96
+    image = torch.zeros(3, 50, 100, dtype=torch.uint8)
+    with torch.no_grad():
+        ((maps, size),) = model.predict_maps([{"image": image}])
+        (found,) = model([{"image": image, "height": 100, "width": 200}])
+    assert maps["map"].shape[-2:] == (96 // 4, 192 // 4) and size == (50, 100)
+    assert found["instances"].pred_texts == ["open"]
+    assert found["instances"].pred_boxes.tensor.tolist() == [[4, 4, 16, 12]]
+
+
+def test_a_backbone_without_the_maps_that_the_head_reads():
+    cfg = tiny_cfg()
+    with pytest.raises(
+        ValueError, match="has res4; the backbone gives res2, res3, res5"
+    ):
+        build_text_head(cfg, {name: s for name, s in SHAPES.items() if name != "res4"})

@@ -105,7 +105,7 @@ class DetectionMapper:
         return {
             **sample,
             "image": _to_tensor(inputs.image),
-            "targets": {name: torch.from_numpy(target) for name, target in targets.items()},
+            "targets": {name: _as_tensors(target) for name, target in targets.items()},
         }
 
     def resize(self, image: np.ndarray) -> torch.Tensor:
@@ -120,6 +120,12 @@ class DetectionMapper:
         inputs = TextAugInput(image)
         self.augmentations(inputs)
         return _to_tensor(inputs.image)
+
+
+def _as_tensors(target: np.ndarray | list[np.ndarray]) -> torch.Tensor | list[torch.Tensor]:
+    if isinstance(target, list):
+        return [torch.from_numpy(part) for part in target]
+    return torch.from_numpy(target)
 
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:

@@ -1,5 +1,8 @@
 """The one meta-architecture of the ROI-free text detectors."""
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
@@ -56,6 +59,11 @@ class TextDetector(nn.Module):
         """Where the parameters are."""
         return self.pixel_mean.device
 
+    @property
+    def size_divisibility(self) -> int:
+        """What the sides of the padded images are multiples of."""
+        return math.lcm(max(self.backbone.size_divisibility, 1), self.text_head.size_divisibility)
+
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Run on samples of the detection mapper.
 
@@ -67,7 +75,7 @@ class TextDetector(nn.Module):
         Returns:
             In training mode the losses. Else one {"instances": Instances} per image with
             ``scores``, ``pred_classes`` (0), ``pred_boxes`` and ``pred_polygons``, in pixels of
-            the (height, width) image.
+            the (height, width) image; of heads that read also ``pred_texts``.
 
         Raises:
             ValueError: a training sample has no "targets".
@@ -97,9 +105,7 @@ class TextDetector(nn.Module):
 
     def _preprocess(self, batched_inputs: list[dict]) -> ImageList:
         images = [x["image"] for x in batched_inputs]
-        return normalise_images(
-            images, self.pixel_mean, self.pixel_std, self.backbone.size_divisibility
-        )
+        return normalise_images(images, self.pixel_mean, self.pixel_std, self.size_divisibility)
 
     def decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
         """Turn one image's maps into detections in the pixels of the sample's "height", "width".
@@ -113,14 +119,19 @@ class TextDetector(nn.Module):
 
 
 def stack_targets(
-    samples: list[dict], size: tuple[int, int], stride: int, device: torch.device
-) -> dict[str, Tensor]:
+    samples: list[dict],
+    size: tuple[int, int],
+    stride: int | Mapping[str, int],
+    device: torch.device,
+) -> dict[str, Tensor | list]:
     """Stack target maps on the padded grid; zero is "nothing to learn" in every map.
+
+    Ragged targets, which are lists of tensors, become a list with the list of each image.
 
     Args:
         samples: each with "targets", the maps of a head's label function.
         size: (H, W) of the padded images.
-        stride: the head's ``target_stride``.
+        stride: the head's ``target_stride``; a mapping has those of all maps.
         device: where the maps go.
 
     Raises:
@@ -131,14 +142,18 @@ def stack_targets(
             'A training sample has no "targets": read it with the "detection" mapper built '
             "with is_train=True, or call model.eval() first"
         )
-    size = tuple(-(-side // stride) for side in size)
-    padded = {}
+    padded: dict[str, Tensor | list] = {}
     for name, first in samples[0]["targets"].items():
         maps = [sample["targets"][name] for sample in samples]
-        if all(target.shape[-2:] == size for target in maps):
+        if isinstance(first, list):
+            padded[name] = [[part.to(device, non_blocking=True) for part in m] for m in maps]
+            continue
+        step = stride if isinstance(stride, int) else stride[name]
+        grid = tuple(-(-side // step) for side in size)
+        if all(target.shape[-2:] == grid for target in maps):
             batch = stacked(maps)
         else:
-            batch = first.new_zeros(len(maps), *first.shape[:-2], *size)
+            batch = first.new_zeros(len(maps), *first.shape[:-2], *grid)
             for out, target in zip(batch, maps):
                 out[..., : target.shape[-2], : target.shape[-1]] = target
         padded[name] = batch.to(device, non_blocking=True)
@@ -151,19 +166,23 @@ def decode_instances(
     """Turn one image's maps into detections; see :meth:`TextDetector.decode`.
 
     Args:
-        text_head: decodes; its weights are not used.
+        text_head: decodes, and counts what it left out; its weights are not used.
         maps, size, sample: as there.
     """
-    polygons, scores = text_head.decode(maps, size)
+    decoded = text_head.decode(maps, size)
+    text_head.count(decoded)
     height, width = sample.get("height", size[0]), sample.get("width", size[1])
     scale = np.asarray((width / size[1], height / size[0]), np.float32)
     # Point by point, so that a rectangle keeps its four points (as MhLiao/DB does).
-    polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in polygons]
+    polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in decoded.polygons]
     boxes = [(*p.min(axis=0), *p.max(axis=0)) for p in polygons]
-    return Instances(
+    instances = Instances(
         (height, width),
-        scores=torch.as_tensor(scores, dtype=torch.float32),
+        scores=torch.as_tensor(decoded.scores, dtype=torch.float32),
         pred_classes=torch.zeros(len(polygons), dtype=torch.int64),
         pred_boxes=Boxes(torch.tensor(np.asarray(boxes, np.float32).reshape(-1, 4))),
         pred_polygons=Polygons(polygons),
     )
+    if decoded.words is not None:
+        instances.pred_texts = list(decoded.words)
+    return instances

@@ -3,7 +3,9 @@
 import logging
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
@@ -23,32 +25,53 @@ Registry for text heads: subclasses of :class:`TextHead` that are built with
 LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[str, np.ndarray]]
 
 
+#: Targets of a batch: maps (N, H, W) or (N, C, H, W), or for ragged ones a list with each image's.
+Targets = Mapping[str, Tensor | list[Tensor]]
+
+
+@dataclass
+class DecodedTexts:
+    """The texts of one image.
+
+    Attributes:
+        polygons: (N, 2) float32 arrays of (x, y) pixels of the network's input.
+        scores: float32 in [0, 1], one for each.
+        words: what was read, one for each; None of heads that do not read.
+        counts: what the decoding left out, by name, and of how many: see
+            :meth:`TextHead.report_limits`.
+    """
+
+    polygons: list[np.ndarray]
+    scores: np.ndarray
+    words: list[str] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
 class TextHead(nn.Module):
     """Base class of the heads: a neck, the head proper, its labels, losses and decoding.
 
-    ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names the
-    two among them that decide what is a text, that of the maps first, and their config keys.
-    ``counts`` holds what the decoding function counted since :meth:`report_limits`, and the number
-    of "maps": how often the limits of the decoding were met ("limited_maps"), and by how much
-    ("dropped_...").
+    ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names
+    those among them that decide what is a text, that of the maps first, and their config keys.
     """
 
     decoding: dict
     threshold_keys: dict[str, str]
 
-    # Image pixels from one pixel of the target maps to the next.
-    target_stride: int = 1
+    # Image pixels from one pixel of the target maps to the next; by name where maps differ.
+    target_stride: int | Mapping[str, int] = 1
+    # The sides of the images are padded to a multiple of this, and of what the backbone needs.
+    size_divisibility: int = 1
 
     def __init__(self, in_features: list[str], neck: nn.Module):
         """
         Args:
             in_features: names of the backbone's maps the neck reads, finest first.
-            neck: module from the list of these maps to one.
+            neck: module from the list of these maps to one, or to several levels.
         """
         super().__init__()
         self.in_features = list(in_features)
         self.neck = neck
-        self.counts = Counter()
+        self._counts: Counter[str] = Counter()
 
     @classmethod
     @abstractmethod
@@ -58,12 +81,13 @@ class TextHead(nn.Module):
         It runs in the workers of the data loader, so it must be picklable and need no network.
         Called as ``labels(polygons, ignore, image_size)`` with a list of (N, 2) float arrays of
         (x, y) pixels, a bool array and (H, W), it returns named maps of shape (H, W) or (C, H, W);
-        with a ``target_stride`` s, (ceil(H / s), ceil(W / s)).
+        with a ``target_stride`` s, (ceil(H / s), ceil(W / s)). What has no such grid (points,
+        boxes) is a list of arrays, which :meth:`losses` gets as a list with a list for each image.
         In every map zero must be what padding is given: "nothing here, nothing to learn here".
         """
 
     def forward(
-        self, features: dict[str, Tensor], targets: dict[str, Tensor] | None = None
+        self, features: dict[str, Tensor], targets: Targets | None = None
     ) -> dict[str, Tensor]:
         """Return the losses in training mode, else the maps that :meth:`decode` reads.
 
@@ -84,34 +108,36 @@ class TextHead(nn.Module):
         return self.losses(x, targets) if self.training else self.predict(x)
 
     @abstractmethod
-    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weighted losses of the neck's output (N, C, h, w); see :meth:`forward`."""
+    def losses(self, x: Any, targets: Any) -> dict[str, Tensor]:
+        """Return the weighted losses of the neck's output; see :meth:`forward`."""
 
     @abstractmethod
-    def predict(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the maps of the neck's output that :meth:`decode` reads, (N, C, H', W') each."""
+    def predict(self, x: Any) -> dict[str, Tensor]:
+        """Return the maps of the neck's output that :meth:`decode` reads, (N, C, H', W') each.
+
+        Maps may have different sizes, such as one for each level.
+        """
 
     @abstractmethod
-    def decode(
-        self, maps: dict[str, Tensor], image_size: tuple[int, int]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
-        """Turn the maps of one image into polygons.
+    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
+        """Turn the maps of one image into texts.
 
         Args:
             maps: the maps of :meth:`forward` for one image, (C, H', W') each, padding included.
             image_size: (H, W) of the network's input image without padding.
-
-        Returns:
-            Polygons as (N, 2) float32 arrays of (x, y) input pixels, and their scores, float32
-            in [0, 1].
         """
+
+    def count(self, decoded: DecodedTexts) -> None:
+        """Add up what the decoding of one image left out, for :meth:`report_limits`."""
+        self._counts.update(decoded.counts, maps=1)
 
     def report_limits(self) -> None:
         """Log what the limits of the decoding left out since the last call, and start anew.
 
-        To be called in all processes, whose counts are added up.
+        Of the counts, "limited_maps" is how often limits were met, "dropped_<name>" how many of
+        the "<name>" were left out. To be called in all processes, whose counts are added up.
         """
-        counts = sum(comm.gather(self.counts), Counter())
+        counts = sum(comm.gather(self._counts), Counter())
         dropped = {k: n for k, n in counts.items() if k.startswith("dropped_") and n}
         if dropped:
             logger.warning(
@@ -121,7 +147,7 @@ class TextHead(nn.Module):
                 counts["maps"],
                 ", ".join(f"{n} of {counts[k[8:]]} {k[8:]}" for k, n in dropped.items()),
             )
-        self.counts.clear()
+        self._counts.clear()
 
 
 def wants_polygons(cfg: CfgNode) -> bool:
@@ -137,7 +163,17 @@ def wants_polygons(cfg: CfgNode) -> bool:
 
 
 def build_text_head(cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> TextHead:
-    """Build the head named by ``cfg.MODEL.TEXT_HEAD.NAME`` on a backbone's output shapes."""
+    """Build the head named by ``cfg.MODEL.TEXT_HEAD.NAME`` on a backbone's output shapes.
+
+    Raises:
+        ValueError: the backbone lacks a map of MODEL.TEXT_HEAD.IN_FEATURES.
+    """
+    missing = [name for name in cfg.MODEL.TEXT_HEAD.IN_FEATURES if name not in input_shape]
+    if missing:
+        raise ValueError(
+            f"MODEL.TEXT_HEAD.IN_FEATURES has {', '.join(missing)}; the backbone gives "
+            f"{', '.join(input_shape)}"
+        )
     return TEXT_HEADS_REGISTRY.get(cfg.MODEL.TEXT_HEAD.NAME)(cfg, input_shape)
 
 

@@ -233,9 +233,9 @@ def test_padding_does_not_change_what_is_decoded():
     maps = {"score": torch.ones(1, 32, 32), "geometry": torch.full((5, 32, 32), 10.0)}
     maps["score"][0, :24, :30] = text
     maps["geometry"][:, :24, :30] = geometry
-    polygons, scores = head.decode(maps, (93, 117))
-    assert len(polygons) == len(scores) == 2
-    assert head.counts["maps"] == 1 and head.counts["cells"] == int(text.sum())
+    found = head.decode(maps, (93, 117))
+    assert len(found.polygons) == len(found.scores) == 2
+    assert found.counts["cells"] == int(text.sum())
 
 
 def test_polygon_output_is_the_same_rectangles():
@@ -245,7 +245,7 @@ def test_polygon_output_is_the_same_rectangles():
     maps = text_sample(detector_cfg("EASTHead"))["targets"]
     maps = {"score": maps["text"][None].float(), "geometry": maps["geometry"]}
     boxes = build_text_head(head_cfg(), SHAPES).decode(maps, (96, 128))
-    np.testing.assert_array_equal(head.decode(maps, (96, 128))[0], boxes[0])
+    np.testing.assert_array_equal(head.decode(maps, (96, 128)).polygons, boxes.polygons)
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,9 @@ def test_decode_leaves_out_the_padding():
         maps[:, 16 // stride : 32 // stride, 8 // stride : 40 // stride] = 0.9
         maps[:, 48 // stride :] = 0.9  # padding
         maps[:, :, 80 // stride :] = 0.9
-        polygons, scores = head.decode({"kernels": maps}, (46, 77))
-        assert len(polygons) == 1 and scores.tolist() == pytest.approx([0.9])
-        assert sorted(polygons[0].tolist()) == [[8, 16], [8, 32], [40, 16], [40, 32]]
+        found = head.decode({"kernels": maps}, (46, 77))
+        assert len(found.polygons) == 1 and found.scores.tolist() == pytest.approx([0.9])
+        assert sorted(found.polygons[0].tolist()) == [[8, 16], [8, 32], [40, 16], [40, 32]]
 
 
 def test_losses_by_hand():

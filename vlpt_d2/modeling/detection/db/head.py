@@ -1,16 +1,16 @@
 """The DB head: differentiable binarisation (Liao et al., AAAI 2020; MhLiao/DB)."""
 
 import math
+from collections import Counter
 from functools import partial
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
-from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
 from .decode import decode_probability_map
 from .labels import draw_db_labels
 from .neck import DB_NECK_REGISTRY
@@ -134,14 +134,13 @@ class DBHead(TextHead):
             "loss_binary": self.loss_weights["binary"] * dice_loss(binary, text, text_mask),
         }
 
-    def decode(
-        self, maps: dict[str, Tensor], image_size: tuple[int, int]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
         """Decode one image; see :meth:`TextHead.decode`."""
         height, width = image_size
         probability = maps["probability"][0, :height, :width].float().cpu().numpy()
-        self.counts["maps"] += 1
-        return decode_probability_map(probability, counts=self.counts, **self.decoding)
+        counts: Counter[str] = Counter()
+        found = decode_probability_map(probability, counts=counts, **self.decoding)
+        return DecodedTexts(*found, counts=counts)
 
 
 def _branch(in_channels: int, norm: str) -> nn.Sequential:

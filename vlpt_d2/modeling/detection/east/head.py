@@ -1,16 +1,16 @@
 """The EAST head: a score and a rectangle from every cell (Zhou et al., CVPR 2017)."""
 
 import math
+from collections import Counter
 from functools import partial
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss
-from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
 from .decode import decode_east_maps
 from .geometry import ANGLE_RANGES
 from .labels import STRIDE, draw_east_labels
@@ -172,15 +172,14 @@ class EASTHead(TextHead):
             * mean_over_text(angle, learnt, self.geometry_mean),
         }
 
-    def decode(
-        self, maps: dict[str, Tensor], image_size: tuple[int, int]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
         """Decode one image; see :meth:`TextHead.decode`."""
         height, width = (-(-side // STRIDE) for side in image_size)
         score = maps["score"][0, :height, :width].float().cpu().numpy()
         geometry = maps["geometry"][:, :height, :width].float().cpu().numpy()
-        self.counts["maps"] += 1
-        return decode_east_maps(score, geometry, counts=self.counts, **self.decoding)
+        counts: Counter[str] = Counter()
+        found = decode_east_maps(score, geometry, counts=counts, **self.decoding)
+        return DecodedTexts(*found, counts=counts)
 
 
 def _logit(share: float) -> float:

@@ -1,8 +1,8 @@
 """The PSENet head: texts and their shrunk kernels (Wang et al., CVPR 2019; whai362/PSENet)."""
 
+from collections import Counter
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..layers import conv_norm_relu
 from ..losses import hard_negative_mask, sample_dice_loss
-from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
 from .decode import decode_kernel_maps
 from .labels import draw_psenet_labels, kernel_scales
 from .neck import PSENetNeck
@@ -149,13 +149,12 @@ class PSENetHead(TextHead):
             "loss_kernels": self.loss_weights["kernels"] * kernel_loss.mean(),
         }
 
-    def decode(
-        self, maps: dict[str, Tensor], image_size: tuple[int, int]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
         """Decode one image; see :meth:`TextHead.decode`."""
         height, width = (-(-side // self.decode_stride) for side in image_size)
         kernels = maps["kernels"][:, :height, :width].float().cpu().numpy()
-        self.counts["maps"] += 1
-        return decode_kernel_maps(
-            kernels, stride=self.decode_stride, counts=self.counts, **self.decoding
+        counts: Counter[str] = Counter()
+        found = decode_kernel_maps(
+            kernels, stride=self.decode_stride, counts=counts, **self.decoding
         )
+        return DecodedTexts(*found, counts=counts)

@@ -93,12 +93,13 @@ class VLPTWithDetection(VLPT):
     def find_regions(self, maps: dict[str, torch.Tensor], samples: list[dict]) -> list[list]:
         """Decode the head's maps of the trunk's maps to the polygons of each image."""
         predicted = self.text_head(maps)
-        return [
-            self.text_head.decode(
-                {name: m[i] for name, m in predicted.items()}, tuple(sample["image"].shape[-2:])
-            )[0]
-            for i, sample in enumerate(samples)
-        ]
+        found = []
+        for i, sample in enumerate(samples):
+            maps_of_image = {name: m[i] for name, m in predicted.items()}
+            decoded = self.text_head.decode(maps_of_image, tuple(sample["image"].shape[-2:]))
+            self.text_head.count(decoded)
+            found.append(decoded.polygons)
+        return found
 
     def prepare_accumulation(
         self, micro_batches: list[list[dict]], seeded: Callable[[int], AbstractContextManager]
