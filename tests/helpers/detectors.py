@@ -63,17 +63,6 @@ BACKBONES = {
         "MODEL.RESNETS.DEPTH", 13, "MODEL.RESNETS.STEM_OUT_CHANNELS", 8,
         "MODEL.RESNETS.RES2_OUT_CHANNELS", 8, "MODEL.RESNETS.NORM", "",
     ],
-    "Swin": [
-        "MODEL.BACKBONE.NAME", "build_swin_trunk", "MODEL.SWIN.EMBED_DIM", 8,
-        "MODEL.SWIN.DEPTHS", (1, 2, 1, 1), "MODEL.SWIN.NUM_HEADS", (1, 1, 2, 2),
-        "MODEL.SWIN.WINDOW_SIZE", 4,
-    ],
-    "ViTDet": [
-        "MODEL.BACKBONE.NAME", "build_vitdet_pyramid", *_PYRAMID,
-        "MODEL.VIT.EMBED_DIM", 32, "MODEL.VIT.DEPTH", 2, "MODEL.VIT.NUM_HEADS", 2,
-        "MODEL.VIT.WINDOW_SIZE", 4, "MODEL.VIT.GLOBAL_BLOCKS", (1,), "MODEL.VIT.IMAGE_SIZE", 64,
-        "MODEL.VIT.OUT_CHANNELS", 32,
-    ],
 }  # fmt: skip
 
 

@@ -56,9 +56,6 @@ def _add_optimizer(cfg: CN) -> None:
     cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
     # Parameters of which one part of the dotted name is in this list have no weight decay.
     cfg.SOLVER.NO_WEIGHT_DECAY = ["cls_token", "position", "position_embeddings"]
-    # Positions of Swin and ViTDet.
-    cfg.SOLVER.NO_WEIGHT_DECAY += ["absolute_pos_embed", "relative_position_bias_table"]
-    cfg.SOLVER.NO_WEIGHT_DECAY += ["pos_embed", "rel_pos_h", "rel_pos_w"]
     # CLIP_GRADIENTS.CLIP_TYPE is "value" or "norm" as in detectron2 (each parameter by itself), or
     # "full_model": the norm of the whole gradient.
 

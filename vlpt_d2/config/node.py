@@ -9,6 +9,9 @@ from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from fvcore.common.config import BASE_KEY
 
+from .removed import drop_removed
+from .settings import settings
+
 __all__ = ["PlainCfgNode"]
 
 
@@ -35,6 +38,26 @@ class PlainCfgNode(CfgNode):
             _check_file(cfg_filename, self)
         super().merge_from_file(cfg_filename, allow_unsafe)
 
+    def merge_from_other_cfg(self, cfg_other: CfgNode) -> None:
+        """Take over the values of another config.
+
+        Raises:
+            KeyError: an unknown key.
+            ValueError: a value of the wrong type, or a key that is gone (:mod:`.removed`) with
+                another value than the one that holds now.
+        """
+        gone = drop_removed(settings(cfg_other), settings(self))
+        other = cfg_other.clone()
+        for key in gone:
+            _delete(other, key.split("."))
+        super().merge_from_other_cfg(other)
+
+    def merge_from_list(self, cfg_list: list[Any]) -> None:
+        """Take over "KEY value" pairs; see :meth:`merge_from_other_cfg`."""
+        pairs = [cfg_list[i : i + 2] for i in range(0, len(cfg_list), 2)]
+        gone = drop_removed(dict(pair for pair in pairs if len(pair) == 2), settings(self))
+        super().merge_from_list([x for pair in pairs if pair[0] not in gone for x in pair])
+
     @classmethod
     def _create_config_tree_from_dict(cls, dic: dict, key_list: list[str]) -> dict:
         return CfgNode._create_config_tree_from_dict(dic, key_list)
@@ -42,6 +65,14 @@ class PlainCfgNode(CfgNode):
     @classmethod
     def _decode_cfg_value(cls, value: Any) -> Any:
         return CfgNode._decode_cfg_value(value)
+
+
+def _delete(node: CfgNode, names: list[str]) -> None:
+    """Delete a key, and the group that holds nothing else."""
+    if len(names) > 1:
+        _delete(node[names[0]], names[1:])
+    if len(names) == 1 or not node[names[0]]:
+        del node[names[0]]
 
 
 def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:

@@ -5,6 +5,8 @@ from functools import cache
 
 from detectron2.config import CfgNode
 
+from .removed import removed_faults
+
 __all__ = ["NEUTRAL", "default_settings", "differences", "settings"]
 
 #: Keys that change nothing about a run's results.
@@ -33,6 +35,13 @@ def settings(cfg: CfgNode) -> dict[str, str]:
     return flat
 
 
+# Values that a default had before, where the change has no effect on any model of the package.
+_FORMER_DEFAULTS = {
+    "SOLVER.NO_WEIGHT_DECAY": "['cls_token', 'position', 'position_embeddings', "
+    "'absolute_pos_embed', 'relative_position_bias_table', 'pos_embed', 'rel_pos_h', 'rel_pos_w']"
+}
+
+
 @cache
 def default_settings() -> Mapping[str, str]:
     """The settings of the package's defaults."""
@@ -42,7 +51,10 @@ def default_settings() -> Mapping[str, str]:
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Say what differs; a key that is new counts where it is not at its default.
+    """Say what differs.
+
+    A key that is new counts where it is not at its default, and one that is gone where it had
+    another value than the one that holds now.
 
     Args:
         then: settings of a run when it was started.
@@ -53,7 +65,11 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, st
     """
     found = {}
     for key, value in now.items():
-        before = then.get(key, default_settings().get(key, ""))
-        if before != value:
-            found[key] = f"{key} was {before or repr('')}, is {value or repr('')}"
+        default = default_settings().get(key, "")
+        former = _FORMER_DEFAULTS.get(key)
+        before, after = (default if x == former else x for x in (then.get(key, default), value))
+        if before != after:
+            found[key] = f"{key} was {before or repr('')}, is {after or repr('')}"
+    for fault in removed_faults(then, now):
+        found[fault.split()[0]] = fault
     return found

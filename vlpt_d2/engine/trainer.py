@@ -23,6 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoint import CheckpointError, TextCheckpointer
+from ..config.removed import removed_faults
 from ..config.settings import NEUTRAL, differences, settings
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
 from ..modeling.detection import TextHead
@@ -304,6 +305,10 @@ class TextTrainer(DefaultTrainer):
                 f"the checkpoint is of {done} steps and SOLVER.MAX_ITER is "
                 f"{self.cfg.SOLVER.MAX_ITER}, so the run cannot be resumed: set it to {done} or "
                 "more, or start a run of its own in another OUTPUT_DIR"
+            )
+        if faults := removed_faults(state_dict.get("settings") or {}, settings(self.cfg)):
+            raise CheckpointError(
+                "the checkpoint cannot be resumed with this version: " + "; ".join(faults)
             )
         base_lrs = self.scheduler.base_lrs
         super().load_state_dict(state_dict)

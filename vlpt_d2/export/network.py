@@ -3,15 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from ..modeling.backbone.swin import SwinTrunk
-from ..modeling.backbone.vitdet import ViTDetPyramid
 from ..modeling.detection import TextDetector
 
 __all__ = ["WHAT_CAN", "ExportError", "ExportNetwork"]
 
 WHAT_CAN = "ResNets, plain or deformable, and FPNs over them can be exported"
-# Known in advance, since exporters try for a minute before they give up.
-_FROZEN = (SwinTrunk, ViTDetPyramid)
 
 
 class ExportError(RuntimeError):
@@ -32,19 +28,13 @@ class ExportNetwork(nn.Module):
             detector: in eval mode.
 
         Raises:
-            ExportError: the model is no text detector, or its backbone is a transformer.
+            ExportError: the model is no text detector.
         """
         super().__init__()
         if not isinstance(detector, TextDetector):
             raise ExportError(
                 f"only text detectors are exported, and this is a {type(detector).__name__}: set "
                 "MODEL.META_ARCHITECTURE to TextDetector"
-            )
-        if isinstance(detector.backbone, _FROZEN):
-            raise ExportError(
-                f"a {type(detector.backbone).__name__} cannot be exported: detectron2 computes its "
-                "windows and positions from the image's size in Python, which a graph has built in "
-                f"for the one size it was made with. {WHAT_CAN}"
             )
         self.detector = detector
         self.divisor = detector.size_divisibility

@@ -44,11 +44,13 @@ class RenderSettings:
     words_per_image: tuple[int, int] = (1, 24)
     # Share of images without any word.
     empty_images: float = 0.01
-    # Ranges of the words of a line and of the lines of a block.
+    # Range of the number of words of a line.
     words_per_line: tuple[int, int] = (1, 3)
+    # Range of the number of lines of a block.
     lines_per_block: tuple[int, int] = (1, 3)
     # Relative height of capitals: h = lo * (hi / lo) ** (u ** skew) with u uniform.
     text_height: tuple[float, float] = (0.018, 0.22)
+    # Larger: more small text.
     text_height_skew: float = 1.7
     # "placement": annotations line by line, in the order in which blocks were drawn;
     # "reading": blocks sorted from top to bottom.
@@ -71,35 +73,49 @@ class RenderSettings:
     rotation: float = 9.0
     # Largest perspective foreshortening: depth changes by this share towards a block's sides.
     perspective: float = 0.25
-    # Largest horizontal shear, and range of the horizontal stretch.
+    # Largest horizontal shear.
     shear: float = 0.15
+    # Range of the horizontal stretch.
     stretch: tuple[float, float] = (0.8, 1.25)
-    # Share of one-line blocks with a curved baseline, and range of the arc's angle, radians.
+    # Share of one-line blocks with a curved baseline.
     curved: float = 0.12
+    # Range of the arc's angle, radians.
     curvature: tuple[float, float] = (0.4, 2.2)
 
     # Smallest difference of lightness between text and its background, in [0, 1].
     contrast: float = 0.22
-    # Shares of blocks on a sign of plain colour, with an outline, with a shadow, with a colour
-    # gradient, and of those through which the texture of the background shows.
+    # Share of blocks on a sign of plain colour.
     panel: float = 0.3
+    # Share of blocks with an outline.
     outline: float = 0.15
+    # Share of blocks with a shadow.
     shadow: float = 0.2
+    # Share of blocks with a colour gradient.
     gradient: float = 0.1
+    # Share of blocks through which the texture of the background shows.
     texture: float = 0.4
     # Range of the opacity of the text.
     opacity: tuple[float, float] = (0.75, 1.0)
 
-    # Share of images with each effect; radii and deviations as ranges, in pixels and grey levels.
+    # Share of images with uneven light.
     lighting: float = 0.5
+    # Share of images with shifted colours.
     colour_shift: float = 0.5
+    # Share of blurred images.
     blur: float = 0.3
+    # Range of the blur's standard deviation, pixels.
     blur_sigma: tuple[float, float] = (0.4, 1.3)
+    # Share of images with motion blur.
     motion_blur: float = 0.12
+    # Range of its length, pixels.
     motion_length: tuple[int, int] = (3, 7)
+    # Share of images with noise.
     noise: float = 0.5
+    # Range of its standard deviation, grey levels.
     noise_std: tuple[float, float] = (2.0, 12.0)
+    # Share of images with JPEG artefacts.
     jpeg: float = 0.8
+    # Range of their quality.
     jpeg_quality: tuple[int, int] = (35, 92)
 
     def __post_init__(self) -> None:
