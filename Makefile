@@ -27,7 +27,7 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-$(STAMP): setup.py Makefile | $(BIN)/uv
+$(STAMP): setup.py pyproject.toml Makefile | $(BIN)/uv
 	@echo "Installing into $(VENV): torch is large, so this takes a few minutes the first time."
 	$(UV) --editable ".[render,test]"
 	$(BIN)/python -c 'import detectron2' 2>/dev/null || $(UV) --no-deps --only-binary :all: \

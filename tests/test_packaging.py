@@ -11,6 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+LICENSES = ("LICENSE", "NOTICE")
+
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
 USE = """
@@ -42,7 +44,7 @@ def wheel(tmp_path_factory) -> Path:
         shutil.copytree(
             REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "NOTICE"):
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", *LICENSES):
         shutil.copy(REPOSITORY / name, source / name)
     out = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -66,6 +68,7 @@ def test_the_wheel_is_pure_and_whole(wheel):
     }
     assert weights and weights <= names
     assert "vlpt_d2/visualization/templates/evaluation.html" in names
+    assert "vlpt_d2/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any(name.startswith(("tests", "configs")) for name in names)

@@ -1,4 +1,4 @@
-"""The package imports where Python has no POSIX modules, as setup.py says."""
+"""The package imports where Python has no POSIX modules."""
 
 import ast
 from pathlib import Path
