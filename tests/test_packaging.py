@@ -31,7 +31,6 @@ assert "detectron2.model_zoo" not in sys.modules  # it needs pkg_resources
 assert "vlpt_d2.predictor" not in sys.modules  # imported when it is first used
 weights = model_zoo.get_checkpoint("db_mobile")
 assert pathlib.Path(weights).is_relative_to(here / "vlpt_d2"), weights
-predictor = vlpt_d2.TextPredictor("db_mobile", device="cpu")
 print(*(finding.level for finding in check_package_data()))
 """
 
@@ -87,6 +86,7 @@ def test_metadata(wheel):
     assert b"vlpt-d2 = vlpt_d2.cli.main:main" in archive.read(scripts)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_finds_its_configs_and_vocabulary(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path)  # what installing a pure wheel does
     result = subprocess.run(

@@ -1,15 +1,19 @@
 """Batches as one block of memory: whatever a mapper returns comes back equal."""
 
-import subprocess
-import sys
-import textwrap
+import itertools
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from detectron2.data import DatasetCatalog
 from detectron2.structures import Boxes, Instances
 
+from vlpt_d2.config import get_cfg
 from vlpt_d2.data.collate import CollatedBatch, stacked
+from vlpt_d2.data.loader import build_train_loader
+from vlpt_d2.data.mapper import MAPPER_REGISTRY
 
 
 def test_samples_come_back_equal_whatever_holds_their_tensors():
@@ -75,51 +79,56 @@ def _shares(a, b):
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
-def test_a_batch_needs_few_file_descriptors(tmp_path):
-    """300 images, two workers, and 128 open files: one descriptor an image would not do."""
-    script = """
-        import itertools, resource
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
-        import torch
-        from detectron2.data import DatasetCatalog
-        from vlpt_d2.config import get_cfg
-        from vlpt_d2.data.loader import build_train_loader
-        from vlpt_d2.data.mapper import MAPPER_REGISTRY
+class NumberMapper:
+    """The number of a record as an image and as ragged tensors."""
 
-        class NumberMapper:
-            def __init__(self, cfg, is_train):
-                pass
+    def __init__(self, cfg, is_train):
+        pass
 
-            def __call__(self, record):
-                number = torch.full((3, 8, 8), record["image_id"] % 256, dtype=torch.uint8)
-                return {"image": number, "image_id": record["image_id"],
-                        "ragged": [torch.arange(record["image_id"] % 5)] * 2}
+    def __call__(self, record):
+        number = record["image_id"]
+        image = torch.full((3, 8, 8), number % 256, dtype=torch.uint8)
+        return {"image": image, "image_id": number, "ragged": [torch.arange(number % 5)] * 2}
 
-        MAPPER_REGISTRY.register(NumberMapper)
-        DatasetCatalog.register(
-            "numbers", lambda: [{"image_id": i, "annotations": []} for i in range(500)]
-        )
-        cfg = get_cfg()
-        cfg.MODEL.DEVICE = "cpu"
-        cfg.INPUT.DATASET_MAPPER_NAME = "number"
-        cfg.DATASETS.TRAIN = ("numbers",)
-        cfg.DATALOADER.NUM_WORKERS = 2
-        cfg.SOLVER.IMS_PER_BATCH = 300
-        cfg.SEED = 0
-        batches = list(itertools.islice(build_train_loader(cfg), 8))
-        samples = [sample for batch in batches for sample in batch]
-        assert len(samples) == 2400
-        for sample in samples:
-            number = sample["image_id"]
-            assert (sample["image"] == number % 256).all()
-            assert [r.tolist() for r in sample["ragged"]] == [list(range(number % 5))] * 2
-        assert sorted(s["image_id"] for s in samples[:500]) == list(range(500))
-        print("all here")
-    """
-    path = tmp_path / "read.py"
-    path.write_text(textwrap.dedent(script))
-    result = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, timeout=300, check=False
+
+@pytest.fixture
+def numbers():
+    MAPPER_REGISTRY.register(NumberMapper)
+    DatasetCatalog.register(
+        "numbers", lambda: [{"image_id": i, "annotations": []} for i in range(500)]
     )
-    assert "all here" in result.stdout, result.stderr
+    yield "numbers"
+    DatasetCatalog.remove("numbers")
+    del MAPPER_REGISTRY._obj_map["NumberMapper"]
+
+
+@pytest.fixture
+def few_descriptors():
+    """A hundred open files more than there are now."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max_descriptor() + 100, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def max_descriptor():
+    return max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+
+
+def test_a_batch_needs_few_file_descriptors(numbers, few_descriptors):
+    """300 images, two workers, and 100 files to open: one descriptor an image would not do."""
+    cfg = get_cfg()
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.INPUT.DATASET_MAPPER_NAME = "number"
+    cfg.DATASETS.TRAIN = (numbers,)
+    cfg.DATALOADER.NUM_WORKERS = 2
+    cfg.SOLVER.IMS_PER_BATCH = 300
+    cfg.SEED = 0
+    batches = list(itertools.islice(build_train_loader(cfg), 8))
+    samples = [sample for batch in batches for sample in batch]
+    assert len(samples) == 2400
+    for sample in samples:
+        number = sample["image_id"]
+        assert (sample["image"] == number % 256).all()
+        assert [r.tolist() for r in sample["ragged"]] == [list(range(number % 5))] * 2
+    assert sorted(s["image_id"] for s in samples[:500]) == list(range(500))

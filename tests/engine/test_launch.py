@@ -1,8 +1,6 @@
 """Command line, config files, log files, processes."""
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -182,17 +180,15 @@ OUTPUT_DIR: {folder}
 """
 
 
+@pytest.mark.slow
 def test_two_cpu_processes_train_as_one(tmp_path):
-    """The very command, over gloo: same weights as in one process on the joined batch."""
+    """Over gloo: same weights as in one process on the joined batch."""
     base = REPOSITORY / "configs/quickstart/pretrain.yaml"
     config = {}
     for name, norm in (("one", "BN"), ("two", "SyncBN")):
         text = SMALL.format(base=base, norm=norm, folder=tmp_path / name)
         config[name] = write(tmp_path / f"{name}.yaml", text)
-    command = [sys.executable, str(REPOSITORY / "train_net.py"), "--num-processes", "2"]
-    command += ["--config-file", config["two"]]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert main(["--num-processes", "2", "--config-file", config["two"]]) == 0
     assert (tmp_path / "two" / "log.txt.rank1").exists()
 
     run(argument_parser().parse_args(["--config-file", config["one"]]))

@@ -54,17 +54,18 @@ def _runs(pid):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault, message",
     [
         (None, None),
         ("raise", r"^process 1: img_7\.png: broken; take it out$"),
         ("SIGKILL", "^process 1 was killed by SIGKILL; the machine may have run out of memory$"),
-        ("SIGSTOP", r"^process 0: waited 30 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
+        ("SIGSTOP", r"^process 0: waited 20 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
     ],
 )
 def test_the_cause_is_told_and_no_process_is_left(tmp_path, fault, message):
-    args = {"processes": 2, "timeout": 30.0 if fault == "SIGSTOP" else 300.0}
+    args = {"processes": 2, "timeout": 20.0 if fault == "SIGSTOP" else 300.0}
     if message is None:
         run_processes(sum_of_ranks, (tmp_path, fault), **args)
     else:
@@ -75,6 +76,7 @@ def test_the_cause_is_told_and_no_process_is_left(tmp_path, fault, message):
     assert ended(tmp_path)
 
 
+@pytest.mark.slow
 def test_none_is_left_where_the_starting_process_is_killed(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

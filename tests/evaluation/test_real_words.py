@@ -1,4 +1,4 @@
-"""The words of the 500 real test images, perturbed in every way, through every polygon path."""
+"""The words of real test images, perturbed in every way, through every polygon path."""
 
 import functools
 
@@ -54,7 +54,7 @@ def _perturbed(rng, quad):
 def _perturbed_images(root):
     rng = np.random.default_rng(1)
     images = []
-    for image in _images(root):
+    for image in _images(root)[::2]:
         dets = [_perturbed(rng, quad) for quad in image.gt_polygons for _ in range(2)]
         dets = [dets[i] for i in rng.permutation(len(dets))[: len(dets) * 2 // 3]]
         gts = [_perturbed(rng, quad) if rng.random() < 0.1 else quad for quad in image.gt_polygons]
@@ -76,31 +76,32 @@ def test_perturbed_words_go_through(icdar2015_root, protocol):
     with np.errstate(all="raise"):
         evaluation = evaluate_images(images, protocol)
     totals = evaluation.totals
+    words = sum(len(i.gt_polygons) for i in images)
+    assert words > 2000
     assert totals.num_det + totals.ignored_det == sum(len(i.det_polygons) for i in images)
     if protocol != "td500-psenet":  # which counts found difficult ones, and not the missed
-        assert totals.num_gt + totals.ignored_gt == 5230 or protocol == "ctw1500-psenet"
+        assert totals.num_gt + totals.ignored_gt == words or protocol == "ctw1500-psenet"
     assert 0.05 < totals.recall < 0.9
     assert 0.05 < totals.precision < 0.9
     if "icdar2013" not in protocol:
-        assert sum(totals.repaired_det.values()) > 1000
+        assert sum(totals.repaired_det.values()) > 500
 
 
 def test_explaining_and_averaging_them(icdar2015_root):
-    images = _perturbed_images(icdar2015_root)
+    images = _perturbed_images(icdar2015_root)[:80]
     evaluation = evaluate_images(images, "icdar2015")
     for image, result in zip(evaluation.images, evaluation.results):
         failures = explain(image, result)
         assert len(failures.missed) == result.num_gt - len(result.matches)
         assert len(failures.false_alarms) == result.num_det - len(result.matches)
-    part = images[:150]
     results, extra = match_images(
-        [i.gt_polygons for i in part],
-        [i.gt_ignore for i in part],
-        [i.det_polygons for i in part],
-        [i.scores for i in part],
+        [i.gt_polygons for i in images],
+        [i.gt_ignore for i in images],
+        [i.det_polygons for i in images],
+        [i.scores for i in images],
     )
     assert 0 < extra["coco"]["AP50"] < 1
-    assert sum(r.num_matches for r in results) > 50
+    assert sum(r.num_matches for r in results) > 25
 
 
 @pytest.mark.parametrize("protocol", ["icdar2015", "tiou", "totaltext-pascal", "icdar2013"])

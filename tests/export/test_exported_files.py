@@ -113,6 +113,7 @@ def deformable():
     return cfg, model, layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file_format", ["onnx", "torchscript"])
 def test_a_deformable_trunk_is_exported_whole(deformable, file_format, tmp_path):
     cfg, model, layers = deformable
