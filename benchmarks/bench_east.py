@@ -133,12 +133,7 @@ def fill(table: Table) -> None:
     )
     boxes = restore_boxes(cells, geometry)
     table.compare(
-        f"NMS, {len(cells)} candidates; plain: the loop",
-        lambda: locality_aware_nms(boxes, values),
-        lambda: locality_aware_nms(boxes, values, sequential=True),
-    )
-    table.compare(
-        "the same; plain: greedy NMS by shapely",
+        f"NMS, {len(cells)} candidates; plain: greedy, by shapely",
         lambda: locality_aware_nms(boxes, values),
         lambda: greedy_nms(boxes, values),
     )

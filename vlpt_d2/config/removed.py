@@ -11,7 +11,7 @@ __all__ = ["REMOVED", "drop_removed", "removed_faults"]
 logger = logging.getLogger(__name__)
 
 #: Keys that are gone, to the value that the package always has now.
-REMOVED: dict[str, Any] = {}
+REMOVED: dict[str, Any] = {"MODEL.EAST.NMS": "locality_aware"}
 # Keys that are gone, to the key whose value they had to have.
 _SAME_AS: dict[str, str] = {}
 # Groups that are gone, to the backbone that read them.

@@ -1,10 +1,16 @@
 """Distances and insides of polygons against shapely, pixel by pixel."""
 
+import cv2
 import numpy as np
 import pytest
 import shapely
 
-from vlpt_d2.modeling.detection.raster import pixels_inside, signed_distance
+from vlpt_d2.modeling.detection.raster import (
+    growth,
+    pixel_counts,
+    pixels_inside,
+    signed_distance,
+)
 
 SIZE = (70, 90)
 
@@ -77,3 +83,35 @@ def test_degenerate_rings():
     for ring in ([(10, 10), (40, 10), (70, 10)], [(20, 20)] * 4, [(10, 10), (60, 40), (60, 40)]):
         depth = signed_distance(np.float32(ring), 4.0, SIZE)[1]
         assert np.isfinite(depth[np.abs(depth) < 4]).all() and not (depth > 1e-4).any()
+
+
+@pytest.mark.parametrize("method", [cv2.CHAIN_APPROX_NONE, cv2.CHAIN_APPROX_SIMPLE])
+def test_pixels_of_contours_are_counted(method):
+    """Of blobs, lines, and a single pixel, which is one pixel and not one and a half."""
+    rng = np.random.default_rng(0)
+    masks = [np.zeros((20, 30), np.uint8) for _ in range(12)]
+    masks[0][5, 5] = masks[1][7, 3:9] = 1
+    masks[2][range(4, 9), range(2, 7)] = 1
+    for mask in masks[3:]:
+        for x, y, radius in rng.integers(4, 12, (3, 3)):
+            cv2.circle(mask, (int(x) + 4, int(y)), int(radius) // 2, 1, -1)
+    counted, contours = [], []
+    for mask in masks:
+        found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, method)
+        for i, contour in enumerate(found):
+            filled = cv2.drawContours(np.zeros_like(mask), found, i, 1, -1)
+            contours.append(contour)
+            counted.append(np.count_nonzero(filled))
+    assert counted[:3] == [1, 6, 5]
+    assert pixel_counts(contours).tolist() == counted
+    assert pixel_counts([]).tolist() == []
+
+
+def test_growth_gains_the_area():
+    """A rectangle moved out, with pointed and with round corners, by shapely."""
+    box = shapely.box(0, 0, 30, 7)
+    areas = np.array([0.0, 5.0, 300.0])
+    for corners, style in ((4.0, "mitre"), (np.pi, "round")):
+        for area, way in zip(areas, growth(np.full(3, box.length), areas, corners)):
+            grown = shapely.buffer(box, way, join_style=style, quad_segs=500)
+            assert grown.area - box.area == pytest.approx(area, rel=1e-4, abs=1e-9)

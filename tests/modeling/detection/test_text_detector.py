@@ -334,7 +334,5 @@ def test_words_and_the_size_that_a_head_needs():
 
 def test_a_backbone_without_the_maps_that_the_head_reads():
     cfg = tiny_cfg()
-    with pytest.raises(
-        ValueError, match="has res4; the backbone gives res2, res3, res5"
-    ):
+    with pytest.raises(ValueError, match="has res4; the backbone gives res2, res3, res5"):
         build_text_head(cfg, {name: s for name, s in SHAPES.items() if name != "res4"})

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+# Corner term of a shape with four right angles, straight or bent: the sum of the tangents of half
+# its turning angles. With round corners it is pi.
+SHARP = 4.0
+
 
 def signed_distance(
     polygon: np.ndarray, margin: float, image_size: tuple[int, int], *, reach: float = math.inf
@@ -172,3 +176,34 @@ def mean_inside(probability: np.ndarray, polygons: Sequence[np.ndarray]) -> np.n
             cv2.fillPoly(mask, [points[start:end]], 1)
             means[i] = cv2.mean(probability[y0:y1, x0:x1], mask)[0]
     return means
+
+
+def growth(lengths: np.ndarray, areas: np.ndarray, corners: float = SHARP) -> np.ndarray:
+    """How far shapes have to grow to gain areas: x of L x + k x^2 = area (Steiner's formula).
+
+    Args:
+        lengths: L, the perimeters, (N,) in pixels.
+        areas: to be gained, (N,) in square pixels, not negative.
+        corners: k.
+    """
+    return 0.5 * (np.sqrt(lengths * lengths + 4.0 * corners * areas) - lengths) / corners
+
+
+def pixel_counts(contours: Sequence[np.ndarray]) -> np.ndarray:
+    """Number of pixels on and within each contour, by Pick's theorem: A + B / 2 + 1.
+
+    Args:
+        contours: of ``cv2.findContours``, of all pixels or of the ends of straight runs.
+    """
+    if not contours:
+        return np.zeros(0)
+    sizes = [len(contour) for contour in contours]
+    starts = np.cumsum([0, *sizes[:-1]])
+    points = np.concatenate(contours).reshape(-1, 2).astype(np.int64)
+    following = np.roll(points, -1, axis=0)
+    following[np.cumsum(sizes) - 1] = points[starts]
+    turns = points[:, 0] * following[:, 1] - points[:, 1] * following[:, 0]
+    areas = 0.5 * np.abs(np.add.reduceat(turns, starts))
+    # Runs are upright, level or diagonal, so the longer coordinate counts their pixels.
+    steps = np.add.reduceat(np.abs(following - points).max(axis=1), starts)
+    return areas + 0.5 * steps + 1.0

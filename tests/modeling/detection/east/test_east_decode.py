@@ -14,6 +14,7 @@ from helpers.round_trip import (
     round_trip,
     summary,
 )
+from helpers.sequential_merge import merge_sequentially
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import _in_turns, restore_boxes
@@ -149,20 +150,19 @@ def test_regions_take_turns_as_in_a_loop():
         assert cells[_in_turns(score, cells, count)].tolist() == sorted(taken[:count])
 
 
-@pytest.mark.parametrize("nms", ["locality_aware", "sequential"])
-def test_noise_is_survived(nms):
+def test_noise_is_survived():
     rng = np.random.default_rng(1)
     score = rng.random((30, 40)).astype(np.float32)
     geometry = rng.uniform(0, 200, (5, 30, 40)).astype(np.float32)
-    polygons, scores = decode_east_maps(score, geometry, box_thresh=0.0, nms=nms)
+    polygons, scores = decode_east_maps(score, geometry, box_thresh=0.0)
     assert len(polygons) == len(scores) > 0 and np.isfinite(polygons).all()
     assert (scores >= 0).all() and (scores <= 1).all()
-    empty, none = decode_east_maps(score * 0, geometry, nms=nms)
+    empty, none = decode_east_maps(score * 0, geometry)
     assert empty == [] and none.shape == (0,) and none.dtype == np.float32
 
 
-def test_both_methods_agree_on_perturbed_real_maps(icdar2015_root):
-    """The default equals the plain loop, box by box, on maps like a network's."""
+def test_merging_equals_the_plain_loop_on_perturbed_real_maps(icdar2015_root, monkeypatch):
+    """Merging in rounds equals the plain loop, box by box, on maps like a network's."""
     rng = np.random.default_rng(2)
     found = 0
     for image in icdar2015_texts(icdar2015_root)[:240:40]:
@@ -171,7 +171,9 @@ def test_both_methods_agree_on_perturbed_real_maps(icdar2015_root):
         geometry[:4] *= rng.normal(1, 0.1, geometry[:4].shape)
         geometry[4] += rng.normal(0, 0.1, geometry[4].shape)
         fast, scores = decode_east_maps(score, geometry)
-        slow, slow_scores = decode_east_maps(score, geometry, nms="sequential")
+        with monkeypatch.context() as patch:
+            patch.setattr("vlpt_d2.modeling.detection.east.nms.merge_in_rounds", merge_sequentially)
+            slow, slow_scores = decode_east_maps(score, geometry)
         assert len(fast) == len(slow)
         np.testing.assert_allclose(np.reshape(fast, (-1, 8)), np.reshape(slow, (-1, 8)), atol=1e-3)
         np.testing.assert_allclose(scores, slow_scores, atol=1e-3)
@@ -210,7 +212,5 @@ def came_back(images, angle_range):
 
 def test_unknown_method_is_told():
     maps = np.zeros((4, 4), np.float32), np.zeros((5, 4, 4), np.float32)
-    with pytest.raises(ValueError, match="MODEL.EAST.NMS is one of .*'lanms'"):
-        decode_east_maps(*maps, nms="lanms")
     with pytest.raises(ValueError, match="MODEL.EAST.BOX_SCORE is one of .*'mean'"):
         decode_east_maps(*maps, box_score="mean")

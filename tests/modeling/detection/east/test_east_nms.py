@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import shapely
+from helpers.sequential_merge import merge_sequentially
 
 from vlpt_d2.modeling.detection.east import nms
 
@@ -58,12 +59,11 @@ def texts_of_cells(rng, count, noise, size=(60, 90), spread=0.3):
     return np.array([c[2] for c in candidates]), rng.uniform(0.8, 1, len(candidates))
 
 
-@pytest.mark.parametrize("sequential", [False, True])
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.3])
-def test_equals_the_slow_algorithm(sequential, noise):
+def test_equals_the_slow_algorithm(noise):
     for seed in range(4):
         corners, scores = texts_of_cells(np.random.default_rng(seed), 5, noise)
-        boxes, sums = nms.locality_aware_nms(corners, scores, 0.2, sequential=sequential)
+        boxes, sums = nms.locality_aware_nms(corners, scores, 0.2)
         expected = slow_nms(corners, scores, 0.2)
         assert 3 <= len(expected) == len(boxes)
         np.testing.assert_allclose(sums, [score for _, score in expected], rtol=1e-9)
@@ -93,7 +93,7 @@ def test_rounds_equal_the_loop(kind):
     boxes = nms.boxes_from_corners(np.array([turned(*part) for part in parts]))
     scores = rng.uniform(0.1, 1, n)
     for thresh in (0.1, 0.2, 0.5):
-        expected = nms.merge_sequentially(boxes, scores, thresh)
+        expected = merge_sequentially(boxes, scores, thresh)
         found = nms.merge_in_rounds(boxes, scores, thresh)
         assert found[0].shape == expected[0].shape
         np.testing.assert_allclose(found[0], expected[0], atol=1e-7)

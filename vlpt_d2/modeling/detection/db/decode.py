@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import shapely
 
-from ..raster import mean_inside
+from ..raster import mean_inside, pixel_counts
 from .unclip import exact_polygons, published_boxes, published_polygons
 
 # Tolerances in pixels of the outlines that grow: the steps of a slanted border on the pixel grid
@@ -91,7 +91,7 @@ def decode_probability_map(
         if not polygon_mode:
             outlines = [_smooth_hull(contour) for contour in contours]
         if unclip == "exact":
-            shapes = exact_polygons(outlines, _pixel_counts(contours), shrink_ratio)
+            shapes = exact_polygons(outlines, pixel_counts(contours), shrink_ratio)
         else:
             shapes = published_polygons(outlines, unclip_ratio)
         texts, whole = _rings(shapes)
@@ -216,22 +216,6 @@ def _simplified(contour: np.ndarray, epsilon: float) -> np.ndarray:
 
 def _smooth_hull(contour: np.ndarray) -> np.ndarray:
     return cv2.approxPolyDP(cv2.convexHull(contour), _HULL_TOLERANCE, True)[:, 0]
-
-
-def _pixel_counts(contours: Sequence[np.ndarray]) -> np.ndarray:
-    """Number of pixels on and within each contour, by Pick's theorem: A + B / 2 + 1."""
-    if not contours:
-        return np.zeros(0)
-    sizes = [len(contour) for contour in contours]
-    starts = np.cumsum([0, *sizes[:-1]])
-    points = np.concatenate(contours)[:, 0].astype(np.int64)
-    following = np.roll(points, -1, axis=0)
-    following[np.cumsum(sizes) - 1] = points[starts]
-    turns = points[:, 0] * following[:, 1] - points[:, 1] * following[:, 0]
-    areas = 0.5 * np.abs(np.add.reduceat(turns, starts))
-    # Runs are upright, level or diagonal, so the longer coordinate counts their pixels.
-    steps = np.add.reduceat(np.abs(following - points).max(axis=1), starts)
-    return areas + 0.5 * steps + 1.0
 
 
 def _rings(shapes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:

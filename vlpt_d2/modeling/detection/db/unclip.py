@@ -15,9 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import shapely
 
-# Corner term of a shape with four right angles, straight or bent: the sum of the tangents of half
-# its turning angles. With round corners it is pi.
-SHARP = 4.0
+from ..raster import SHARP, growth
+
 # How far the exact inverse lets a corner reach out, in units of the distance it grows by: those of
 # up to 60 degrees keep their tip, which the steps of a pixel grid seldom fake.
 _MITRE_LIMIT = 2.0
@@ -80,7 +79,7 @@ def exact_polygons(
     # The outline of a line runs along it and back.
     lengths = np.where(shapely.get_dimensions(shapes) == 1, 2.0, 1.0) * shapely.length(shapes)
     missing = np.maximum(pixels - shapely.area(shapes), 0.0)
-    to_edge = _positive_root(SHARP, lengths, missing)
+    to_edge = growth(lengths, missing)
     distances = exact_distance(pixels, lengths + 2.0 * SHARP * to_edge, shrink_ratio)
     return shapely.buffer(
         shapes,
@@ -102,7 +101,7 @@ def exact_distance(
         corners: k.
     """
     c = 1.0 - shrink_ratio**2
-    return _positive_root(corners * (2.0 - c), (1.0 - c) * lengths, c * areas)
+    return growth((1.0 - c) * lengths, c * areas, corners * (2.0 - c))
 
 
 def _shapes(outlines: Sequence[np.ndarray]) -> np.ndarray:
@@ -117,8 +116,3 @@ def _shapes(outlines: Sequence[np.ndarray]) -> np.ndarray:
     for i in np.flatnonzero(sizes < 3).tolist():
         shapes[i] = shapely.Point(outlines[i]) if sizes[i] == 1 else shapely.LineString(outlines[i])
     return shapes
-
-
-def _positive_root(a: float, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """The root of a x^2 + b x = c that is not negative, for a > 0, b, c >= 0."""
-    return 0.5 * (np.sqrt(b * b + 4.0 * a * c) - b) / a

@@ -33,8 +33,6 @@ def add_east_keys(cfg: CN) -> None:
 
     # Cells with a score above this value give a rectangle.
     node.SCORE_THRESH = 0.8
-    # Merging of rectangles: "locality_aware", or "sequential" (the same result from a plain loop).
-    node.NMS = "locality_aware"
     # Rectangles are merged, and the weaker one suppressed, above this IoU.
     node.NMS_THRESH = 0.2
     # A detection's score is the mean score in the "core" of its rectangle, which labels fill, or in

@@ -10,7 +10,6 @@ from .geometry import corners_from_distances
 from .labels import STRIDE
 from .nms import locality_aware_nms
 
-NMS_METHODS = ("locality_aware", "sequential")
 BOX_SCORES = ("core", "box")
 
 # Points along each side at which the core of a box is looked at.
@@ -26,7 +25,6 @@ def decode_east_maps(
     box_thresh: float = 0.1,
     box_score: str = "core",
     shrink_ratio: float = 0.3,
-    nms: str = "locality_aware",
     max_cells: int = 20000,
     max_boxes: int = 1000,
     counts: Counter | None = None,
@@ -48,7 +46,6 @@ def decode_east_maps(
             some that were found.
         shrink_ratio: of the labels; the core's sides are away from the rectangle's by this share
             of its shorter side.
-        nms: "locality_aware", or "sequential": the same boxes from the plain loop.
         max_cells: cells that give a rectangle; 0: all. Where there are more, connected regions
             take turns, each with its highest score first, so that a large text leaves no small one
             without cells.
@@ -63,10 +60,8 @@ def decode_east_maps(
         left, which may reach beyond the map, and their scores, (M,) float32.
 
     Raises:
-        ValueError: unknown ``nms`` or ``box_score``.
+        ValueError: unknown ``box_score``.
     """
-    if nms not in NMS_METHODS:
-        raise ValueError(f"MODEL.EAST.NMS is one of {NMS_METHODS}, not {nms!r}")
     if box_score not in BOX_SCORES:
         raise ValueError(f"MODEL.EAST.BOX_SCORE is one of {BOX_SCORES}, not {box_score!r}")
     cells = np.flatnonzero(score > score_thresh)
@@ -81,7 +76,6 @@ def decode_east_maps(
         boxes,
         values.astype(np.float64),
         nms_thresh,
-        sequential=nms == "sequential",
         max_boxes=max_boxes,
         counts=found,
     )

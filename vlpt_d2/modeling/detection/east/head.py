@@ -124,7 +124,6 @@ class EASTHead(TextHead):
                 "box_thresh": node.BOX_THRESH,
                 "box_score": node.BOX_SCORE,
                 "shrink_ratio": node.SHRINK_RATIO,
-                "nms": node.NMS,
                 "max_cells": node.MAX_CELLS,
                 "max_boxes": node.MAX_BOXES,
             },

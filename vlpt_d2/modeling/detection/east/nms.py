@@ -19,7 +19,6 @@ def locality_aware_nms(
     scores: np.ndarray,
     thresh: float = 0.2,
     *,
-    sequential: bool = False,
     max_boxes: int = 0,
     counts: Counter | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +29,6 @@ def locality_aware_nms(
             of the cells they come from.
         scores: (N,), positive.
         thresh: boxes are merged, and suppressed, above this IoU.
-        sequential: merge one box after the other, as the algorithm is written down; else in rounds
-            over all boxes, with the same result.
         max_boxes: merged boxes that are kept for the suppression, highest scores first; 0: all.
         counts: is told the number of merged boxes ("boxes") and of those beyond ``max_boxes``
             ("dropped_boxes").
@@ -39,8 +36,8 @@ def locality_aware_nms(
     Returns:
         Corners (M, 4, 2) and the sums of the scores they were merged from, (M,), highest first.
     """
-    merge = merge_sequentially if sequential else merge_in_rounds
-    boxes, scores = merge(boxes_from_corners(corners), np.asarray(scores, np.float64), thresh)
+    scores = np.asarray(scores, np.float64)
+    boxes, scores = merge_in_rounds(boxes_from_corners(corners), scores, thresh)
     order = np.argsort(-scores, kind="stable")[: max_boxes or None]
     if counts is not None:
         counts.update(boxes=len(scores), dropped_boxes=len(scores) - len(order))
@@ -48,14 +45,21 @@ def locality_aware_nms(
     return corners_of_boxes(boxes[:, keep]), scores[keep]
 
 
-def merge_sequentially(
+def merge_in_rounds(
     boxes: np.ndarray, scores: np.ndarray, thresh: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Merge each box with the merged box before it if their IoU is above the threshold.
 
     The merged box is the mean of its boxes' corners weighted by their scores, each box's corners
     cyclically shifted to lie nearest to the merged box as it was before, and the sum of the
-    scores.
+    scores. That is a loop over the boxes; here it runs over all of them at once.
+
+    Which boxes start a new merged box, and how far the corners of the others are shifted, is
+    guessed for all boxes (at first: every box starts one), and the guess is checked for all boxes
+    at once by means over the runs it makes. Where the check disagrees, the guess is changed, and
+    the runs with changes are checked again. A guess that passes the check everywhere is the
+    sequential result: the first box is always right, and each next one if those before it are. So
+    every round settles at least one more box; in practice a few rounds settle all.
 
     Args:
         boxes: (6, N).
@@ -64,32 +68,6 @@ def merge_sequentially(
 
     Returns:
         Merged boxes (6, M) and scores (M,), in order.
-    """
-    merged, sums = [], []
-    for i, score in enumerate(scores.tolist()):
-        box = boxes[:, i : i + 1]
-        if merged and overlap_ratio(merged[-1], box)[0] > thresh:
-            box = shift_corners(box, nearest_shift(merged[-1], box))
-            total = sums[-1] + score
-            merged[-1] = (merged[-1] * sums[-1] + box * score) / total
-            sums[-1] = total
-        else:
-            merged.append(box)
-            sums.append(score)
-    return np.concatenate([np.zeros((6, 0)), *merged], axis=1), np.asarray(sums, np.float64)
-
-
-def merge_in_rounds(
-    boxes: np.ndarray, scores: np.ndarray, thresh: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what :func:`merge_sequentially` returns, faster.
-
-    Which boxes start a new merged box, and how far the corners of the others are shifted, is
-    guessed for all boxes (at first: every box starts one), and the guess is checked for all boxes
-    at once by means over the runs it makes. Where the check disagrees, the guess is changed, and
-    the runs with changes are checked again. A guess that passes the check everywhere is the
-    sequential result: the first box is always right, and each next one if those before it are. So
-    every round settles at least one more box; in practice a few rounds settle all.
     """
     n = len(scores)
     if n == 0:

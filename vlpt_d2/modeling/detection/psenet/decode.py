@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
+from ..raster import growth, pixel_counts
 from .expansion import expand_kernels
 
 _POLYGON = 3  # of shapely.get_type_id
@@ -130,10 +131,10 @@ def _pass_filters(
     return kept, scores[kept].astype(np.float32), dropped
 
 
-def _contours(labels: np.ndarray, kept: np.ndarray) -> tuple[list[np.ndarray], list[float]]:
+def _contours(labels: np.ndarray, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Outer contours (K, 2) int32 of connected regions, and their areas in pixels, holes filled."""
     windows = ndimage.find_objects(labels) if len(kept) else []
-    contours, areas = [], []
+    contours = []
     for label in kept.tolist():
         rows, columns = window = windows[label - 1]
         region = (labels[window] == label).view(np.uint8)
@@ -141,12 +142,10 @@ def _contours(labels: np.ndarray, kept: np.ndarray) -> tuple[list[np.ndarray], l
             region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(columns.start, rows.start)
         )
         contours.append(contour[:, 0])
-        # Pick's theorem: the pixels on and within a contour through their centres.
-        areas.append(cv2.contourArea(contour) + len(contour) / 2 + 1)
-    return contours, areas
+    return contours, pixel_counts(contours)
 
 
-def _boxes(contours: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.ndarray]:
+def _boxes(contours: Sequence[np.ndarray], areas: np.ndarray) -> list[np.ndarray]:
     """Smallest rectangles around the grown convex hulls of the regions, (4, 2) each."""
     hulls = [cv2.convexHull(c)[:, 0] for c in contours]
     # A region with bays has less area than its hull, which then stays as it is.
@@ -154,7 +153,7 @@ def _boxes(contours: Sequence[np.ndarray], areas: Sequence[float]) -> list[np.nd
 
 
 def _outlines(
-    contours: Sequence[np.ndarray], areas: Sequence[float], epsilon: float
+    contours: Sequence[np.ndarray], areas: np.ndarray, epsilon: float
 ) -> list[np.ndarray]:
     """Simplified contours grown to the pixels' area, (K, 2) each."""
     if epsilon > 0:
@@ -162,7 +161,7 @@ def _outlines(
     return _grow(contours, areas, _move_contours)
 
 
-def _grow(rings: Sequence[np.ndarray], areas: Sequence[float], move: Callable) -> list[np.ndarray]:
+def _grow(rings: Sequence[np.ndarray], areas: np.ndarray, move: Callable) -> list[np.ndarray]:
     """Move rings through pixel centres out, by half a pixel at most, to enclose an area.
 
     Upright rectangles of pixels grow by exactly half a pixel, slanted edges by less, since some
@@ -189,8 +188,7 @@ def _grow(rings: Sequence[np.ndarray], areas: Sequence[float], move: Callable) -
 
 def _growths(lengths: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """How far rings of these lengths move out to enclose so much more, half a pixel at most."""
-    # Area of a ring grown by g with pointed right angles: inner + length g + 4 g^2.
-    return np.minimum((np.sqrt(lengths**2 + 16 * missing) - lengths) / 8, 0.5)
+    return np.minimum(growth(lengths, missing), 0.5)
 
 
 def _move_contours(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.ndarray]:
