@@ -186,39 +186,31 @@ class Archive(nn.Module):
         return x * self.logit_scale
 
 
-def test_torchscript_archive_is_read(tmp_path):
+def test_torchscript_archive_is_loaded_by_the_command_of_its_message(tmp_path, monkeypatch):
     """With its convolutions in 16 bits, as OpenAI's are."""
+    monkeypatch.chdir(tmp_path)
     net = foreign("clip")
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             module.half()
-    path = tmp_path / "RN50.pt"
     archive = Archive(net)
-    torch.jit.trace(archive, torch.ones(1)).save(str(path))
-    weights = read_checkpoint(str(path))["model"]
+    torch.jit.trace(archive, torch.ones(1)).save("RN50.pt")
+    with pytest.raises(CheckpointError, match=r"RN50\.pt is a TorchScript archive") as caught:
+        read_checkpoint("RN50.pt")
+    command = str(caught.value).partition('python -c "')[2].rstrip('"')
+    exec(command)
+    weights = read_checkpoint("weights.pth")["model"]
     assert weights.keys() == archive.state_dict().keys()
-    for key, value in archive.state_dict().items():
-        assert value.dtype == weights[key].dtype
-        assert torch.equal(value, weights[key]), key
     cfg = cfg_of(CLIP_PIXELS, VARIANT="clip")
-    assert_same_outputs(load(path, cfg).outputs, net.float().outputs)
-    _, described = extract_trunk(str(path), str(tmp_path / "trunk.safetensors"))
-    trunk = read_checkpoint(str(tmp_path / "trunk.safetensors"))["model"]
+    assert_same_outputs(load("weights.pth", cfg).outputs, net.float().outputs)
+    _, described = extract_trunk("weights.pth", "trunk.safetensors")
+    trunk = read_checkpoint("trunk.safetensors")["model"]
     assert {value.dtype for value in trunk.values()} == {torch.float32}
     assert (described["depth"], described["variant"], described["width_per_group"]) == (
         50,
         "clip",
         WIDTH,
     )
-
-
-def test_damaged_archive_is_named(tmp_path):
-    path = tmp_path / "broken.pt"
-    torch.jit.trace(Archive(nn.Linear(3, 3)), torch.ones(1)).save(str(path))
-    data = path.read_bytes()
-    path.write_bytes(data.replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"))
-    with pytest.raises(CheckpointError, match=r"broken\.pt is damaged"):
-        read_checkpoint(str(path))
 
 
 @pytest.mark.parametrize(

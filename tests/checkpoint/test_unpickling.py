@@ -3,13 +3,11 @@
 import io
 import pickle
 import struct
-import zipfile
 
 import numpy as np
 import pytest
 
 from vlpt_d2.checkpoint import CheckpointError, read_checkpoint
-from vlpt_d2.checkpoint.torchscript import _Object
 from vlpt_d2.checkpoint.unpickling import ArrayUnpickler
 
 # Parts of pickles, which leave one object on the stack each.
@@ -144,96 +142,3 @@ def test_numpy_scalars_are_read():
         data = pickle.dumps({"iteration": np.float32(2.5), "n": np.int64(7)}, protocol)
         read = ArrayUnpickler(io.BytesIO(data), len(data)).load()
         assert (read["iteration"], read["n"]) == (2.5, 7)
-
-
-def archive(path, pickled, data=bytes(16)):
-    """A TorchScript archive with one storage."""
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("x/data.pkl", b"\x80\x02" + pickled + b".")
-        file.writestr("x/code/a.py", "#")
-        file.writestr("x/data/0", data)
-
-
-STORAGE = (
-    items(text("storage"), b"ctorch\nFloatStorage\n", text("0"), text("cpu"), number(4)) + b"Q"
-)
-
-
-def module(*attributes):
-    return b"c__torch__\nM\n)\x81}" + b"".join(attributes) + b"b"
-
-
-def tensor(offset, shape, strides):
-    return call(
-        b"ctorch._utils\n_rebuild_tensor_v2\n",
-        STORAGE,
-        number(offset),
-        items(*map(number, shape)),
-        items(*map(number, strides)),
-        b"\x89",
-        b"N",
-    )
-
-
-def test_the_archive_is_read(tmp_path):
-    path = str(tmp_path / "net.pt")
-    numbers = np.arange(4, dtype=np.float32)
-    archive(path, module(text("w") + tensor(1, [3], [1]) + b"s"), numbers.tobytes())
-    assert read_checkpoint(path)["model"]["w"].tolist() == [1, 2, 3]
-
-
-# Modules that hold the next one twice.
-TWICE = b"N" + b"".join(
-    b"q\x01" + b"0" + module(text("a") + b"h\x01s", text("b") + b"h\x01s") for _ in range(40)
-)
-ARCHIVES = {
-    "beyond its storage": tensor(100, [4], [1]),
-    "larger than its storage": tensor(0, [2**40], [1]),
-    "one number for ever": tensor(0, [2**31 - 1, 256], [0, 0]),
-    "backwards": tensor(0, [4], [-1]),
-    "a storage of another kind": items(text("storage"), number(3), b")" * 3) + b"Q",
-    "a storage named by nested tuples": items(
-        text("storage"), b"ctorch\nFloatStorage\n", b")" + b"\x85" * 50_000, b"NN"
-    )
-    + b"Q",
-    "code": call(b"cposix\nsystem\n", text("true")),
-    "modules of modules": TWICE,
-}
-
-
-@pytest.mark.parametrize("case", ARCHIVES)
-def test_hostile_archives_are_refused(tmp_path, case, monkeypatch):
-    monkeypatch.setattr("vlpt_d2.checkpoint.torchscript._MOST_NAMES", 10_000)
-    path = str(tmp_path / "net.pt")
-    archive(path, module(text("w") + ARCHIVES[case] + b"s"))
-    with pytest.raises(CheckpointError, match=r"net\.pt"):
-        read_checkpoint(path)
-
-
-def test_classes_of_the_program_take_no_attributes(tmp_path):
-    path = str(tmp_path / "net.pt")
-    archive(path, b"c__torch__\nM\n(N}" + text("x") + b"K\x01stb")
-    with pytest.raises(CheckpointError, match="a state for type"):
-        read_checkpoint(path)
-    assert not hasattr(_Object, "x")
-
-
-def test_packed_archives_are_bounded(tmp_path):
-    path = str(tmp_path / "net.pt")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        pickled = module(text("w") + tensor(0, [4], [1]) + b"s")
-        file.writestr("x/data.pkl", b"\x80\x02" + pickled + b".")
-        file.writestr("x/code/a.py", "#")
-        file.writestr("x/data/0", bytes(10**7))
-    with pytest.raises(CheckpointError, match="its tensors are larger than the file"):
-        read_checkpoint(path)
-
-
-def test_packed_attributes_are_bounded(tmp_path):
-    path = str(tmp_path / "net.pt")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        pickled = module(text("note") + text("a" * 10**7) + b"s")
-        file.writestr("x/data.pkl", b"\x80\x02" + pickled + b".")
-        file.writestr("x/code/a.py", "#")
-    with pytest.raises(CheckpointError, match="attributes are larger than the file"):
-        read_checkpoint(path)

@@ -22,15 +22,6 @@ _WEIGHTS = {f"stem.conv{i}.weight": torch.arange(12.0).reshape(3, 4) for i in ra
 _CONTENT = {"model": _WEIGHTS, "trunk": _TRUNK, "iteration": 3, "__author__": "vlpt_d2"}
 
 
-class _Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = torch.nn.Conv2d(2, 2, 1)
-
-    def forward(self, images):
-        return self.conv(images)
-
-
 def _save_pickle(path: Path) -> None:
     arrays = {key: value.numpy() for key, value in _WEIGHTS.items()}
     path.write_bytes(pickle.dumps({**_CONTENT, "model": arrays}, 2))
@@ -42,10 +33,6 @@ def _save_safetensors(path: Path) -> None:
 
 def _save_legacy(path: Path) -> None:
     torch.save(_CONTENT, path, _use_new_zipfile_serialization=False)
-
-
-def _save_torchscript(path: Path) -> None:
-    torch.jit.trace(_Net(), torch.ones(1, 2, 1, 1)).save(str(path))
 
 
 class Weights:
@@ -101,5 +88,4 @@ TARGETS = [
     _target("legacy", "weights.pth", _save_legacy, 1500),
     _target("pkl", "weights.pkl", _save_pickle, 1500),
     _target("safetensors", "weights.safetensors", _save_safetensors, 1000),
-    _target("torchscript", "weights.pt", _save_torchscript, 1000),
 ]

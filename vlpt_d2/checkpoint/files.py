@@ -15,10 +15,15 @@ from safetensors.torch import load as load_safetensors_bytes
 
 from .errors import CheckpointError
 from .ppocr import read_ppocr
-from .torchscript import is_torchscript, read_torchscript
 from .unpickling import ArrayUnpickler, ForeignObjectError
 
 __all__ = ["read_checkpoint"]
+
+_CONVERT = (
+    "Such a file holds a program, which is not run here. If you trust it, write its weights to a "
+    'file of their own: python -c "import torch; '
+    "torch.save(torch.jit.load('{}', 'cpu').state_dict(), 'weights.pth')\""
+)
 
 _SAVE = (
     'Save only the model\'s state dict, where it was trained: torch.save({"model": '
@@ -30,9 +35,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a ``.pth``, ``.pt``, ``.pkl``, ``.safetensors`` or ``.onnx`` file from a local disk.
 
     ``torch.load`` runs with ``weights_only``, after the checksums of the file's parts are
-    compared; pickles of detectron2's zoo may hold arrays and plain containers only; of TorchScript
-    archives the tensors are read and the program is not; of ONNX files there is one that is read,
-    see :mod:`.ppocr`.
+    compared; pickles of detectron2's zoo may hold arrays and plain containers only; of ONNX files
+    there is one that is read, see :mod:`.ppocr`.
 
     Args:
         path: the file.
@@ -71,8 +75,6 @@ def _read(path: str) -> dict[str, Any]:
         content = _read_safetensors(path)
     elif path.endswith(".onnx"):
         content = read_ppocr(path)
-    elif is_torchscript(path):
-        content = read_torchscript(path)
     else:
         content = _read_torch(path)
     if not isinstance(content, dict):
@@ -176,6 +178,8 @@ def _check_archive(path: str) -> None:
             return  # written before torch 1.6
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
+            if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+                raise CheckpointError(f"{path} is a TorchScript archive. {_CONVERT.format(path)}")
             if sum(entry.file_size for entry in entries) > os.path.getsize(path):
                 raise zipfile.BadZipFile("it unpacks to more than it is")
             for entry in entries:

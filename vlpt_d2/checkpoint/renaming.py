@@ -7,8 +7,8 @@ import torch
 
 from .errors import CheckpointError
 from .foreign_names import foreign_name, weighs_taps
-from .layouts import TRUNK_PREFIX
 from .metadata import BATCH_NORMS
+from .resnet_formats import TRUNK_PREFIX
 
 __all__ = ["EXPORT_LAYOUTS", "rename_trunk"]
 

@@ -17,8 +17,8 @@ from torch import nn
 from ..utils.atomic import replacing, write_text
 from .errors import CheckpointError
 from .files import read_checkpoint
-from .layouts import TRUNK_PREFIX, trunk_layout
 from .metadata import describe_trunk, trunk_mismatches
+from .resnet_formats import TRUNK_PREFIX, trunk_layout
 
 __all__ = ["TextCheckpointer"]
 

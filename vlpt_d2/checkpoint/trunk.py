@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from .errors import CheckpointError
 from .files import read_checkpoint
-from .layouts import TRUNK_PREFIX, trunk_layout
 from .metadata import PIXEL_ENTRIES, describe_weights, trunk_mismatches
 from .renaming import EXPORT_LAYOUTS, rename_trunk
+from .resnet_formats import TRUNK_PREFIX, trunk_layout
 
 __all__ = ["EXPORT_LAYOUTS", "extract_trunk", "save_trunk"]
 

@@ -1,7 +1,7 @@
-"""Unpicklers that are safe on files from untrusted sources.
+"""An unpickler that is safe on files from untrusted sources.
 
 A pickle is a program: it calls what it names, sets attributes of what it finds, and says how much
-memory it wants. Here it builds plain containers, and what a reader's ``names`` offer.
+memory it wants. Here it builds plain containers and arrays of numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["ArrayUnpickler", "ForeignObjectError", "PlainUnpickler"]
+__all__ = ["ArrayUnpickler", "ForeignObjectError"]
 
 _KEYS = (str, bytes, int, float, type(None))
 # Sets (their elements are hashed, and hashing deeply nested tuples ends the process), classes of
@@ -50,36 +50,40 @@ def _key(value: Any) -> Any:
 
 
 # The unpickler in Python: the one in C reserves the memory that a file asks for.
-class PlainUnpickler(pickle._Unpickler):
-    """Builds numbers, strings, tuples, lists, dicts, and objects of its ``names``.
+class ArrayUnpickler(pickle._Unpickler):
+    """Builds numpy arrays of numbers in plain containers; numpy takes no state from the file.
 
     Args:
         file: the pickle.
-        names: (module, name) -> what a pickle gets when it asks for that.
-        classes: of which objects may be given a state, by their ``__setstate__``.
-        encoding: of byte strings that Python 2 wrote.
+        size: its bytes; what is built holds no more.
     """
 
     dispatch = {
         code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _REFUSED
     }
 
-    def __init__(
-        self,
-        file: BinaryIO,
-        names: dict[tuple[str, str], Any],
-        classes: tuple[type, ...] = (),
-        encoding: str = "ASCII",
-    ):
-        super().__init__(file, encoding=encoding)
-        self._names = {("collections", "OrderedDict"): _ordered_dict, **names}
-        self._classes = (_Dict, *classes)
+    def __init__(self, file: BinaryIO, size: int):
+        names: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): _ordered_dict,
+            ("numpy", "dtype"): _Dtype,
+            ("numpy", "ndarray"): _ndarray,
+            ("_codecs", "encode"): self._encode,
+            ("__builtin__", "bytes"): lambda: b"",
+        }
+        for package in ("numpy.core", "numpy._core"):
+            names[f"{package}.multiarray", "_reconstruct"] = _reconstruct
+            names[f"{package}.multiarray", "scalar"] = _scalar
+            names[f"{package}.numeric", "_frombuffer"] = self._from_buffer
+        # Byte strings of Python 2, which detectron2's zoo was written with.
+        super().__init__(file, encoding="latin1")
+        self._names = names
+        self._left = 2 * size  # one for bytes, one for the arrays they become
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what the reader offers under this name.
 
         Raises:
-            ForeignObjectError: nothing.
+            ForeignObjectError: it offers nothing of this name.
         """
         if (module, name) not in self._names:
             raise ForeignObjectError(f"{module}.{name}")
@@ -87,9 +91,11 @@ class PlainUnpickler(pickle._Unpickler):
 
     def _build(self) -> None:
         state = self.stack.pop()
-        if not isinstance(self.stack[-1], self._classes):
+        if not isinstance(self.stack[-1], (_Dict, _Dtype, _Array)):
             raise pickle.UnpicklingError(f"a state for {type(self.stack[-1]).__name__}")
         self.stack[-1].__setstate__(state)
+        if isinstance(self.stack[-1], _Array):
+            self._take(self.stack[-1].nbytes)
 
     def _set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
@@ -120,41 +126,10 @@ class PlainUnpickler(pickle._Unpickler):
     dispatch[pickle.DICT[0]] = _load_dict
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
 
-
-class ArrayUnpickler(PlainUnpickler):
-    """Builds numpy arrays of numbers in plain containers; numpy takes no state from the file.
-
-    Args:
-        file: the pickle.
-        size: its bytes; what is built holds no more.
-    """
-
-    def __init__(self, file: BinaryIO, size: int):
-        names: dict[tuple[str, str], Any] = {
-            ("numpy", "dtype"): _Dtype,
-            ("numpy", "ndarray"): _ndarray,
-            ("_codecs", "encode"): self._encode,
-            ("__builtin__", "bytes"): lambda: b"",
-        }
-        for package in ("numpy.core", "numpy._core"):
-            names[f"{package}.multiarray", "_reconstruct"] = _reconstruct
-            names[f"{package}.multiarray", "scalar"] = _scalar
-            names[f"{package}.numeric", "_frombuffer"] = self._from_buffer
-        # Byte strings of Python 2, which detectron2's zoo was written with.
-        super().__init__(file, names, (_Dtype, _Array), encoding="latin1")
-        self._left = 2 * size  # one for bytes, one for the arrays they become
-
     def _take(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
             raise pickle.UnpicklingError("its arrays hold more than the file does")
-
-    def _build_array(self) -> None:
-        self._build()
-        if isinstance(self.stack[-1], _Array):
-            self._take(self.stack[-1].nbytes)
-
-    dispatch = {**PlainUnpickler.dispatch, pickle.BUILD[0]: _build_array}
 
     def _encode(self, text: Any, encoding: Any = "latin1") -> bytes:
         """How protocols before 3 write bytes."""

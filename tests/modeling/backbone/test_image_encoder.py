@@ -10,7 +10,7 @@ from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.backbone import ResNetTrunk, build_resnet_trunk
 from vlpt_d2.modeling.backbone.fusion import ConcatFusion, PlainFPN
 from vlpt_d2.modeling.backbone.image_encoder import TOKEN_STRIDE, AttentionPooling, token_centre
-from vlpt_d2.modeling.statistics import frozen_statistics
+from vlpt_d2.modeling.batch_norm import frozen_statistics
 
 
 def tiny_cfg(depth=18, **options):

@@ -11,7 +11,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone, ResNet, build_resne
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ..statistics import recompute_contexts
+from ..batch_norm import recompute_contexts
 from .clip_resnet import build_clip_resnet
 from .deformable import make_deformable
 from .lcnet import build_lcnet

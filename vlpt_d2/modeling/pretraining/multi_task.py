@@ -8,7 +8,7 @@ import torch
 from detectron2.modeling import Backbone
 from torch import nn
 
-from ..statistics import frozen_statistics
+from ..batch_norm import frozen_statistics
 from .base import ImagePretraining
 from .batch import Encoded, Tokens
 from .contrast import ContrastiveTask
