@@ -30,11 +30,11 @@ CONFIGS = (
 # inside it, so "augment" is what is left to augmentations when warping is taken out.
 STAGES = (
     (detection_mapper, "load_sample", "read"),
-    (detection_mapper, "polygons_from_annotations", "polygons"),
+    (detection_mapper, "repair_texts", "polygons"),
     (TextAugInput, "transform", "polygons"),
     (AffineTransform, "apply_image", "warp"),
     (ColorTransform, "apply_image", "colours"),
-    (detection_mapper, "_to_tensor", "to tensor"),
+    (detection_mapper, "image_to_tensor", "to tensor"),
 )
 
 

@@ -19,6 +19,7 @@ from table import Table, run
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
 from vlpt_d2.modeling.detection.db import decode_probability_map, draw_db_labels
+from vlpt_d2.structures import TextInstances
 
 
 def labels_by_edge(polygons: list, size=SIZE) -> np.ndarray:
@@ -140,7 +141,7 @@ def fill(table: Table) -> None:
             ("large words", random_quads(rng, count, sides=(60, 150))),
             ("curved lines", random_bands(rng, count)),
         ):
-            ours = lambda q=quads: draw_db_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
+            ours = lambda q=quads: draw_db_labels(TextInstances(q), SIZE)  # noqa: E731
             name = f"label maps, {count} {kind}"
             mine, _ = table.compare(f"{name}: edge by edge", ours, lambda: labels_by_edge(quads))  # noqa: B023
             reference = lambda q=quads: labels_of_the_reference(q)  # noqa: E731
@@ -151,7 +152,7 @@ def fill(table: Table) -> None:
 
     size = (736, 1280)
     quads = separate_quads(rng, 200, size)
-    probability = draw_db_labels(quads, np.zeros(200, bool), size)["text"] * np.float32(0.9)
+    probability = draw_db_labels(TextInstances(quads), size)["text"] * np.float32(0.9)
     noise = cv2.GaussianBlur(rng.random(size, np.float32), (0, 0), 1) > 0.58
     noisy = probability + noise * np.float32(0.5)
     specks = cv2.connectedComponents((noisy > 0.3).astype(np.uint8))[0] - 1
@@ -184,17 +185,17 @@ def fill(table: Table) -> None:
 
     image = rng.integers(0, 255, (720, 1280, 3), dtype=np.uint8)
     augmentations = AugmentationList(build_detection_augmentation(get_cfg(), True))
-    texts = random_quads(rng, 12, image.shape[:2])
+    texts = TextInstances(random_quads(rng, 12, image.shape[:2]))
 
     def at_once() -> None:
         np.random.seed(3)
-        inputs = TextAugInput(image, texts, np.zeros(12, bool))
+        inputs = TextAugInput(image, texts)
         augmentations(inputs)
         assert inputs.image.shape == (640, 640, 3)
 
     def step_by_step() -> None:
         np.random.seed(3)
-        inputs = TextAugInput(image, texts, np.zeros(12, bool))
+        inputs = TextAugInput(image, texts)
         for augmentation in augmentations.augs:
             augmentation(inputs)
             assert inputs.image.size

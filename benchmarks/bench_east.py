@@ -20,6 +20,7 @@ from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import restore_boxes
 from vlpt_d2.modeling.detection.east.labels import shrink_quads
 from vlpt_d2.modeling.detection.east.nms import locality_aware_nms
+from vlpt_d2.structures import TextInstances
 
 TEST_SIZE = (736, 1280)
 
@@ -71,7 +72,7 @@ def greedy_nms(corners: np.ndarray, scores: np.ndarray, thresh: float = 0.2) -> 
 
 def perturbed_maps(rng: np.random.Generator, quads: list) -> tuple[np.ndarray, np.ndarray]:
     """Score and geometry as a trained network predicts them: nearly right."""
-    maps = draw_east_labels(quads, np.zeros(len(quads), bool), TEST_SIZE)
+    maps = draw_east_labels(TextInstances(quads), TEST_SIZE)
     score = maps["text"] * rng.uniform(0.82, 1, maps["text"].shape).astype(np.float32)
     geometry = maps["geometry"]
     geometry[:4] *= rng.normal(1, 0.08, geometry[:4].shape)
@@ -116,7 +117,7 @@ def fill(table: Table) -> None:
             name = f"label maps, {count} {kind}, 640 x 640"
             mine, _ = table.compare(
                 name,
-                lambda q=quads: draw_east_labels(q, np.zeros(len(q), bool), SIZE),
+                lambda q=quads: draw_east_labels(TextInstances(q), SIZE),
                 lambda q=quads: labels_by_pixel(q),
             )
             if count == 20:

@@ -24,6 +24,7 @@ from vlpt_d2.modeling.detection.psenet import (
     expand_kernels,
     kernel_scales,
 )
+from vlpt_d2.structures import TextInstances
 
 SCALES = kernel_scales(7, 0.4)[1:]
 
@@ -97,7 +98,7 @@ def expand_by_watershed() -> Callable | None:
 
 def perfect_maps(polygons: list, size: tuple[int, int], stride: int) -> np.ndarray:
     """What a perfect network predicts at a stride, in [0, 0.95]."""
-    maps = draw_psenet_labels(polygons, np.zeros(len(polygons), bool), size)
+    maps = draw_psenet_labels(TextInstances(polygons), size)
     maps = np.concatenate([maps["text"][None], maps["kernels"]]).astype(np.float32)
     small = (size[1] // stride, size[0] // stride)
     return 0.95 * np.stack([cv2.resize(m, small, interpolation=cv2.INTER_AREA) for m in maps])
@@ -138,7 +139,7 @@ def fill(table: Table) -> None:
     for count in (20, 100):
         for kind, sides in (("words", (12, 60)), ("large words", (60, 150))):
             quads = random_quads(rng, count, sides=sides)
-            ours = lambda q=quads: draw_psenet_labels(q, np.zeros(len(q), bool), SIZE)  # noqa: E731
+            ours = lambda q=quads: draw_psenet_labels(TextInstances(q), SIZE)  # noqa: E731
             name = f"6 kernels, {count} {kind}, 640 x 640"
             other = lambda q=quads: labels_by_shapely(q)  # noqa: E731
             mine, _ = table.compare(f"{name}: shapely", ours, other)

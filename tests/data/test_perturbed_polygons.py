@@ -9,12 +9,9 @@ from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
 from vlpt_d2.data.datasets.report import ReadReport
 from vlpt_d2.data.datasets.text_annotations import TextAnnotation, annotations_of
-from vlpt_d2.data.transforms import (
-    TextAugInput,
-    build_detection_augmentation,
-    polygons_from_annotations,
-)
+from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
 from vlpt_d2.modeling.detection import build_label_function
+from vlpt_d2.structures import TextInstances
 from vlpt_d2.structures.text_shape import sides
 
 SIZE = (720, 1280)
@@ -69,10 +66,10 @@ def images(icdar2015_root):
 
 def test_readers_hand_on_sound_rings(images):
     for annotations in images:
-        rings, ignore, faults = polygons_from_annotations(annotations)
+        texts, faults = TextInstances.from_annotations(annotations).repaired()
         assert faults == 0
-        assert len(rings) == len(ignore) == len(annotations)
-        for ring in rings:
+        assert len(texts) == len(annotations)
+        for ring in texts.polygons:
             assert shapely.Polygon(ring).is_valid
             long, short, angle = sides(ring)
             assert long >= short >= 0
@@ -87,13 +84,11 @@ def test_augmentations(images, crop):
     augmentations = build_detection_augmentation(cfg, True)
     blank = np.zeros((*SIZE, 3), np.uint8)
     for annotations in images[::10]:
-        rings, ignore, _ = polygons_from_annotations(annotations)
-        inputs = TextAugInput(blank, rings, ignore)
+        inputs = TextAugInput(blank, TextInstances.from_annotations(annotations))
         for augmentation in augmentations:
             augmentation(inputs)
         assert inputs.image.shape == (96, 96, 3)
-        assert len(inputs.polygons) == len(inputs.ignore)
-        for ring in inputs.polygons:
+        for ring in inputs.texts.polygons:
             assert np.isfinite(ring).all()
             assert ring.min() >= -1e-6 and ring.max() <= 96 + 1e-6
 
@@ -103,7 +98,7 @@ def test_labels(images, head):
     draw = build_label_function(detector_cfg(head, "tiny"))
     size = (180, 320)
     for annotations in images[::25]:
-        rings, ignore, _ = polygons_from_annotations(annotations)
-        maps = draw([ring / 4 for ring in rings], ignore, size)
+        texts = TextInstances.from_annotations(annotations).mapped(lambda points: points / 4)
+        maps = draw(texts, size)
         assert maps
         assert all(np.isfinite(values).all() for values in maps.values())

@@ -8,7 +8,8 @@ from helpers.pretraining import tiny_vlpt_cfg
 from vlpt_d2.data import build_mapper
 from vlpt_d2.data.lazy import spread
 from vlpt_d2.data.loader import get_dataset_dicts
-from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper, words_of
+from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper
+from vlpt_d2.structures import TextInstances
 
 
 @pytest.fixture(params=["icdar2015_train", "icdar2015_test", "msra_td500_train"])
@@ -29,10 +30,10 @@ def test_detection_and_pretraining(records, tmp_path):
         original = (720, 1280) if "icdar" in name else (record["height"], record["width"])
         assert (sample["height"], sample["width"]) == original
         size = np.array([sample["width"], sample["height"]])
-        for annotation in sample["annotations"]:
-            ring = np.reshape(annotation["segmentation"][0], (-1, 2))
+        for ring in sample["texts"].polygons:
             assert (ring > -0.1 * size).all() and (ring < 1.1 * size).all()
-        caption = " ".join(words_of(record["annotations"]))
+        texts = TextInstances.from_annotations(record["annotations"])
+        caption = " ".join(texts.legible().captions())
         assert upright(record)["caption"] == caption
         # The rotation in training turns some words out of the image; the others keep their order.
         words = iter(caption.split(" "))

@@ -24,10 +24,10 @@ def test_dataset_dicts_are_small_and_make_samples():
     record = DatasetCatalog.get("rendered_quickstart_val")[3]
     assert len(pickle.dumps(record)) < 500
     assert record["annotations"] == []
-    image, annotations = load_sample(dict(record), "RGB")
+    image, texts = load_sample(record, "RGB")
     assert image.shape == (record["height"], record["width"], 3)
-    assert annotations and all(a["text"] for a in annotations)
-    np.testing.assert_array_equal(load_sample(dict(record), "BGR")[0][..., ::-1], image)
+    assert len(texts) and all(texts.words)
+    np.testing.assert_array_equal(load_sample(record, "BGR")[0][..., ::-1], image)
 
 
 def test_corpus_of_the_config():
@@ -49,7 +49,7 @@ def test_corpus_of_the_config():
         train, val = DatasetCatalog.get("mine_train"), DatasetCatalog.get("mine_val")
         assert (len(train), len(val)) == (5, 2)
         assert train[0]["render"]["settings"] == {"size": [64, 96]}
-        image, _ = load_sample(dict(train[0]), "RGB")
+        image, _ = load_sample(train[0], "RGB")
         assert image.shape == (64, 96, 3)
         # Registered again, as by a second run in the same process, with other values.
         node.TRAIN_SIZE = 7

@@ -1,5 +1,6 @@
 """load_sample: reading, restoring, rendering, and the errors of broken files."""
 
+import copy
 import sys
 import types
 
@@ -11,6 +12,7 @@ from detectron2.structures import BoxMode
 from PIL import Image
 
 from vlpt_d2.data.sample import CorruptImageError, load_sample
+from vlpt_d2.structures import TextInstances
 
 
 def _annotation():
@@ -36,15 +38,16 @@ def sample(tmp_path):
 
 
 def test_formats(sample):
-    rgb, annotations = load_sample(dict(sample), "RGB")
-    bgr, _ = load_sample(dict(sample), "BGR")
+    before = copy.deepcopy(sample)
+    rgb, texts = load_sample(sample, "RGB")
+    bgr, _ = load_sample(sample, "BGR")
     assert rgb.shape == (30, 36, 3)
     assert rgb.dtype == np.uint8
     assert rgb[0, 0].tolist() == [255, 0, 0]
     np.testing.assert_array_equal(rgb[..., ::-1], bgr)
-    assert annotations == sample["annotations"]
-    annotations[0]["segmentation"][0][0] = -1
-    assert sample["annotations"][0]["segmentation"][0][0] == 3.0
+    assert texts.to_annotations() == sample["annotations"]
+    texts.polygons[0][0] = -1
+    assert sample == before
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
@@ -69,32 +72,31 @@ def test_boxes_without_polygons_are_restored(sample):
     annotation = _annotation()
     del annotation["segmentation"]
     asked = sample | {"restore_size": (60, 72), "annotations": [annotation]}
-    _, (restored,) = load_sample(asked, "RGB")
-    assert restored["bbox"] == [6.0, 18.0, 30.0, 36.0]
-    assert "segmentation" not in restored
+    _, texts = load_sample(asked, "RGB")
+    assert texts.bounds().tolist() == [[6.0, 18.0, 30.0, 36.0]]
 
 
 def test_restores_image_and_annotations_together(sample):
     asked = sample | {"restore_size": (60, 48)}
-    image, (annotation,) = load_sample(asked, "RGB")
+    asked["annotations"][0]["characters"] = [[3, 9, 6, 9, 6, 18, 3, 18]]
+    image, texts = load_sample(asked, "RGB")
     assert image.shape == (60, 48, 3)
-    assert (asked["height"], asked["width"]) == (60, 48)
-    assert annotation["bbox"] == [4.0, 18.0, 20.0, 36.0]
-    assert annotation["segmentation"] == [[4.0, 18.0, 20.0, 18.0, 20.0, 36.0, 4.0, 36.0]]
-    x0, y0, x1, y1 = (int(v) for v in annotation["bbox"])
+    assert (asked["height"], asked["width"]) == (30, 36)
+    assert texts.polygons[0].tolist() == [[4, 18], [20, 18], [20, 36], [4, 36]]
+    assert texts.characters[0].tolist() == [[[4, 18], [8, 18], [8, 36], [4, 36]]]
+    x0, y0, x1, y1 = texts.bounds()[0].astype(int)
     dark = image[..., 0] < 128
     assert dark[y0:y1, x0:x1].all()
     assert dark.sum() == (y1 - y0) * (x1 - x0)
-    assert sample["annotations"] == [_annotation()]
 
 
 def test_restoring_is_optional(sample):
     asked = sample | {"restore_size": (60, 48)}
-    image, annotations = load_sample(asked, "RGB", restore_size=False)
+    image, texts = load_sample(asked, "RGB", restore_size=False)
     assert image.shape == (30, 36, 3)
-    assert annotations == [_annotation()]
+    assert texts.to_annotations() == [_annotation()]
     same = sample | {"restore_size": (30, 36)}
-    assert load_sample(same, "RGB")[1] == [_annotation()]
+    assert load_sample(same, "RGB")[1].to_annotations() == [_annotation()]
 
 
 def test_missing_file(sample):
@@ -136,14 +138,14 @@ def test_rendered_samples_are_not_read(monkeypatch):
 
     def render_sample(recipe):
         assert recipe == {"seed": 5}
-        return red, [_annotation()]
+        return red, TextInstances.from_annotations([_annotation()])
 
     fake.render_sample = render_sample
     monkeypatch.setitem(sys.modules, "vlpt_d2.data.rendering", fake)
     dataset_dict = {"render": {"seed": 5}, "image_id": 3}
-    image, annotations = load_sample(dataset_dict, "BGR")
+    image, texts = load_sample(dataset_dict, "BGR")
     assert image[0, 0].tolist() == [0, 0, 255]
-    assert (dataset_dict["height"], dataset_dict["width"]) == (8, 12)
-    assert len(annotations) == 1
+    assert image.shape == (8, 12, 3)
+    assert len(texts) == 1
     with pytest.raises(ValueError, match="YUV"):
         load_sample({"render": {"seed": 5}}, "YUV-BT.601")

@@ -34,9 +34,7 @@ class SureOfTruth:
     def decode(self, maps, size, sample):
         decoding = self.text_head.decoding
         assert decoding["other"] == 7
-        polygons = [
-            np.float32(a["segmentation"][0]).reshape(-1, 2) for a in sample["annotations"]
-        ] + [FALSE_ALARM]
+        polygons = [np.float32(ring) for ring in sample["texts"].polygons] + [FALSE_ALARM]
         scores = np.array([0.55] * (len(polygons) - 1) + [0.25])
         keep = np.flatnonzero(scores > max(decoding["first"], decoding["second"]))
         return Instances(

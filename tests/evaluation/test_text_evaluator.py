@@ -23,7 +23,7 @@ from vlpt_d2.evaluation.formats import RULES
 from vlpt_d2.evaluation.protocols import PROTOCOLS
 from vlpt_d2.evaluation.submission import to_quad, write_submission
 from vlpt_d2.modeling.detection.mapper import DetectionMapper
-from vlpt_d2.structures import Polygons
+from vlpt_d2.structures import Polygons, TextInstances
 
 
 def _ring(x, y, size=10.0):
@@ -32,11 +32,11 @@ def _ring(x, y, size=10.0):
 
 def _input(image_id, words):
     """Words as (ring, iscrowd)."""
-    annotations = [{"segmentation": [ring], "iscrowd": crowd} for ring, crowd in words]
+    rings = [np.reshape(ring, (-1, 2)) for ring, _ in words]
     return {
         "file_name": f"folder/img_{image_id}.jpg",
         "image_id": image_id,
-        "annotations": annotations,
+        "texts": TextInstances(rings, [crowd for _, crowd in words]),
     }
 
 
@@ -83,7 +83,7 @@ def test_every_ring_is_a_text_and_a_box_stands_for_none():
     """As in training; annotations of detectron2's own readers have either."""
     box = {"bbox": [50.0, 50.0, 10.0, 10.0], "bbox_mode": BoxMode.XYWH_ABS, "iscrowd": 0}
     rings = {"segmentation": [_ring(0, 0), _ring(20, 20)], "iscrowd": 0}
-    item = _input(1, []) | {"annotations": [rings, box]}
+    item = _input(1, []) | {"texts": TextInstances.from_annotations([rings, box])}
     evaluator = TextEvaluator(dataset_name="x")
     evaluator.process([item], [_output([_ring(0, 0), _ring(20, 20), _ring(50, 50)], [0.9] * 3)])
     assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}
@@ -117,7 +117,7 @@ def test_image_without_detections_or_words():
 
 
 def _without_ground_truth(inputs):
-    return [{k: v for k, v in record.items() if k != "annotations"} for record in inputs]
+    return [{k: v for k, v in record.items() if k != "texts"} for record in inputs]
 
 
 def test_without_ground_truth_the_submission_is_written(tmp_path, caplog):
@@ -242,7 +242,7 @@ def _archive(tmp_path, files, file_format, annotated=True):
         ring = _ring(10 * number, 0)
         dataset_dict = {"file_name": file, "image_id": number}
         if annotated:
-            dataset_dict["annotations"] = [{"segmentation": [ring], "iscrowd": 0}]
+            dataset_dict["texts"] = TextInstances([np.reshape(ring, (-1, 2))])
         evaluator.process([dataset_dict], [_output([ring], [0.9])])
     results = evaluator.evaluate()
     path = tmp_path / "submission_x.zip"
@@ -342,8 +342,9 @@ def test_real_test_words_as_detections(icdar2015_root, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
     evaluator = TextEvaluator(get_cfg(), "icdar2015_test")
     for dataset_dict in DatasetCatalog.get("icdar2015_test"):
-        rings = [a["segmentation"][0] for a in dataset_dict["annotations"]]
-        evaluator.process([dataset_dict], [_output(rings, [1.0] * len(rings))])
+        texts = TextInstances.from_annotations(dataset_dict["annotations"])
+        found = _output(texts.polygons, [1.0] * len(texts))
+        evaluator.process([dataset_dict | {"texts": texts}], [found])
     assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.detection import TEXT_HEADS_REGISTRY, build_label_function
+from vlpt_d2.structures import TextInstances
 
 
 @BACKBONE_REGISTRY.register()
@@ -130,7 +131,7 @@ def text_sample(cfg: CfgNode, size: tuple[int, int] = (96, 128)) -> dict:
         box = cv2.boxPoints((centre, (size[1] * 0.6, size[0] * 0.25), 5.0))
         cv2.fillPoly(image, [box.astype(np.int32)], (200, 220, 210))
         polygons.append(box)
-    targets = build_label_function(cfg)(polygons, np.zeros(2, bool), size)
+    targets = build_label_function(cfg)(TextInstances(polygons), size)
     return {
         "image": torch.from_numpy(image.transpose(2, 0, 1).copy()),
         "targets": {name: torch.from_numpy(target) for name, target in targets.items()},

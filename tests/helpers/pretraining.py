@@ -63,13 +63,16 @@ def make_samples(cfg, captions, seed=0, size=32):
             vocabulary_size=tokenizer.vocabulary_size,
             rng=rng,
         )
+        special = np.isin(encoding.ids, tokenizer.special_ids)
         samples.append(
             {
                 "image": torch.from_numpy(noisy_stripes(rng, size)),
                 "caption": caption,
                 "input_ids": torch.from_numpy(ids),
+                "original_ids": torch.from_numpy(encoding.ids),
                 "attention_mask": torch.from_numpy(encoding.mask),
                 "mlm_labels": torch.from_numpy(labels),
+                "word_index": torch.from_numpy(np.where(special, -1, encoding.words)),
                 "image_id": i,
                 "file_name": f"noise-{i}",
             }

@@ -13,6 +13,7 @@ import numpy as np
 from detectron2.data.transforms import AugmentationList
 
 from vlpt_d2.data.transforms import RandomTextCrop, TextAugInput
+from vlpt_d2.structures import TextInstances
 
 Crop = tuple[int, int, int, int]  # x0, y0, x1, y1
 
@@ -130,9 +131,9 @@ def package_training_texts(augmentations: list) -> Callable:
     crop.get_crop = watched
 
     def augment(texts, size):
-        inputs = TextAugInput(np.zeros((*size, 1), np.uint8), texts, np.zeros(len(texts), bool))
+        inputs = TextAugInput(np.zeros((*size, 1), np.uint8), TextInstances(texts))
         AugmentationList(augmentations)(inputs)
         box, whole = drawn[-1]
-        return [p for p, skip in zip(inputs.polygons, inputs.ignore) if not skip], box == whole
+        return inputs.texts[~inputs.texts.ignore].polygons, box == whole
 
     return augment

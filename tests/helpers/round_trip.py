@@ -16,7 +16,7 @@ import shapely
 
 from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
 from vlpt_d2.data.rendering import render_sample
-from vlpt_d2.data.sample import resize_annotations
+from vlpt_d2.structures import TextInstances
 
 Maps = dict[str, np.ndarray]
 
@@ -62,7 +62,7 @@ class Outcome:
 def round_trip(
     images: Iterable[Texts],
     *,
-    labels: Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], Maps],
+    labels: Callable[[TextInstances, tuple[int, int]], Maps],
     perfect_maps: Callable[[Maps], object],
     decode: Callable[[object, tuple[int, int]], tuple[Sequence[np.ndarray], np.ndarray]],
     labelled: Callable[[Maps], bool],
@@ -92,8 +92,7 @@ def round_trip(
         polygons = [p for p, skip in zip(image.polygons, image.ignore) if not skip]
         if not polygons:
             continue
-        care = np.zeros(len(polygons), bool)
-        maps = labels(polygons, care, image.image_size)
+        maps = labels(TextInstances(polygons), image.image_size)
         found, _ = decode(perfect_maps(maps), image.image_size)
         shapes = texts = _shapes(polygons)
         if rectangles:
@@ -102,7 +101,7 @@ def round_trip(
         overlap = shapely.area(shapely.intersection(texts[:, None], detections[None]))
         for i, polygon in enumerate(polygons):
             iou, best, reason = _judge(i, shapes, texts, detections, overlap, image, required_iou)
-            if reason and not labelled(labels([polygon], care[:1], image.image_size)):
+            if reason and not labelled(labels(TextInstances([polygon]), image.image_size)):
                 reason = "not labelled"
             sides = cv2.minAreaRect(polygon)[1]
             match = None if best is None else np.asarray(found[best])
@@ -195,10 +194,11 @@ def icdar2015_texts(
     )
     images = []
     for record in dicts:
-        scale = size[1] / record["width"], size[0] / record["height"]
-        annotations = resize_annotations(record["annotations"], *scale)
-        flags = np.array([a["iscrowd"] == 1 and not ignored_too for a in annotations], bool)
-        images.append(Texts(Path(record["file_name"]).stem, _rings(annotations), flags, size))
+        scale = np.array([size[1] / record["width"], size[0] / record["height"]])
+        texts = TextInstances.from_annotations(record["annotations"])
+        rings = [np.float32(polygon * scale) for polygon in texts.polygons]
+        flags = texts.ignore & (not ignored_too)
+        images.append(Texts(Path(record["file_name"]).stem, rings, flags, size))
     return tuple(images)
 
 
@@ -222,11 +222,7 @@ def rendered_curved_texts(
     images = []
     for index in range(count):
         spec = {"preset": "default", "settings": settings, "seed": seed, "index": index}
-        annotations = render_sample(spec)[1]
-        flags = np.zeros(len(annotations), bool)
-        images.append(Texts(f"rendered {seed}:{index}", _rings(annotations), flags, size))
+        texts = render_sample(spec)[1]
+        rings = [np.float32(polygon) for polygon in texts.polygons]
+        images.append(Texts(f"rendered {seed}:{index}", rings, texts.ignore, size))
     return tuple(images)
-
-
-def _rings(annotations: list[dict]) -> list[np.ndarray]:
-    return [np.float32(a["segmentation"][0]).reshape(-1, 2) for a in annotations]

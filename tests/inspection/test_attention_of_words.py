@@ -12,6 +12,7 @@ from vlpt_d2.inspection import attend, load_inspected, measure_pointing
 from vlpt_d2.inspection import pointing as pointing_module
 from vlpt_d2.inspection.pointing import windows_of_words
 from vlpt_d2.modeling.attention_maps import recorded_attention
+from vlpt_d2.structures import TextInstances
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,10 @@ def one_pass(inspected, picture, ids):
     sample = {
         "image": picture.pixels,
         "input_ids": ids[0],
+        "original_ids": ids[0],
         "attention_mask": ids[0] != 0,
         "mlm_labels": torch.zeros_like(ids[0]),
+        "word_index": torch.full_like(ids[0], -1),
     }
     with torch.no_grad():
         encoded = inspected.model.encode([sample])
@@ -86,8 +89,10 @@ def test_evaluation_collects_the_same_attention(inspected, picture):
     sample = {
         "image": picture.pixels,
         "input_ids": ids,
+        "original_ids": ids,
         "attention_mask": ids != 0,
         "mlm_labels": torch.full_like(ids, -100),
+        "word_index": torch.tensor([-1, 0, 0, 1, -1, -1, -1, -1]),
     }
     with torch.no_grad():
         first, second = inspected.model([sample, {**sample, "image": 255 - sample["image"]}])
@@ -156,7 +161,7 @@ def word(text, x0, y0, x1, y1):
 
 @pytest.fixture
 def dicts(tmp_path):
-    """Two images of 64 x 64, so that nothing is squashed."""
+    """Two images of 64 x 64, so that nothing is resized."""
     words = [
         [word("bar", 0, 0, 32, 16), word("zzz", 0, 48, 64, 64), word("shop", 48, 16, 64, 32)],
         [word("taxi", 0, 48, 64, 64)],
@@ -198,17 +203,18 @@ def test_windows_hold_their_word_at_a_random_place():
         word("shop", 262, 100, 300, 123.5),
         word("low", 20, 20, 60, 30),
     ]
+    texts = TextInstances.from_annotations(annotations)
     image = np.zeros((300, 500, 3), np.uint8)
     image[100:123, 200:260] = 255
     corners = set()
     for seed in range(6):
         rng = np.random.RandomState(seed)
-        views = list(windows_of_words(image, annotations, rng))
+        views = list(windows_of_words(image, texts, rng))
         assert len(views) == 2  # the low one is passed over
         view, inside, target = views[0]
         assert view.shape == (100, 100, 3)  # 23.5 / 0.235
-        assert inside[target]["text"] == "bar"
-        x0, y0, x1, y1 = np.round(inside[target]["bbox"]).astype(int)
+        assert inside.words[target] == "bar"
+        x0, y0, x1, y1 = np.round(inside.bounds()[target]).astype(int)
         assert x0 >= 0 and y0 >= 0 and x1 <= 100 and y1 <= 100
         assert view[y0 + 1 : y1 - 2, x0 + 1 : x1 - 1].min() == 255
         assert view[:y0].max(initial=0) == 0

@@ -28,8 +28,10 @@ def encode(inspected, picture, ids):
     sample = {
         "image": picture.pixels,
         "input_ids": ids,
+        "original_ids": ids,
         "attention_mask": ids != 0,
         "mlm_labels": torch.zeros_like(ids),
+        "word_index": torch.full_like(ids, -1),
     }
     return inspected.model.encode([sample])
 

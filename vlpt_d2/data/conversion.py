@@ -172,9 +172,9 @@ def _place_image(
     path = folder / f"{stem}{'.png' if drawn else source.suffix}"
     path.unlink(missing_ok=True)  # of an interrupted run
     if drawn:
-        pixels, annotations = load_sample(record, "RGB")
+        pixels, texts = load_sample(record, "RGB")
         Image.fromarray(pixels).save(path)
-        return path, annotations, pixels.shape[:2]
+        return path, texts.to_annotations(), pixels.shape[:2]
     if images == "link" and "image_bytes" not in record:
         os.symlink(source.resolve(), path)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..structures import TextInstances
 from ..structures.text_shape import BINS, bin_index, bin_label, sides
 from .datasets.report import ReadReport
 from .sample import load_sample
@@ -68,22 +69,24 @@ def measure_dataset(dicts: Iterable[dict[str, Any]], decode: bool = False) -> Da
     bins = {name: np.zeros(len(lows), int) for name, lows in (BINS | _IMAGE_BINS).items()}
     for record in dicts:
         result.counts["images"] += 1
+        texts, side = None, max(record["height"], record["width"])
         if decode or "render" in record:
-            record = _decoded(record, result)
-        side = max(record["height"], record["width"])
+            texts, side = _decoded(record, side, result)
         bins["side"][bin_index(_IMAGE_BINS["side"], side)] += 1
         if "annotations" not in record:
             result.counts["images without ground truth"] += 1
             continue
-        annotations = record["annotations"]
-        bins["texts"][bin_index(_IMAGE_BINS["texts"], len(annotations))] += 1
-        cared = [a for a in annotations if not a.get("iscrowd", 0)]
-        result.counts["texts"] += len(annotations)
-        result.counts["ignored texts"] += len(annotations) - len(cared)
-        result.counts["images without a text"] += not annotations
-        result.counts["images with ignored texts alone"] += bool(annotations) and not cared
-        for annotation in cared:
-            _count_text(annotation, bins, result.counts)
+        if texts is None:
+            texts = TextInstances.from_annotations(record["annotations"])
+        bins["texts"][bin_index(_IMAGE_BINS["texts"], len(texts))] += 1
+        ignored = int(texts.ignore.sum())
+        result.counts["texts"] += len(texts)
+        result.counts["ignored texts"] += ignored
+        result.counts["images without a text"] += not len(texts)
+        result.counts["images with ignored texts alone"] += 0 < ignored == len(texts)
+        cared = texts[~texts.ignore]
+        for polygon, word in zip(cared.polygons, cared.words):
+            _count_text(polygon, word, bins, result.counts)
     for name, lows in (BINS | _IMAGE_BINS).items():
         whole = name in ("length", "texts")
         if bins[name].any():
@@ -126,27 +129,27 @@ def format_statistics(
     return "\n".join(lines)
 
 
-def _decoded(record: dict[str, Any], result: DatasetStatistics) -> dict[str, Any]:
-    """The dict with the annotations as the mappers get them; a broken image is noted."""
-    record = dict(record)
+def _decoded(
+    record: dict[str, Any], side: int, result: DatasetStatistics
+) -> tuple[TextInstances | None, int]:
+    """The texts as the mappers get them, and the image's longer side; a broken image is noted."""
     try:
-        _, annotations = load_sample(record, "RGB")
+        image, texts = load_sample(record, "RGB")
     except (OSError, ValueError, RuntimeError) as error:
         result.counts["images that cannot be read"] += 1
         if len(result.broken) < _EXAMPLES:
             result.broken.append(f"{Path(record['file_name']).name}: {error}")
-        return record
-    return record | {"annotations": annotations} if "annotations" in record else record
+        return None, side
+    return texts, max(image.shape[:2])
 
 
 def _count_text(
-    annotation: dict[str, Any], bins: dict[str, np.ndarray], counts: Counter[str]
+    polygon: np.ndarray, word: str, bins: dict[str, np.ndarray], counts: Counter[str]
 ) -> None:
-    long, short, angle = sides(annotation["segmentation"][0])
+    long, short, angle = sides(polygon)
     values = {"height": short, "aspect": long / max(short, 1e-9), "orientation": angle}
-    text = annotation.get("text", "")
-    if text:
-        values["length"] = len(text)
+    if word:
+        values["length"] = len(word)
     else:
         counts["texts without transcription"] += 1
     for name, value in values.items():

@@ -18,7 +18,6 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
-from ..data.transforms import rings_of
 from ..structures import Polygons
 from ..utils.names import distinct_stems
 from ..utils.provenance import provenance
@@ -32,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 class TextEvaluator(DatasetEvaluator):
-    """Matches detections with the annotations that the test loader hands along.
+    """Matches detections with the texts that the test loader hands along.
 
-    Ground truth is taken from ``inputs[i]["annotations"]``, in the pixels of the (possibly
-    restored) image that the detections refer to; ``iscrowd`` 1 is a don't-care region. Only
+    Ground truth is taken from ``inputs[i]["texts"]``, :class:`~vlpt_d2.structures.TextInstances` in
+    the pixels of the (possibly restored) image that the detections refer to. Only
     detections that reach a fixed score count; nothing is tuned on the images measured.
 
     Results are returned as percentages, as by detectron2's own evaluators. With an output folder
@@ -122,7 +121,7 @@ class TextEvaluator(DatasetEvaluator):
         """Match the detections of a batch.
 
         Args:
-            inputs: dicts with ``image_id``, ``annotations`` where there is ground truth, and
+            inputs: dicts with ``image_id``, ``texts`` where there is ground truth, and
                 ``file_name`` unless rendered.
             outputs: dicts with ``"instances"`` that hold ``scores`` and ``pred_polygons``.
         """
@@ -132,9 +131,11 @@ class TextEvaluator(DatasetEvaluator):
             if self._by_confidence:
                 instances = instances[instances.scores.argsort(descending=True, stable=True)]
             result = None
-            if "annotations" in dataset_dict:
-                rings, ignored = rings_of(dataset_dict["annotations"])
-                result = self._protocol.match_image(rings, ignored, instances.pred_polygons)
+            if "texts" in dataset_dict:
+                texts = dataset_dict["texts"]
+                result = self._protocol.match_image(
+                    texts.polygons, texts.ignore, instances.pred_polygons
+                )
             self._rows.append(
                 {
                     "file_name": dataset_dict.get("file_name"),

@@ -63,15 +63,16 @@ def captions_with_masks(inspected: Inspected, words: Sequence[str]) -> tuple[Tok
         n + 1 captions, the whole one first; and the word of each of the K tokens, or -1.
     """
     encoding, numbers = inspected.encode(words)
-    ids = torch.from_numpy(encoding.ids).repeat(len(words) + 1, 1)
-    labels = torch.full_like(ids, IGNORE_INDEX)
-    for word in range(len(words)):
-        tokens = torch.from_numpy(numbers == word)
-        labels[word + 1, tokens] = ids[0, tokens]
-        ids[word + 1, tokens] = inspected.tokenizer.special["mask"]
-    mask = torch.from_numpy(encoding.mask).repeat(len(ids), 1)
-    device = inspected.model.device
-    return TokenBatch(ids.to(device), mask.to(device), labels.to(device)), numbers.tolist()
+    original, mask, index = (
+        torch.from_numpy(row).repeat(len(words) + 1, 1)
+        for row in (encoding.ids, encoding.mask, numbers)
+    )
+    hidden = index == torch.arange(-1, len(words))[:, None]
+    hidden[0] = False
+    labels = original.masked_fill(~hidden, IGNORE_INDEX)
+    ids = original.masked_fill(hidden, inspected.tokenizer.special["mask"])
+    rows = (row.to(inspected.model.device) for row in (ids, original, mask, labels, index))
+    return TokenBatch(*rows), numbers.tolist()
 
 
 def cross_attention(

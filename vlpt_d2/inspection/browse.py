@@ -15,12 +15,9 @@ from detectron2.data.transforms import AugmentationList
 
 from ..data.lazy import spread
 from ..data.sample import load_sample
-from ..data.transforms import (
-    TextAugInput,
-    build_detection_augmentation,
-    polygons_from_annotations,
-)
+from ..data.transforms import TextAugInput, build_detection_augmentation
 from ..modeling.pretraining.vlpt.mapper import PretrainMapper
+from ..structures import TextInstances
 from ..utils.rng import SAMPLES, seeded_rng
 from ..visualization.detections import IGNORED, TRUTH
 from ..visualization.page import render_page
@@ -90,20 +87,16 @@ def browse_dataset(
 
 
 def _original(record: dict[str, Any]) -> Picture:
-    image, annotations = load_sample(record, "RGB")
-    rings = [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations]
-    ignore = [bool(a.get("iscrowd", 0)) for a in annotations]
-    image = _drawn(image, rings, ignore, [a.get("text", "") for a in annotations])
-    return Picture(image, _counted(ignore))
+    image, texts = load_sample(record, "RGB")
+    return Picture(_drawn(image, texts, with_words=True), _counted(texts.ignore))
 
 
 def _augmented(record: dict[str, Any], cfg: CfgNode) -> Picture:
-    image, annotations = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
-    polygons, ignore, _ = polygons_from_annotations(annotations)
-    inputs = TextAugInput(image, polygons, ignore, cfg.INPUT.DETECTION.MIN_VISIBLE)
+    image, texts = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
+    inputs = TextAugInput(image, texts.repaired()[0], cfg.INPUT.DETECTION.MIN_VISIBLE)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
     image = np.ascontiguousarray(_rgb(inputs.image, cfg))
-    return Picture(_drawn(image, inputs.polygons, inputs.ignore), _counted(inputs.ignore))
+    return Picture(_drawn(image, inputs.texts), _counted(inputs.texts.ignore))
 
 
 def _labels(record: dict[str, Any], cfg: CfgNode) -> Picture:
@@ -125,8 +118,8 @@ def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], Picture]:
         image = _rgb(sample["image"].numpy().transpose(1, 2, 0), cfg)
         # The input has the mask, or another token, in the place of what is to be predicted.
         hidden = (sample["mlm_labels"] != -100).tolist()
-        ids = sample["input_ids"].where(sample["mlm_labels"] == -100, sample["mlm_labels"])
-        pieces = zip(tokenizer.tokens(ids.numpy()), ids.tolist(), hidden)
+        ids = sample["original_ids"].numpy()
+        pieces = zip(tokenizer.tokens(ids), ids.tolist(), hidden)
         words = [f"[{piece}]" if h else piece for piece, i, h in pieces if i not in around]
         caption = f"{sample['caption']} \u2192 {' '.join(words)}"
         return Picture(np.ascontiguousarray(image), caption)
@@ -143,18 +136,11 @@ STAGES: dict[str, Callable[[Any], Callable[[dict[str, Any]], Picture]]] = {
 }
 
 
-def _drawn(
-    image: np.ndarray,
-    rings: Sequence[np.ndarray],
-    ignore: Sequence[bool],
-    texts: Sequence[str] | None = None,
-) -> np.ndarray:
-    """Texts that count in blue with their words, ignored ones in grey."""
-    for skipped, colour in ((True, IGNORED), (False, TRUTH)):
-        chosen = [i for i, flag in enumerate(ignore) if bool(flag) == skipped]
-        words = [texts[i] for i in chosen] if texts is not None and not skipped else None
-        image = draw_polygons(image, [rings[i] for i in chosen], colour, words)
-    return image
+def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) -> np.ndarray:
+    """Texts that count in blue, perhaps with their words; ignored ones in grey."""
+    image = draw_polygons(image, texts[texts.ignore].polygons, IGNORED)
+    cared = texts[~texts.ignore]
+    return draw_polygons(image, cared.polygons, TRUTH, cared.words if with_words else None)
 
 
 def _counted(ignore: Sequence[Any]) -> str:

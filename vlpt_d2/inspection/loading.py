@@ -14,14 +14,12 @@ from detectron2.modeling import META_ARCH_REGISTRY
 
 from ..data.datasets.from_config import register_from_config
 from ..data.loader import get_dataset_dicts
-from ..data.squashed_image import SquashedImages
-from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
-from ..data.word_locations import tokens_of_words, word_polygons
+from ..data.sample import PretrainImages
+from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer, words_of_tokens
 from ..engine.defaults import ConfigError, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
 from ..modeling.pretraining import MLM, VLPT
-from ..modeling.pretraining.vlpt.mapper import legible, words_of
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
 
@@ -31,10 +29,10 @@ class Picture:
     """An image as the model sees it, with what is known of its words.
 
     Attributes:
-        pixels: (3, H, W) uint8, squashed, in the channel order of INPUT.FORMAT.
+        pixels: (3, H, W) uint8, resized as for the pre-training, channels as of INPUT.FORMAT.
         words: in annotation order; none for a plain image file.
-        polygons: of each word all places at which it stands, as of
-            :func:`~vlpt_d2.data.word_locations.word_polygons`.
+        polygons: of each word all its places, see
+            :meth:`~vlpt_d2.structures.TextInstances.places`.
     """
 
     pixels: torch.Tensor
@@ -69,7 +67,7 @@ class Inspected:
         return self.model.tasks[name]
 
     def read(self, source: str) -> Picture:
-        """Read and squash an image.
+        """Read an image and resize it.
 
         Args:
             source: a file, or DATASET:INDEX for an image of a registered dataset, from 0.
@@ -83,16 +81,12 @@ class Inspected:
             dicts = get_dataset_dicts([name])
             if int(index) >= len(dicts):
                 raise ValueError(f"{source}: {name} has {len(dicts)} images, from 0")
-            dataset_dict = dict(dicts[int(index)])
+            dataset_dict = dicts[int(index)]
         else:
             dataset_dict = {"file_name": source}
-        return self.picture(*SquashedImages.from_config(self.cfg, False)(dataset_dict))
-
-    @staticmethod
-    def picture(pixels: torch.Tensor, annotations: list[dict]) -> Picture:
-        """Take an image and its annotations as :class:`SquashedImages` returns them."""
-        words = words_of(annotations)
-        return Picture(pixels, words, word_polygons(legible(annotations), words))
+        sample, texts = PretrainImages.from_config(self.cfg, False)(dataset_dict)
+        words = texts.legible()
+        return Picture(sample["image"], words.captions(), words.places())
 
     def rgb(self, picture: Picture) -> np.ndarray:
         """Return the image that the model sees as (H, W, 3) uint8, RGB."""
@@ -127,7 +121,7 @@ class Inspected:
                 f"the words make {needed} tokens; the model reads {self.tokenizer.max_tokens - 2} "
                 "(MODEL.TEXT_ENCODER.MAX_TOKENS less [CLS] and [SEP])"
             )
-        return encoding, tokens_of_words(words, encoding, self.tokenizer.special["unk"])
+        return encoding, words_of_tokens(words, encoding)
 
 
 def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = "") -> Inspected:

@@ -10,7 +10,6 @@ import torch
 from detectron2.config import CfgNode
 
 from ..data import build_mapper
-from ..data.transforms import rings_of
 from ..modeling.detection import TextDetector
 from ..visualization.detections import DETECTED, IGNORED, TRUTH
 from ..visualization.polygons import contact_sheet, draw_polygons
@@ -80,9 +79,9 @@ def draw_labels(
     shown = _mapper(cfg, False)(dataset_dict)
     scale = np.divide(image.shape[1::-1], (shown["width"], shown["height"]))
     truth = image
-    for ignore, colour in ((1, IGNORED), (0, TRUTH)):
-        chosen = [a for a in shown["annotations"] if a.get("iscrowd", 0) == ignore]
-        truth = draw_polygons(truth, [ring * scale for ring in rings_of(chosen)[0]], colour)
+    texts = shown["texts"].mapped(lambda points: points * scale)
+    for chosen, colour in ((texts.ignore, IGNORED), (~texts.ignore, TRUTH)):
+        truth = draw_polygons(truth, texts[chosen].polygons, colour)
     return _sheet([truth, *pictures], ["ground truth (grey: ignored)", *titles], window, columns)
 
 

@@ -10,13 +10,12 @@ import numpy as np
 import shapely
 import torch
 
-from ..data.sample import load_sample
-from ..data.squashed_image import SquashedImages, map_annotations
+from ..data.sample import PretrainImages, load_sample
+from ..data.transforms import AffineTransform
 from ..modeling.backbone.image_encoder import token_centre
 from ..modeling.pretraining.pointing import PointedWord, point_at_words, pointing_results
 from ..modeling.pretraining.vlpt.batch import TokenBatch
-from ..modeling.pretraining.vlpt.mapper import legible
-from ..structures import repair_polygon
+from ..structures import TextInstances
 from .attention import captions_with_masks, cross_attention
 from .loading import Inspected
 
@@ -40,9 +39,9 @@ class Question:
     """An image, its words that the model knows, and which of them are asked for.
 
     Attributes:
-        pixels: (3, H, W) uint8, squashed.
+        pixels: (3, H, W) uint8, as the pre-training resizes it.
         words: the caption.
-        polygons: of each word all its places, in pixels of the squashed image.
+        polygons: of each word all its places, in pixels of that image.
         asked: numbers of words.
     """
 
@@ -97,8 +96,8 @@ def measure_pointing(
 
 
 def windows_of_words(
-    image: np.ndarray, annotations: Sequence[dict], rng: np.random.RandomState
-) -> Iterator[tuple[np.ndarray, list[dict], int]]:
+    image: np.ndarray, texts: TextInstances, rng: np.random.RandomState
+) -> Iterator[tuple[np.ndarray, TextInstances, int]]:
     """Cut a square window around each word, of a size at which the word is large in it.
 
     The word's height is 0.235 of the window's, or its width 0.9 where it is long; where in the
@@ -107,18 +106,17 @@ def windows_of_words(
 
     Args:
         image: (H, W, 3) uint8.
-        annotations: words, with polygons in its pixels.
+        texts: words, sound polygons in its pixels.
         rng: draws the places.
 
     Yields:
-        The window, the annotations of which at least half is in it, in its pixels, and which of
-        them it was cut for.
+        The window, the texts of which at least half is in it, in its pixels, and which of them it
+        was cut for.
     """
     height, width = image.shape[:2]
-    rings = [np.reshape(a["segmentation"][0], (-1, 2)) for a in annotations]
-    shapes = [shapely.Polygon(repair_polygon(ring)[0]) for ring in rings]
-    for number, ring in enumerate(rings):
-        low, high = ring.min(axis=0), ring.max(axis=0)
+    shapes = [shapely.Polygon(ring) for ring in texts.polygons]
+    for number, box in enumerate(texts.bounds()):
+        low, high = box[:2], box[2:]
         extent = high - low
         if extent[1] < _MIN_HEIGHT:
             continue
@@ -133,43 +131,45 @@ def windows_of_words(
         inside = [
             i
             for i, shape in enumerate(shapes)
-            if shape.area > 0 and shape.intersection(frame).area >= _MIN_VISIBLE * shape.area
+            if shape.intersection(frame).area >= _MIN_VISIBLE * shape.area
         ]
         if number not in inside:
             continue
-        shift = np.array([[1.0, 0, -x0], [0, 1.0, -y0]])
-        mapped = map_annotations([annotations[i] for i in inside], shift)
+        shift = AffineTransform(np.array([[1.0, 0, -x0], [0, 1.0, -y0]]), (y1 - y0, x1 - x0))
+        mapped = texts[inside].mapped(shift.apply_coords)
         yield image[y0:y1, x0:x1], mapped, inside.index(number)
 
 
 def _questions(
     inspected: Inspected, dicts: Sequence[dict], crops: bool, min_width: float, seed: int
 ) -> Iterator[Question]:
-    images = SquashedImages.from_config(inspected.cfg, False)
+    images = PretrainImages.from_config(inspected.cfg, False)
     rng = np.random.RandomState(seed)
     for item in dicts:
-        image, annotations = load_sample(dict(item), images.image_format, images.restore_size)
+        image, texts = load_sample(item, images.image_format, images.restore_size)
+        texts = texts.legible().repaired()[0]
         known = [
-            a
-            for a in legible(annotations)
-            if a.get("segmentation") and inspected.knows(a["text"].strip())
+            len(polygon) > 0 and inspected.knows(word.strip())
+            for polygon, word in zip(texts.polygons, texts.words)
         ]
-        if not known:
+        texts = texts[np.array(known, bool)]
+        # A word of several polygons is looked for at its first.
+        texts = texts[np.unique(texts.annotation, return_index=True)[1]]
+        if not len(texts):
             continue
-        views = windows_of_words(image, known, rng) if crops else [(image, known, None)]
+        views = windows_of_words(image, texts, rng) if crops else [(image, texts, None)]
         for view, inside, target in views:
-            pixels, seen = images.squash(view, inside)
+            pixels, seen = images.augment(view, inside)
             if target is not None and len(seen) < len(inside):
                 continue  # a word without a visible pixel was left out: the numbers are others
-            inside = seen
-            picture = inspected.picture(pixels, inside)
-            count = _fitting(inspected, picture.words)
-            asked = [target] if target is not None else list(range(len(picture.words)))
+            words = seen.captions()
+            count = _fitting(inspected, words)
+            asked = [target] if target is not None else list(range(len(words)))
+            widths = np.diff(seen.bounds()[:, [0, 2]])[:, 0]
             least = min_width * pixels.shape[2]
-            widths = [np.ptp(np.reshape(a["segmentation"][0], (-1, 2))[:, 0]) for a in inside]
             asked = [i for i in asked if i < count and widths[i] >= least]
             if asked:
-                yield Question(pixels, picture.words[:count], picture.polygons[:count], asked)
+                yield Question(pixels, words[:count], seen.places()[:count], asked)
 
 
 def _fitting(inspected: Inspected, words: Sequence[str]) -> int:
@@ -187,7 +187,7 @@ def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWor
     tokens = TokenBatch(
         *(
             torch.cat([getattr(batch, name) for batch, _ in captions])
-            for name in ("input_ids", "attention_mask", "mlm_labels")
+            for name in ("input_ids", "original_ids", "attention_mask", "mlm_labels", "word_index")
         )
     )
     views = [image, image.roll(-1, dims=0)] if len(questions) > 1 else [image]

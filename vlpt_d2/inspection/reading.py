@@ -64,7 +64,9 @@ def fill_masks(
         labels = torch.full_like(ids, IGNORE_INDEX)
         labels[:, asked] = 0
         mask = torch.arange(ids.shape[1], device=ids.device)[None] < _length(inspected, ids)
-        encoded = model.with_captions(image, grid, TokenBatch(ids, mask, labels))
+        # What is masked is not known: neither are the words.
+        tokens = TokenBatch(ids, ids, mask, labels, torch.full_like(ids, -1))
+        encoded = model.with_captions(image, grid, tokens)
         odds = inspected.mlm.logits(encoded).softmax(dim=1)
         if one_by_one:
             surest = int(odds.max(dim=1).values.argmax())
@@ -106,7 +108,8 @@ def rank_captions(
         batch = encodings[start : start + _BATCH]
         ids = torch.stack([torch.from_numpy(e.ids) for e in batch]).to(model.device)
         mask = torch.stack([torch.from_numpy(e.mask) for e in batch]).to(model.device)
-        tokens = TokenBatch(ids, mask, torch.full_like(ids, IGNORE_INDEX))
+        labels = torch.full_like(ids, IGNORE_INDEX)
+        tokens = TokenBatch(ids, ids, mask, labels, torch.full_like(ids, -1))
         encoded = model.with_captions(image.expand(len(ids), -1, -1), grid, tokens)
         ours, theirs = itc.features(encoded)
         cosines.append((ours * theirs).sum(dim=1))

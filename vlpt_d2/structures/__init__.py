@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from ..utils.lazy import lazy_names
 from .quadrilateral import quadrilateral
 from .repair import repair_polygon
+from .text_instances import TextInstances
 
 if TYPE_CHECKING:
     from .polygons import Polygons
 
-__all__ = ["Polygons", "quadrilateral", "repair_polygon"]
+__all__ = ["Polygons", "TextInstances", "quadrilateral", "repair_polygon"]
 
 # Needs torch, which the geometry does without.
 __getattr__ = lazy_names(__name__, {"Polygons": "polygons"})

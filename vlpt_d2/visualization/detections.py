@@ -39,16 +39,11 @@ def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     pictures, titles, names = [], [], UniqueNames(["sheet"])
     for number, index in enumerate(chosen, 1):
-        dataset_dict = dict(dicts[index])
-        image, annotations = load_sample(dataset_dict, "RGB")
+        dataset_dict = dicts[index]
+        image, texts = load_sample(dataset_dict, "RGB")
         row = rows[dataset_dict["image_id"]]
-        for ignore, colour in ((1, IGNORED), (0, TRUTH)):
-            rings = [
-                np.reshape(a["segmentation"][0], (-1, 2))
-                for a in annotations
-                if a["iscrowd"] == ignore
-            ]
-            image = draw_polygons(image, rings, colour)
+        for chosen, colour in ((texts.ignore, IGNORED), (~texts.ignore, TRUTH)):
+            image = draw_polygons(image, texts[chosen].polygons, colour)
         found = [np.reshape(p, (-1, 2)) for p in row["polygons"]]
         image = draw_polygons(image, found, DETECTED, scores=row["scores"])
         name = names(Path(dataset_dict["file_name"]).stem, number)

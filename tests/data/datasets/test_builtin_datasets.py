@@ -69,7 +69,7 @@ def test_both_mappers(miniature, tmp_path):
             sample = build_mapper(cfg, is_train)(record)
             assert sample["image"].shape[0] == 3
             annotated = miniature not in WITHOUT_GROUND_TRUTH
-            assert "targets" in sample if is_train else ("annotations" in sample) == annotated
+            assert "targets" in sample if is_train else ("texts" in sample) == annotated
         pretrain = PretrainMapper(pretrain_cfg, True)(record)
         silent = miniature.startswith(WITHOUT_WORDS) or miniature in WITHOUT_GROUND_TRUTH
         assert pretrain["caption"] == ("" if silent else "Joy")

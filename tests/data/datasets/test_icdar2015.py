@@ -150,9 +150,9 @@ def test_squeezed_images_ask_for_their_size(tmp_path):
     (dataset_dict,), report = read_icdar2015(*folders, original_size=(128, 144))
     assert dataset_dict["restore_size"] == (128, 144)
     assert report.restorable == 1
-    image, (annotation,) = load_sample(dataset_dict, "RGB")
+    image, texts = load_sample(dataset_dict, "RGB")
     assert image.shape == (128, 144, 3)
-    assert annotation["bbox"] == [15, 40, 75, 80]
+    assert texts.bounds().tolist() == [[15, 40, 75, 80]]
     (dataset_dict,), _ = read_icdar2015(*folders, original_size=(64, 96))
     assert "restore_size" not in dataset_dict
 
@@ -203,9 +203,8 @@ def test_real_training_set(icdar2015_root, monkeypatch):
     assert sum(a["iscrowd"] for a in words) == 7418
     squeezed = [d for d in dicts if (d["height"], d["width"]) != (720, 1280)]
     assert all(d["restore_size"] == (720, 1280) for d in squeezed)
-    first = dict(min(dicts, key=lambda d: d["image_id"]))
-    image, annotations = load_sample(first, "RGB")
+    image, texts = load_sample(min(dicts, key=lambda d: d["image_id"]), "RGB")
     assert image.shape == (720, 1280, 3)
     # The original's first word is 377,117,463,117,465,130,378,130; the squeezed copy is rounded.
     expected = [377, 117, 463, 117, 465, 130, 378, 130]
-    np.testing.assert_allclose(annotations[0]["segmentation"][0], expected, atol=1.0)
+    np.testing.assert_allclose(texts.polygons[0].ravel(), expected, atol=1.0)

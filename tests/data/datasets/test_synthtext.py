@@ -18,7 +18,7 @@ from vlpt_d2.data.datasets.synthtext import (
 )
 from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapWriter
-from vlpt_d2.modeling.pretraining.vlpt.mapper import caption_of
+from vlpt_d2.structures import TextInstances
 
 SQUARE = np.array([[10, 20], [50, 20], [50, 40], [10, 40]], float)
 SCRIPT = Path(__file__).resolve().parents[3] / "datasets/prepare_synthtext.py"
@@ -55,7 +55,8 @@ def test_dicts_and_report(root):
     assert [d["file_name"] for d in dicts] == [str(root / name) for name, *_ in ENTRIES]
     assert [d["image_id"] for d in dicts] == [1, 2, 3, 4, 5]
     assert all((d["height"], d["width"]) == (64, 96) for d in dicts)
-    captions = [caption_of(d["annotations"]) for d in dicts]
+    texts = [TextInstances.from_annotations(d["annotations"]).legible() for d in dicts]
+    captions = [" ".join(each.captions()) for each in texts]
     assert captions == ["Lone", "Lines: I lost Kevin x", "leaves outside", "bow fine", ""]
     for number in (0, 1, 2):
         rings = [np.reshape(a["segmentation"][0], (4, 2)) for a in dicts[number]["annotations"]]

@@ -31,17 +31,14 @@ def test_files_hold_what_is_rendered_on_the_fly(corpus):
     coco = json.loads((corpus / "coco.json").read_text())
     for number in range(1, 7):
         spec = {"preset": _ORDER.preset, "settings": _SETTINGS, "seed": 3, "index": 9 + number}
-        image, annotations = render_sample(spec)
+        image, texts = render_sample(spec)
         stored = cv2.imread(str(corpus / "images" / f"img_{number}.png"))
         np.testing.assert_array_equal(stored[..., ::-1], image)
         records = [a for a in coco["annotations"] if a["image_id"] == number]
-        assert [r["text"] for r in records] == [a["text"] for a in annotations]
-        for record, annotation in zip(records, annotations):
-            np.testing.assert_allclose(
-                record["segmentation"][0], annotation["segmentation"][0], atol=0.006
-            )
-            polygon = Polygon(np.array(annotation["segmentation"][0]).reshape(-1, 2))
-            assert record["area"] == pytest.approx(polygon.area, rel=0.01)
+        assert [r["text"] for r in records] == texts.words
+        for record, ring in zip(records, texts.polygons):
+            np.testing.assert_allclose(record["segmentation"][0], ring.ravel(), atol=0.006)
+            assert record["area"] == pytest.approx(Polygon(ring).area, rel=0.01)
 
 
 def test_ground_truth_is_read_by_the_icdar_reader(corpus):

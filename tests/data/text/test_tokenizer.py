@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers.pretraining import tiny_vlpt_cfg
 from transformers import BertTokenizerFast
 
-from vlpt_d2.data.text.tokenizer import DEFAULT_VOCABULARY, build_tokenizer
+from vlpt_d2.data.text.tokenizer import DEFAULT_VOCABULARY, build_tokenizer, words_of_tokens
 
 CAPTIONS = [
     "EXIT Genaxis Theatre [06]",
@@ -77,3 +78,19 @@ def test_sign_words_are_those_of_the_quickstart_corpus():
     encoding = tokenizer.encode(" ".join(words).upper())
     assert tokenizer.tokens(encoding.ids[1 : len(words) + 1]) == list(words)
     assert tokenizer.vocabulary_size == len(words) + len(tokenizer.special_ids)
+
+
+def numbers(tmp_path, words, max_tokens=12):
+    tokenizer = build_tokenizer(tiny_vlpt_cfg(tmp_path).MODEL.TEXT_ENCODER.TOKENIZER, max_tokens)
+    return words_of_tokens(words, tokenizer.encode(" ".join(words))).tolist()
+
+
+def test_pieces_belong_to_the_annotation_they_are_of(tmp_path):
+    # [CLS] exit ##s | shop open | sale [SEP], then padding
+    words = ["Exits", "shop  open", "SALE"]
+    assert numbers(tmp_path, words) == [-1, 0, 0, 1, 1, 2, -1, -1, -1, -1, -1, -1]
+
+
+def test_cut_captions_and_no_words(tmp_path):
+    assert numbers(tmp_path, ["exits", "bar", "bus"], 5) == [-1, 0, 0, 1, -1]
+    assert numbers(tmp_path, []) == [-1] * 12

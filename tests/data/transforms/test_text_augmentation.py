@@ -24,6 +24,7 @@ from vlpt_d2.data.transforms import (
     TextAugInput,
     build_detection_augmentation,
 )
+from vlpt_d2.structures import TextInstances
 
 QUAD = np.array([(60.0, 40.0), (180.0, 60.0), (172.0, 110.0), (52.0, 90.0)])
 
@@ -37,7 +38,7 @@ def mask_of(polygons, size):
 
 
 def assert_in_step(inputs, tolerance=0.06):
-    image, polygons = inputs.image, inputs.polygons
+    image, polygons = inputs.image, inputs.texts.polygons
     drawn = mask_of(polygons, image.shape[:2]) > 0.5
     warped = image[..., 0] > 127
     assert image.shape[:2] == inputs.image_size
@@ -65,7 +66,7 @@ def mask_image(polygons, size=(160, 240)):
     ids=str,
 )
 def test_polygons_stay_on_their_pixels(augmentation):
-    inputs = TextAugInput(mask_image([QUAD]), [QUAD], [False])
+    inputs = TextAugInput(mask_image([QUAD]), TextInstances([QUAD]))
     AugmentationList([augmentation])(inputs)
     assert_in_step(inputs)
 
@@ -76,18 +77,20 @@ def test_training_chain_in_step(seed):
     cfg = get_cfg()
     cfg.INPUT.DETECTION.TRAIN_SIZE = (256, 320)
     second = QUAD * 0.4 + (150, 5)
-    inputs = TextAugInput(mask_image([QUAD, second]), [QUAD, second], [False, True])
+    texts = TextInstances([QUAD, second], [False, True])
+    inputs = TextAugInput(mask_image([QUAD, second]), texts)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
     assert inputs.image.shape == (256, 320, 3) and inputs.image.dtype == np.uint8
     assert_in_step(inputs, 0.1)
-    assert not inputs.ignore.all()
+    assert not inputs.texts.ignore.all()
 
 
 def test_rotation_keeps_the_size_and_turns_counter_clockwise():
-    inputs = TextAugInput(mask_image([QUAD]), [QUAD], [False])
+    inputs = TextAugInput(mask_image([QUAD]), TextInstances([QUAD]))
     RandomTextRotation((30, 30))(inputs)
     assert inputs.image.shape == (160, 240, 3)
-    top = inputs.polygons[0][1] - inputs.polygons[0][0]
+    (quad,) = inputs.texts.polygons
+    top = quad[1] - quad[0]
     before = QUAD[1] - QUAD[0]
     turned = np.arctan2(-top[1], top[0]) - np.arctan2(-before[1], before[0])
     assert np.degrees(turned) == pytest.approx(30)
@@ -97,9 +100,9 @@ def test_rotation_cuts_off_what_turns_out_of_the_image():
     """The image's centre stays, as in all three references, and a text in a corner goes."""
     corner = np.array([(0.0, 0), (12, 0), (12, 8), (0, 8)])
     centre = np.array([(110.0, 70), (130, 70), (130, 90), (110, 90)])
-    inputs = TextAugInput(mask_image([corner, centre]), [corner, centre], [False, False])
+    inputs = TextAugInput(mask_image([corner, centre]), TextInstances([corner, centre]))
     RandomTextRotation((30, 30))(inputs)
-    (left,) = inputs.polygons
+    (left,) = inputs.texts.polygons
     np.testing.assert_allclose(left.mean(axis=0), (120, 80))
     assert not inputs.image[:8, :12].any() and inputs.image[80, 120].min() == 255
 
@@ -169,7 +172,7 @@ def test_crop_never_cuts_care_text():
         polygons = random_texts(rng, size, int(rng.integers(1, 8)))
         ignore = rng.random(len(polygons)) < 0.4
         augmentation = RandomTextCrop((128, 128), max_tries=10, min_side=0.1)
-        x0, y0, x1, y1 = augmentation.get_crop(size, polygons, ignore)
+        x0, y0, x1, y1 = augmentation.get_crop(size, TextInstances(polygons, ignore))
         crops.add((x0, y0, x1, y1))
         assert 0 <= x0 < x1 <= 400 and 0 <= y0 < y1 <= 300
         assert x1 - x0 >= 40 and y1 - y0 >= 30
@@ -230,10 +233,10 @@ def test_crops_are_kept_small():
     texts = [np.array([(190, 140), (210, 140), (210, 150), (190, 150)], float)]
     augmentation = RandomTextCrop((128, 128), max_tries=100, max_side=0.5)
     for _ in range(50):
-        x0, y0, x1, y1 = augmentation.get_crop((300, 400), texts, np.array([False]))
+        x0, y0, x1, y1 = augmentation.get_crop((300, 400), TextInstances(texts))
         assert x1 - x0 <= 200 and y1 - y0 <= 150
     wide = [np.array([(50, 140), (350, 140), (350, 150), (50, 150)], float)]
-    crop = augmentation.get_crop((300, 400), wide, np.array([False]))
+    crop = augmentation.get_crop((300, 400), TextInstances(wide))
     assert crop == (0, 0, 400, 300)  # no small crop holds the text
 
 
@@ -260,13 +263,12 @@ def test_crop_fits_and_pads():
     ],
 )
 def test_test_sizes(mode, size, limit, image, expected):
-    inputs = TextAugInput(
-        np.zeros((*image, 3), np.uint8), [np.array([(0, 0), (9, 0), (9, 9)])], [False]
-    )
+    texts = TextInstances([np.array([(0.0, 0), (9, 0), (9, 9)])])
+    inputs = TextAugInput(np.zeros((*image, 3), np.uint8), texts)
     ResizeForTest(mode, size, limit)(inputs)
     assert inputs.image.shape[:2] == inputs.image_size == expected
     factors = (expected[1] / image[1], expected[0] / image[0])
-    np.testing.assert_allclose(inputs.polygons[0][2], np.multiply(9, factors), rtol=1e-6)
+    np.testing.assert_allclose(inputs.texts.polygons[0][2], np.multiply(9, factors), rtol=1e-6)
 
 
 def test_test_mode_is_checked():
@@ -280,11 +282,11 @@ def test_colours_are_keys_and_leave_polygons():
     cfg.INPUT.DETECTION.BRIGHTNESS = 0.5
     jitter = build_detection_augmentation(cfg, True)[-1]
     assert isinstance(jitter, RandomBrightness)
-    inputs = TextAugInput(np.full((50, 50, 3), 100, np.uint8), [QUAD * 0.2], [False])
+    inputs = TextAugInput(np.full((50, 50, 3), 100, np.uint8), TextInstances([QUAD * 0.2]))
     jitter(inputs)
     assert inputs.image.dtype == np.uint8 and 50 <= inputs.image[0, 0, 0] <= 150
     assert inputs.image[0, 0, 0] != 100
-    np.testing.assert_array_equal(inputs.polygons[0], QUAD * 0.2)
+    np.testing.assert_array_equal(inputs.texts.polygons[0], QUAD * 0.2)
 
 
 def test_augmentations_that_do_nothing_warp_nothing(monkeypatch):
@@ -293,7 +295,7 @@ def test_augmentations_that_do_nothing_warp_nothing(monkeypatch):
     monkeypatch.setattr(
         AffineTransform, "apply_image", lambda self, image: warps.append(self) or warp(self, image)
     )
-    inputs = TextAugInput(mask_image([QUAD]), [QUAD], [False])
+    inputs = TextAugInput(mask_image([QUAD]), TextInstances([QUAD]))
     idle = [RandomHorizontalFlip(0.0), RandomTextRotation((0, 0)), RandomScale((1, 1))]
     AugmentationList([RandomTextRotation((7, 7)), *idle, RandomTextCrop((64, 96))])(inputs)
     assert inputs.image.shape == (64, 96, 3) and len(warps) == 1

@@ -16,6 +16,7 @@ from vlpt_d2.data.transforms import (
     TextAugInput,
     build_detection_augmentation,
 )
+from vlpt_d2.structures import TextInstances
 
 
 def box(x0, y0, x1, y1):
@@ -30,22 +31,23 @@ def numbered(size):
 
 def test_window_copies_pixels_and_pads():
     image = numbered((100, 300))
-    inputs = TextAugInput(image, [box(150, 40, 170, 60)], [False])
+    inputs = TextAugInput(image, TextInstances([box(150, 40, 170, 60)]))
     RandomTextWindow((160, 128), text_prob=1.0)(inputs)
     assert inputs.image.shape == (160, 128, 3) and not inputs.image[100:].any()
     x = int(inputs.image[0, 0, 1]) + 256 * int(inputs.image[0, 0, 2])
     np.testing.assert_array_equal(inputs.image[:100], image[:, x : x + 128])
     # Lower than the window is high, so it starts at the top, and the text keeps its rows.
-    np.testing.assert_allclose(inputs.polygons[0], box(150 - x, 40, 170 - x, 60))
+    np.testing.assert_allclose(inputs.texts.polygons[0], box(150 - x, 40, 170 - x, 60))
 
 
 def test_forced_windows_hold_a_text():
     """Every window holds one of two far texts, each about half of the time, at all places."""
     near, far, skipped = box(3, 2, 40.5, 20.5), box(900, 700, 960, 719.5), box(400, 300, 600, 400)
     augmentation = RandomTextWindow((200, 250), text_prob=1.0)
+    texts = TextInstances([near, skipped, far], [False, True, False])
     first, corners = 0, set()
     for _ in range(400):
-        x, y = augmentation.get_corner((720, 1000), [near, skipped, far], [False, True, False])
+        x, y = augmentation.get_corner((720, 1000), texts)
         assert 0 <= x <= 750 and 0 <= y <= 520
         if x <= 3:
             assert y <= 2
@@ -60,17 +62,18 @@ def test_forced_windows_hold_a_text():
 def test_text_larger_than_the_window_fills_it():
     augmentation = RandomTextWindow((100, 100), text_prob=1.0)
     for _ in range(50):
-        x, y = augmentation.get_corner((300, 1000), [box(200, 120, 800, 160)], [False])
+        x, y = augmentation.get_corner((300, 1000), TextInstances([box(200, 120, 800, 160)]))
         assert 200 <= x <= 700 and 60 <= y <= 120
 
 
 def test_text_probability():
-    text = box(0, 0, 20, 20)
+    text = TextInstances([box(0, 0, 20, 20)])
     for prob, low, high in ((0.0, 0, 10), (0.625, 220, 280), (1.0, 400, 400)):
         augmentation = RandomTextWindow((50, 50), text_prob=prob)
-        corners = [augmentation.get_corner((500, 500), [text], [False]) for _ in range(400)]
+        corners = [augmentation.get_corner((500, 500), text) for _ in range(400)]
         assert low <= sum(c == (0, 0) or max(c) <= 0 for c in corners) <= high
-    everywhere = [RandomTextWindow((50, 50)).get_corner((51, 51), [], []) for _ in range(50)]
+    nothing = TextInstances()
+    everywhere = [RandomTextWindow((50, 50)).get_corner((51, 51), nothing) for _ in range(50)]
     assert set(everywhere) == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
@@ -82,7 +85,7 @@ def test_windows_between_texts():
             x, y = rng.uniform((0, 0), (740, 480))
             texts.append(box(x, y, x + 60, y + 20))
         corner = RandomTextWindow((200, 300), 1.0, cuts_text=False).get_corner(
-            (500, 800), texts, [False] * 4 + [True]
+            (500, 800), TextInstances(texts, [False] * 4 + [True])
         )
         low = np.array(corner)
         high = low + np.array((300, 200))
@@ -95,9 +98,9 @@ def test_windows_between_texts():
 
 def test_the_fewest_texts_are_cut_where_some_must_be():
     # Two lines wider than the window: rows 11 to 29 cut both, the others one.
-    texts = [box(0, 10, 500, 30), box(0, 110, 500, 140)]
+    texts = TextInstances([box(0, 10, 500, 30), box(0, 110, 500, 140)])
     augmentation = RandomTextWindow((100, 100), 0.0, cuts_text=False, max_tries=100)
-    rows = [augmentation.get_corner((160, 500), texts, [False] * 2)[1] for _ in range(60)]
+    rows = [augmentation.get_corner((160, 500), texts)[1] for _ in range(60)]
     assert all(y <= 10 or y >= 30 for y in rows)
     assert min(rows) <= 10 and max(rows) >= 30
 
@@ -107,12 +110,13 @@ def test_short_side_then_scale():
     node = cfg.INPUT.DETECTION
     node.SHORT_SIDE, node.SCALE, node.ROTATION = 180, (0.5, 0.5), (0.0, 0.0)
     node.FLIP_PROB, node.CROP, node.TRAIN_SIZE = 0.0, "fixed", (200, 200)
-    inputs = TextAugInput(np.full((720, 1000, 3), 9, np.uint8), [box(400, 400, 480, 440)], [False])
+    text = TextInstances([box(400, 400, 480, 440)])
+    inputs = TextAugInput(np.full((720, 1000, 3), 9, np.uint8), text)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
     assert inputs.image.shape == (200, 200, 3)
     # 720 -> 180 -> 90 rows of picture.
     assert inputs.image[:90, :120].all() and not inputs.image[90:].any()
-    np.testing.assert_allclose(np.ptp(inputs.polygons[0], axis=0), (10, 5), rtol=0.01)
+    np.testing.assert_allclose(np.ptp(inputs.texts.polygons[0], axis=0), (10, 5), rtol=0.01)
 
 
 def test_rotation_does_not_change_the_scale_of_the_short_side():
@@ -120,9 +124,11 @@ def test_rotation_does_not_change_the_scale_of_the_short_side():
     node = cfg.INPUT.DETECTION
     node.SHORT_SIDE, node.SCALE, node.ROTATION = 400, (1.0, 1.0), (10.0, 10.0)
     node.CROP, node.TRAIN_SIZE, node.CROP_TEXT_PROB = "fixed", (400, 400), 1.0
-    inputs = TextAugInput(np.zeros((200, 300, 3), np.uint8), [box(100, 90, 150, 110)], [False])
+    text = TextInstances([box(100, 90, 150, 110)])
+    inputs = TextAugInput(np.zeros((200, 300, 3), np.uint8), text)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
-    sides = np.linalg.norm(inputs.polygons[0] - np.roll(inputs.polygons[0], 1, axis=0), axis=1)
+    (ring,) = inputs.texts.polygons
+    sides = np.linalg.norm(ring - np.roll(ring, 1, axis=0), axis=1)
     np.testing.assert_allclose(sorted(sides), (40, 40, 100, 100), rtol=0.01)
 
 
@@ -165,7 +171,7 @@ def test_hue_is_a_key_and_leaves_greys_and_padding():
     jitter = build_detection_augmentation(cfg, True)[-1]
     assert isinstance(jitter, RandomHue) and jitter.image_format == "RGB"
     grey = np.repeat(np.arange(0, 250, dtype=np.uint8).reshape(10, 25, 1), 3, axis=2)
-    inputs = TextAugInput(grey, [box(1, 1, 9, 9)], [False])
+    inputs = TextAugInput(grey, TextInstances([box(1, 1, 9, 9)]))
     jitter(inputs)
     np.testing.assert_array_equal(inputs.image, grey)
     colour = np.full((4, 4, 3), (200, 30, 60), np.uint8)

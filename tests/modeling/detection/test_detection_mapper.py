@@ -64,7 +64,7 @@ def test_training_sample(cfg, tmp_path):
         assert image.shape == (3, 256, 256) and image.dtype == torch.uint8
         assert targets.keys() == {"text", "text_mask", "threshold", "threshold_mask"}
         assert all(t.shape == (256, 256) for t in targets.values())
-        assert "annotations" not in sample and sample["image_id"] == 7
+        assert "texts" not in sample and sample["image_id"] == 7
         # Text pixels are where the image is green; ignored ones where it is yellow.
         text = targets["text"] > 0
         assert text.any()
@@ -101,7 +101,7 @@ def test_test_sample(cfg, tmp_path):
     sample = build_mapper(cfg, is_train=False)(sample_dict(tmp_path, annotations))
     assert sample["image"].shape == (3, 128, 192)
     assert (sample["height"], sample["width"]) == (200, 300)
-    assert sample["annotations"] == annotations and "targets" not in sample
+    assert sample["texts"].to_annotations() == annotations and "targets" not in sample
     assert sample["image"][0, 0, 0] == 50  # red comes first
     cfg.INPUT.FORMAT = "BGR"
     bgr = build_mapper(cfg, is_train=False)(sample_dict(tmp_path, annotations))
@@ -114,6 +114,13 @@ def test_broken_polygons_do_not_stop_training(cfg, tmp_path):
     outside = annotation(10, 10, 30, 30) | {"segmentation": [[-90, 0, -50, 0, -50, 30, -90, 30]]}
     sample = build_mapper(cfg, is_train=True)(sample_dict(tmp_path, [broken, flat, outside]))
     assert torch.isfinite(sample["targets"]["threshold"]).all()
+
+
+def test_a_text_without_a_place_is_refused(cfg, tmp_path):
+    record = sample_dict(tmp_path, [annotation(40, 40, 160, 80)])
+    record["annotations"].append({"text": "shop"})
+    with pytest.raises(ValueError, match=r"image\.png: the text 'shop' has neither polygon"):
+        build_mapper(cfg, is_train=True)(record)
 
 
 def test_real_images(cfg, icdar2015_root):

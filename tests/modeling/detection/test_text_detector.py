@@ -18,7 +18,7 @@ from vlpt_d2.modeling.detection import (
     stack_targets,
 )
 from vlpt_d2.modeling.detection.db.neck import DBNeck
-from vlpt_d2.structures import Polygons
+from vlpt_d2.structures import Polygons, TextInstances
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "detection"
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}
@@ -76,7 +76,7 @@ def synthetic_sample(labels, rng, size=(96, 128)):
         x = int(rng.integers(4, 40))
         image[:, y : y + 28, x : x + 70] += 150
         polygons.append(np.array([(x, y), (x + 70, y), (x + 70, y + 28), (x, y + 28)], float))
-    targets = labels(polygons, np.zeros(2, bool), size)
+    targets = labels(TextInstances(polygons), size)
     sample = {
         "image": torch.from_numpy(image),
         "targets": {k: torch.from_numpy(v) for k, v in targets.items()},
@@ -243,7 +243,7 @@ def test_every_config(path):
     half = cfg.MODEL.RESNETS.WIDTH_PER_GROUP == 32
     assert (cfg.INPUT.FORMAT == "BGR") == (half or cfg.MODEL.RESNETS.VARIANT == "lcnet")
     assert half == cfg.MODEL.RESNETS.STRIDE_IN_1X1
-    maps = build_label_function(cfg)([], np.zeros(0, bool), (32, 32))
+    maps = build_label_function(cfg)(TextInstances([]), (32, 32))
     assert maps and all(m.shape[-1] == m.shape[-2] in (8, 32) for m in maps.values())
 
 

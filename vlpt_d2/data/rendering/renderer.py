@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from detectron2.structures import BoxMode
 
+from ...structures import TextInstances
 from .backgrounds import make_background
 from .blocks import TextBlock, set_block
 from .effects import apply_effects
@@ -20,7 +20,7 @@ from .painting import paint_panel, paint_text
 from .settings import RenderSettings, resolve_settings
 from .words import WordSource, build_word_source
 
-__all__ = ["Rendering", "TextRenderer", "annotation_of", "render_sample", "renderer_of_spec"]
+__all__ = ["Rendering", "TextRenderer", "render_sample", "renderer_of_spec"]
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ def renderer_of_spec(spec: Mapping[str, Any]) -> TextRenderer:
     return _renderer_of(spec.get("preset", "default"), tuple(sorted(overrides.items())))
 
 
-def render_sample(spec: Mapping[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def render_sample(spec: Mapping[str, Any]) -> tuple[np.ndarray, TextInstances]:
     """Render the image that a dataset dict's ``"render"`` entry describes.
 
     Args:
@@ -261,29 +261,8 @@ def render_sample(spec: Mapping[str, Any]) -> tuple[np.ndarray, list[dict[str, A
             some of its fields (see :class:`RenderSettings`) and may be absent.
 
     Returns:
-        The (H, W, 3) uint8 RGB image, and detectron2 annotations of its words: ``bbox`` (XYXY),
-        ``segmentation`` of one polygon (clockwise from the text's top left), ``text``,
-        ``category_id`` 0 and ``iscrowd`` 0.
+        The (H, W, 3) uint8 RGB image, and its words, each polygon clockwise from the text's top
+        left.
     """
     rendering = renderer_of_spec(spec).render(int(spec["seed"]), int(spec["index"]))
-    return rendering.image, [
-        annotation_of(word, polygon) for word, polygon in zip(rendering.words, rendering.polygons)
-    ]
-
-
-def annotation_of(word: str, polygon: np.ndarray) -> dict[str, Any]:
-    """Return the detectron2 annotation of one word.
-
-    Args:
-        word: its text.
-        polygon: (N, 2) points, pixels.
-    """
-    low, high = polygon.min(axis=0), polygon.max(axis=0)
-    return {
-        "bbox": [*low.tolist(), *high.tolist()],
-        "bbox_mode": BoxMode.XYXY_ABS,
-        "category_id": 0,
-        "segmentation": [polygon.ravel().tolist()],
-        "iscrowd": 0,
-        "text": word,
-    }
+    return rendering.image, TextInstances(rendering.polygons, words=rendering.words)

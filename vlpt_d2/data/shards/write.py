@@ -163,7 +163,8 @@ def _content(record: dict[str, Any]) -> tuple[dict[str, Any], bytes, str]:
     """The dict without its image, the image's file, and its suffix."""
     record, name = dict(record), Path(record["file_name"]).name
     if "render" in record:
-        pixels, record["annotations"] = load_sample(record, "RGB")
+        pixels, texts = load_sample(record, "RGB")
+        record["annotations"] = texts.to_annotations()
         del record["render"]
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")

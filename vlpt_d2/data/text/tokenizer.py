@@ -1,5 +1,6 @@
 """WordPiece tokenisation of captions, offline by default."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,27 @@ class Encoding:
     words: np.ndarray
     starts: np.ndarray
     cut: int = 0
+
+
+def words_of_tokens(words: Sequence[str], encoding: Encoding) -> np.ndarray:
+    """Give each token of a caption the number of the word it is a piece of.
+
+    Unlike ``Encoding.words``, which follows the word pieces, a word is what one annotation holds:
+    "don't" is one, and so is a line of several words.
+
+    Args:
+        words: joined with single spaces they are the caption.
+        encoding: of that caption.
+
+    Returns:
+        (max_tokens,) int64, index into ``words``; -1 at [CLS], [SEP] and padding.
+    """
+    numbers = np.full(len(encoding.ids), -1, dtype=np.int64)
+    if words:
+        ends = np.cumsum([len(word) + 1 for word in words])
+        tokens = encoding.starts >= 0
+        numbers[tokens] = np.searchsorted(ends, encoding.starts[tokens], side="right")
+    return numbers
 
 
 class CaptionTokenizer:

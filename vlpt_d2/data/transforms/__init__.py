@@ -1,6 +1,6 @@
-"""Augmentations that keep image and text polygons in step."""
+"""Augmentations that keep image and texts in step."""
 
-from .affine import AffineTransform, TextAugInput
+from .affine import AffineTransform, AveragingResize, TextAugInput
 from .augmentation import (
     RandomAspect,
     RandomHorizontalFlip,
@@ -9,14 +9,15 @@ from .augmentation import (
     RandomTextRotation,
     ResizeForTest,
     ResizeShortSide,
+    ResizeToSize,
 )
-from .build import build_detection_augmentation
+from .build import build_detection_augmentation, build_pretrain_augmentation
 from .colour import RandomHue
-from .polygon import clip_polygons, polygon_parts, polygons_from_annotations, rings_of
 from .window import RandomTextWindow
 
 __all__ = [
     "AffineTransform",
+    "AveragingResize",
     "RandomAspect",
     "RandomHorizontalFlip",
     "RandomHue",
@@ -26,10 +27,8 @@ __all__ = [
     "RandomTextWindow",
     "ResizeForTest",
     "ResizeShortSide",
+    "ResizeToSize",
     "TextAugInput",
     "build_detection_augmentation",
-    "clip_polygons",
-    "polygon_parts",
-    "polygons_from_annotations",
-    "rings_of",
+    "build_pretrain_augmentation",
 ]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from fvcore.transforms.transform import NoOpTransform, Transform
 
-from .polygon import clip_polygons
+from ...structures import TextInstances
 
 # Pixels of an image that is resampled only for its loss of detail. A long strip that is rotated
 # has many times its own pixels, nearly all of them black; its resampling is postponed.
@@ -105,36 +105,67 @@ class AffineTransform(Transform):
         )
 
 
-class TextAugInput:
-    """Image and polygons under augmentation; stands in for detectron2's ``AugInput``.
+class AveragingResize(AffineTransform):
+    """Resize to a size by averaging, whichever of the sides shrink; the aspect ratio may change.
 
-    Augmentations may ask for ``image``, ``image_size``, ``polygons`` and ``ignore``. Successive
-    affine transforms are multiplied and the image is warped once, when something reads it: faster
-    than one pass each, and sharper.
+    :class:`TextAugInput` does not postpone it.
+    """
+
+    def __init__(
+        self, old_size: tuple[int, int], new_size: tuple[int, int], interp: int | None = None
+    ):
+        """
+        Args:
+            old_size: (H, W) of the image.
+            new_size: (H, W) of the result.
+            interp: OpenCV's interpolation for both sides in place of averaging.
+        """
+        scale_y, scale_x = np.divide(new_size, old_size)
+        super().__init__(np.array([[scale_x, 0, 0], [0, scale_y, 0]]), new_size)
+        self.interp = interp
+
+    def apply_image(self, image: np.ndarray, interp: int | None = None) -> np.ndarray:
+        """Resize an (H, W) or (H, W, C) image; ``interp`` as in :meth:`__init__`."""
+        interp = self.interp if interp is None else interp
+        height, width = self.output_size
+        if interp is not None:
+            return cv2.resize(image, (width, height), interpolation=interp)
+        smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+        # INTER_AREA averages only where no side grows, so sides grow in a second step.
+        if smaller != image.shape[1::-1]:
+            image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+        if smaller != (width, height):
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        return image
+
+
+class TextAugInput:
+    """Image and texts under augmentation; takes the place of detectron2's ``AugInput``.
+
+    Augmentations may ask for ``image``, ``image_size`` and ``texts``. Successive affine transforms
+    are multiplied and the image is warped once, when something reads it: faster than one pass
+    each, and sharper.
     """
 
     def __init__(
         self,
         image: np.ndarray,
-        polygons: list[np.ndarray] = (),
-        ignore: np.ndarray = (),
-        min_visible: float = 0.5,
+        texts: TextInstances | None = None,
+        min_visible: float | None = 0.5,
     ):
         """Wrap a sample.
 
         Args:
             image: (H, W, 3) uint8.
-            polygons: (N_i, 2) arrays of (x, y) pixels.
-            ignore: (len(polygons),) bool.
-            min_visible: see :func:`clip_polygons`, which runs now and after every transform.
+            texts: its texts.
+            min_visible: see :meth:`TextInstances.cut`, which runs now and after every transform.
+                None: texts stay whole, wherever they go.
         """
         self._image = image
         self._pending: AffineTransform | None = None
         self.image_size: tuple[int, int] = image.shape[:2]
         self.min_visible = min_visible
-        self.polygons, self.ignore = clip_polygons(
-            [np.asarray(p, np.float64) for p in polygons], ignore, self.image_size, min_visible
-        )
+        self.texts = self._cut(TextInstances() if texts is None else texts, self.image_size)
 
     @property
     def image(self) -> np.ndarray:
@@ -145,10 +176,10 @@ class TextAugInput:
         return self._image
 
     def transform(self, tfm: Transform) -> None:
-        """Apply a transform to image and polygons in place."""
+        """Apply a transform to image and texts in place."""
         if isinstance(tfm, NoOpTransform):
             return  # or the image would be warped for nothing
-        if isinstance(tfm, AffineTransform):
+        if isinstance(tfm, AffineTransform) and not isinstance(tfm, AveragingResize):
             if self._pending is not None and not self._pending.pads:
                 self._pending = tfm.after(self._pending)
             else:
@@ -162,9 +193,7 @@ class TextAugInput:
         else:
             self._image = tfm.apply_image(self.image)
             visible_size = self.image_size = self._image.shape[:2]
-        self.polygons, self.ignore = clip_polygons(
-            [tfm.apply_coords(p.copy()) for p in self.polygons],
-            self.ignore,
-            visible_size,
-            self.min_visible,
-        )
+        self.texts = self._cut(self.texts.mapped(tfm.apply_coords), visible_size)
+
+    def _cut(self, texts: TextInstances, size: tuple[int, int]) -> TextInstances:
+        return texts if self.min_visible is None else texts.cut(size, self.min_visible)

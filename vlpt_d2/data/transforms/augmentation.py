@@ -6,7 +6,8 @@ import numpy as np
 from detectron2.data.transforms import Augmentation, NoOpTransform, ResizeTransform
 from fvcore.transforms.transform import Transform
 
-from .affine import AffineTransform
+from ...structures import TextInstances
+from .affine import AffineTransform, AveragingResize
 
 
 class _SizeAugmentation(Augmentation):
@@ -52,6 +53,22 @@ class RandomTextRotation(_SizeAugmentation):
         linear = np.array([[cos, sin], [-sin, cos]])
         centre = np.array([image_size[1], image_size[0]]) / 2
         return AffineTransform(np.column_stack([linear, centre - linear @ centre]), image_size)
+
+
+class ResizeToSize(_SizeAugmentation):
+    """Resize to one size without keeping the aspect ratio."""
+
+    def __init__(self, size: tuple[int, int]):
+        """
+        Args:
+            size: (H, W) of the result.
+        """
+        super().__init__()
+        self.size = tuple(size)
+
+    def get_transform(self, image_size: tuple[int, int]) -> Transform:
+        """Return the resize of an image of (H, W)."""
+        return AveragingResize(image_size, self.size)
 
 
 class ResizeShortSide(_SizeAugmentation):
@@ -144,11 +161,9 @@ class RandomTextCrop(Augmentation):
         self.min_side = min_side
         self.max_side = max_side
 
-    def get_transform(
-        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
-    ) -> Transform:
-        """Draw the crop for an image of (H, W) and its polygons, which must lie within it."""
-        x0, y0, x1, y1 = self.get_crop(image_size, polygons, ignore)
+    def get_transform(self, image_size: tuple[int, int], texts: TextInstances) -> Transform:
+        """Draw the crop for an image of (H, W) and its texts, which must lie within it."""
+        x0, y0, x1, y1 = self.get_crop(image_size, texts)
         scale = min(self.size[0] / (y1 - y0), self.size[1] / (x1 - x0))
         # Of a very long crop the short side would round to nothing.
         content = tuple(
@@ -159,14 +174,12 @@ class RandomTextCrop(Augmentation):
         return AffineTransform(matrix, self.size, content)
 
     def get_crop(
-        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
+        self, image_size: tuple[int, int], texts: TextInstances
     ) -> tuple[int, int, int, int]:
         """Draw the crop (x0, y0, x1, y1), in whole pixels."""
         height, width = image_size
         whole = (0, 0, width, height)
-        boxes = np.asarray(
-            [(*p.min(axis=0), *p.max(axis=0)) for p, skip in zip(polygons, ignore) if not skip]
-        )
+        boxes = texts[~texts.ignore].bounds()
         if not len(boxes):
             return whole
         columns = _free_runs(boxes[:, 0], boxes[:, 2], width)

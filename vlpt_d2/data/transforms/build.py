@@ -1,4 +1,4 @@
-"""Augmentations of the detectors, as the config orders them."""
+"""Augmentations of the detectors and of the pre-training, as the config orders them."""
 
 from functools import partial
 
@@ -13,6 +13,7 @@ from .augmentation import (
     RandomTextRotation,
     ResizeForTest,
     ResizeShortSide,
+    ResizeToSize,
 )
 from .colour import RandomBrightness, RandomContrast, RandomHue, RandomSaturation
 from .window import RandomTextWindow
@@ -49,6 +50,15 @@ def build_detection_augmentation(cfg: CfgNode, is_train: bool) -> list[Augmentat
             augmentations.append(jitter(max(0.0, 1.0 - amount), 1.0 + amount))
     if node.HUE > 0:
         augmentations.append(RandomHue(node.HUE, cfg.INPUT.FORMAT))
+    return augmentations
+
+
+def build_pretrain_augmentation(cfg: CfgNode, is_train: bool) -> list[Augmentation]:
+    """Return the augmentations of INPUT.PRETRAIN: none crops or flips, as words stay whole."""
+    node = cfg.INPUT.PRETRAIN
+    augmentations: list[Augmentation] = [ResizeToSize(node.SIZE)]
+    if is_train and node.ROTATION:
+        augmentations.append(RandomTextRotation((-node.ROTATION, node.ROTATION)))
     return augmentations
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from detectron2.data.transforms import Augmentation
 
+from ...structures import TextInstances
 from .affine import AffineTransform
 
 
@@ -37,23 +38,17 @@ class RandomTextWindow(Augmentation):
         self.text_prob = text_prob
         self.tries = 1 if cuts_text else max(1, max_tries)
 
-    def get_transform(
-        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
-    ) -> AffineTransform:
-        """Draw the window for an image of (H, W) and its polygons, which must lie within it."""
+    def get_transform(self, image_size: tuple[int, int], texts: TextInstances) -> AffineTransform:
+        """Draw the window for an image of (H, W) and its texts, which must lie within it."""
         content = tuple(min(a, b) for a, b in zip(self.size, image_size))
-        x, y = self.get_corner(image_size, polygons, ignore)
+        x, y = self.get_corner(image_size, texts)
         return AffineTransform([[1, 0, -x], [0, 1, -y]], self.size, content)
 
-    def get_corner(
-        self, image_size: tuple[int, int], polygons: list[np.ndarray], ignore: np.ndarray
-    ) -> tuple[int, int]:
+    def get_corner(self, image_size: tuple[int, int], texts: TextInstances) -> tuple[int, int]:
         """Draw the window's upper left corner (x, y), in whole pixels."""
         window = np.minimum(self.size, image_size)[::-1]
         last = np.asarray(image_size)[::-1] - window
-        boxes = np.asarray(
-            [(p.min(axis=0), p.max(axis=0)) for p, skip in zip(polygons, ignore) if not skip]
-        ).reshape(-1, 2, 2)
+        boxes = texts[~texts.ignore].bounds().reshape(-1, 2, 2)
         low, high = np.zeros((self.tries, 2), int), np.broadcast_to(last, (self.tries, 2))
         if self._rand_range() < self.text_prob and len(boxes):
             low, high = _corners_with(boxes, window, last)

@@ -1,17 +1,15 @@
 """Dataset dicts to the image and target maps a detector takes."""
 
-import copy
-import logging
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data.transforms import Augmentation, AugmentationList
-from detectron2.utils.logger import log_first_n
 
 from ...data.mapper import MAPPER_REGISTRY
-from ...data.sample import load_sample
-from ...data.transforms import TextAugInput, build_detection_augmentation, polygons_from_annotations
+from ...data.sample import check_places, image_to_tensor, load_sample, repair_texts
+from ...data.transforms import TextAugInput, build_detection_augmentation
 from .text_head import LabelFunction, build_label_function
 
 
@@ -20,7 +18,7 @@ class DetectionMapper:
     """Map a dataset dict to one sample of a text detector.
 
     1. Read (or render) the image and its annotations.
-    2. Augment image and polygons together; at test time only resize the image.
+    2. Augment image and texts together; at test time only resize the image.
     3. In training, ask the text head's label function for the target maps. Annotations with
        ``iscrowd`` are ignored there.
     """
@@ -29,7 +27,6 @@ class DetectionMapper:
     def __init__(
         self,
         *,
-        is_train: bool,
         image_format: str,
         augmentations: list[Augmentation],
         label_function: LabelFunction | None = None,
@@ -39,14 +36,12 @@ class DetectionMapper:
         """Build the mapper.
 
         Args:
-            is_train: whether to make target maps.
             image_format: channel order, "RGB" or "BGR".
             augmentations: applied to a :class:`TextAugInput`.
-            label_function: draws the target maps; needed in training.
-            min_visible: see :func:`~vlpt_d2.data.transforms.clip_polygons`.
+            label_function: draws the target maps; None at test time.
+            min_visible: see :meth:`~vlpt_d2.structures.TextInstances.cut`.
             restore_size: see :func:`~vlpt_d2.data.sample.load_sample`.
         """
-        self.is_train = is_train
         self.image_format = image_format
         self.augmentations = AugmentationList(augmentations)
         self.label_function = label_function
@@ -58,7 +53,6 @@ class DetectionMapper:
         """Read INPUT, and the label function's settings from MODEL."""
         augment = is_train and cfg.INPUT.DETECTION.AUGMENT
         return {
-            "is_train": is_train,
             "image_format": cfg.INPUT.FORMAT,
             "augmentations": build_detection_augmentation(cfg, augment),
             "label_function": build_label_function(cfg) if is_train else None,
@@ -75,37 +69,32 @@ class DetectionMapper:
         Returns:
             dict: "image" uint8 (3, H, W); "height", "width" of the image before augmentation;
             "file_name", "image_id"; in training "targets", the label function's maps as tensors;
-            at test time "annotations", in pixels of the (height, width) image, where there is
-            ground truth.
+            at test time "texts", :class:`~vlpt_d2.structures.TextInstances` in pixels of the
+            (height, width) image as they are annotated, where there is ground truth.
+
+        Raises:
+            ValueError: in training, a text has neither polygon nor box.
         """
-        dataset_dict = copy.copy(dataset_dict)  # load_sample sets its size and edits no value
-        image, annotations = load_sample(dataset_dict, self.image_format, self.restore_size)
+        image, texts = load_sample(dataset_dict, self.image_format, self.restore_size)
         sample = {
             "file_name": dataset_dict.get("file_name"),
             "image_id": dataset_dict.get("image_id"),
             "height": image.shape[0],
             "width": image.shape[1],
         }
-        if not self.is_train:
+        if self.label_function is None:
             if "annotations" in dataset_dict:
-                sample["annotations"] = annotations
+                sample["texts"] = texts
             return {**sample, "image": self.resize(image)}
-
-        polygons, ignore, faults = polygons_from_annotations(annotations)
-        if faults:
-            log_first_n(
-                logging.WARNING,
-                f"{sample['file_name']}: {faults} polygons cross themselves, repeat points or have "
-                "no area; they are repaired, or left out",
-                n=10,
-            )
-        inputs = TextAugInput(image, polygons, ignore, self.min_visible)
+        check_places(texts, sample["file_name"])
+        texts = repair_texts(texts, sample["file_name"])
+        inputs = TextAugInput(image, texts, self.min_visible)
         self.augmentations(inputs)
-        targets = self.label_function(inputs.polygons, inputs.ignore, inputs.image_size)
+        targets = self.label_function(inputs.texts, inputs.image_size)
         return {
             **sample,
-            "image": _to_tensor(inputs.image),
-            "targets": {name: _as_tensors(target) for name, target in targets.items()},
+            "image": image_to_tensor(inputs.image),
+            "targets": as_tensors(targets),
         }
 
     def resize(self, image: np.ndarray) -> torch.Tensor:
@@ -119,14 +108,16 @@ class DetectionMapper:
         """
         inputs = TextAugInput(image)
         self.augmentations(inputs)
-        return _to_tensor(inputs.image)
+        return image_to_tensor(inputs.image)
 
 
-def _as_tensors(target: np.ndarray | list[np.ndarray]) -> torch.Tensor | list[torch.Tensor]:
-    if isinstance(target, list):
-        return [torch.from_numpy(part) for part in target]
-    return torch.from_numpy(target)
-
-
-def _to_tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+def as_tensors(
+    targets: Mapping[str, np.ndarray | list[np.ndarray]],
+) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+    """Turn what a label function returns into tensors, lists of arrays into lists of them."""
+    return {
+        name: list(map(torch.from_numpy, target))
+        if isinstance(target, list)
+        else torch.from_numpy(target)
+        for name, target in targets.items()
+    }

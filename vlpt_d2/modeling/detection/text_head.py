@@ -14,6 +14,8 @@ from detectron2.utils import comm
 from detectron2.utils.registry import Registry
 from torch import Tensor, nn
 
+from ...structures import TextInstances
+
 logger = logging.getLogger(__name__)
 
 TEXT_HEADS_REGISTRY = Registry("TEXT_HEADS")
@@ -22,7 +24,9 @@ Registry for text heads: subclasses of :class:`TextHead` that are built with
 ``(cfg, input_shape)`` and turn the maps of a backbone into text polygons.
 """
 
-LabelFunction = Callable[[list[np.ndarray], np.ndarray, tuple[int, int]], dict[str, np.ndarray]]
+LabelFunction = Callable[
+    [TextInstances, tuple[int, int]], Mapping[str, np.ndarray | list[np.ndarray]]
+]
 
 
 #: Targets of a batch: maps (N, H, W) or (N, C, H, W), or for ragged ones a list with each image's.
@@ -79,10 +83,10 @@ class TextHead(nn.Module):
         """Return the function that draws this head's target maps.
 
         It runs in the workers of the data loader, so it must be picklable and need no network.
-        Called as ``labels(polygons, ignore, image_size)`` with a list of (N, 2) float arrays of
-        (x, y) pixels, a bool array and (H, W), it returns named maps of shape (H, W) or (C, H, W);
-        with a ``target_stride`` s, (ceil(H / s), ceil(W / s)). What has no such grid (points,
-        boxes) is a list of arrays, which :meth:`losses` gets as a list with a list for each image.
+        Called as ``labels(texts, image_size)`` with :class:`~vlpt_d2.structures.TextInstances` in
+        pixels and (H, W), it returns named maps of shape (H, W) or (C, H, W); with a
+        ``target_stride`` s, (ceil(H / s), ceil(W / s)). What has no such grid (points, boxes) is a
+        list of arrays, which :meth:`losses` gets as a list with a list for each image.
         In every map zero must be what padding is given: "nothing here, nothing to learn here".
         """
 

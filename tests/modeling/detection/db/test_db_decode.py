@@ -9,6 +9,7 @@ import shapely
 from scipy import ndimage
 
 from vlpt_d2.modeling.detection.db import decode, decode_probability_map, draw_db_labels
+from vlpt_d2.structures import TextInstances
 
 
 def rotated(centre, size, degrees):
@@ -25,7 +26,7 @@ def iou(a, b):
 
 
 def perfect_map(polygon, value=0.9, size=(160, 240)):
-    maps = draw_db_labels([np.asarray(polygon)], np.array([False]), size)
+    maps = draw_db_labels(TextInstances([np.asarray(polygon)]), size)
     return maps["text"].astype(np.float32) * value
 
 
@@ -88,7 +89,7 @@ def busy_map(seed):
     rng = np.random.default_rng(seed)
     noise = cv2.GaussianBlur(rng.normal(size=(140, 200)).astype(np.float32), (0, 0), 3)
     polygons = [rotated(rng.uniform((0, 0), (200, 140)), (60, 25), rng.uniform(-40, 40))]
-    texts = draw_db_labels(polygons, np.zeros(1, bool), (140, 200))["text"]
+    texts = draw_db_labels(TextInstances(polygons), (140, 200))["text"]
     return np.clip(0.25 + 2.2 * noise + 0.5 * texts, 0, 1).astype(np.float32)
 
 

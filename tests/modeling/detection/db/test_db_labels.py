@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from vlpt_d2.modeling.detection.db import draw_db_labels
+from vlpt_d2.structures import TextInstances
 
 CURVED = [(20, 60), (45, 40), (80, 32), (115, 42), (138, 62), (126, 82), (108, 66), (80, 56)]
 CURVED += [(52, 64), (32, 82)]
@@ -36,7 +37,7 @@ def slow_maps(polygon, size, ratio=0.4):
 @pytest.mark.parametrize("name", POLYGONS)
 def test_maps_equal_per_pixel_distances(name):
     polygon, size = np.asarray(POLYGONS[name], np.float32), (100, 150)
-    maps = draw_db_labels([polygon], np.array([False]), size)
+    maps = draw_db_labels(TextInstances([polygon]), size)
     distance, inside, offset = slow_maps(polygon, size)
     near = inside | (distance <= offset)
     ramp = 0.3 + 0.4 * np.clip(1 - distance / offset, 0, 1)
@@ -53,7 +54,7 @@ def test_maps_equal_per_pixel_distances(name):
 def test_hand_drawn_rectangle():
     # 41 x 21: D = 861 * 0.84 / 124 = 5.83, so the shrunk text is [15.83, 45.17] x [15.83, 25.17].
     rectangle = np.array([(10, 10), (51, 10), (51, 31), (10, 31)], np.float32)
-    maps = draw_db_labels([rectangle], np.array([False]), (40, 64))
+    maps = draw_db_labels(TextInstances([rectangle]), (40, 64))
     expected = np.zeros((40, 64), np.uint8)
     expected[16:25, 16:45] = 1
     np.testing.assert_array_equal(maps["text"], expected)
@@ -72,7 +73,9 @@ def test_hand_drawn_rectangle():
     ],
 )
 def test_what_is_ignored_draws_only_the_mask(polygon, ignore):
-    maps = draw_db_labels([np.asarray(polygon, np.float32)], np.array([ignore]), (40, 64))
+    maps = draw_db_labels(
+        TextInstances([np.asarray(polygon, np.float32)], np.array([ignore])), (40, 64)
+    )
     assert not maps["text"].any() and not maps["threshold_mask"].any()
     assert maps["text_mask"][20, 20] == 0 or not ignore
     assert (maps["text_mask"] == 0).any()
@@ -81,7 +84,7 @@ def test_what_is_ignored_draws_only_the_mask(polygon, ignore):
 
 def test_eight_pixels_high_is_text():
     polygon = np.array([(10, 10), (50, 10), (50, 18), (10, 18)], np.float32)
-    maps = draw_db_labels([polygon], np.array([False]), (40, 64))
+    maps = draw_db_labels(TextInstances([polygon]), (40, 64))
     assert maps["text"].any() and maps["text_mask"].all()
 
 
@@ -90,14 +93,14 @@ def test_vanishing_text_is_ignored():
     # middle of each, between the pixels' centres.
     polygon = np.array([(10, 10), (60, 10), (60, 13), (13, 13), (13, 60), (10, 60)], np.float32)
     polygon += 0.5
-    maps = draw_db_labels([polygon], np.array([False]), (70, 70), shrink_ratio=0.01)
+    maps = draw_db_labels(TextInstances([polygon]), (70, 70), shrink_ratio=0.01)
     assert not maps["text"].any() and not maps["threshold_mask"].any()
     assert maps["text_mask"][11, 40] == 0 and maps["text_mask"][40, 11] == 0
 
 
 def test_no_polygons_and_polygons_elsewhere():
     for polygons in ([], [np.array([(200, 200), (250, 200), (250, 250)], np.float32)]):
-        maps = draw_db_labels(polygons, np.zeros(len(polygons), bool), (33, 47))
+        maps = draw_db_labels(TextInstances(polygons), (33, 47))
         assert not maps["text"].any() and maps["text_mask"].all()
         assert (maps["threshold"] == np.float32(0.3)).all()
         assert all(m.shape == (33, 47) for m in maps.values())
@@ -106,14 +109,9 @@ def test_no_polygons_and_polygons_elsewhere():
 def test_neighbours_merge_by_the_higher_threshold():
     first = np.array([(10, 10), (50, 10), (50, 30), (10, 30)], np.float32)
     second = first + np.array((44, 0), np.float32)
-    alone = [draw_db_labels([p], np.array([False]), (40, 110)) for p in (first, second)]
-    both = draw_db_labels([first, second], np.zeros(2, bool), (40, 110))
+    alone = [draw_db_labels(TextInstances([p]), (40, 110)) for p in (first, second)]
+    both = draw_db_labels(TextInstances([first, second]), (40, 110))
     np.testing.assert_allclose(
         both["threshold"], np.maximum(alone[0]["threshold"], alone[1]["threshold"])
     )
     np.testing.assert_array_equal(both["text"], alone[0]["text"] | alone[1]["text"])
-
-
-def test_flags_must_match():
-    with pytest.raises(ValueError, match="1 polygons but 2"):
-        draw_db_labels([np.zeros((4, 2))], np.zeros(2, bool), (8, 8))

@@ -18,6 +18,7 @@ from helpers.sequential_merge import merge_sequentially
 
 from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
 from vlpt_d2.modeling.detection.east.decode import _in_turns, restore_boxes
+from vlpt_d2.structures import TextInstances
 
 
 def slow_restore(row, column, geometry):
@@ -32,7 +33,7 @@ def slow_restore(row, column, geometry):
 
 
 def perfect(polygons, size=(160, 240), value=1.0, **labels):
-    maps = draw_east_labels(polygons, np.zeros(len(polygons), bool), size, **labels)
+    maps = draw_east_labels(TextInstances(polygons), size, **labels)
     return maps["text"].astype(np.float32) * np.float32(value), maps["geometry"]
 
 

@@ -18,6 +18,7 @@ from vlpt_d2.modeling.detection.east.losses import (
     rectangle_iou_loss,
 )
 from vlpt_d2.modeling.detection.east.neck import EASTNeck
+from vlpt_d2.structures import TextInstances
 
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}
 SHAPES = {
@@ -268,13 +269,13 @@ def test_labels_read_the_config():
     cfg = head_cfg(ANGLE_RANGE=90, MIN_TEXT_SIZE=30.0)
     quad = np.array([(40, 10), (40, 70), (16, 70), (16, 10)], np.float32)  # read downwards
     labels = build_label_function(cfg)
-    assert not labels([quad], np.zeros(1, bool), (80, 80))["text"].any()
+    assert not labels(TextInstances([quad]), (80, 80))["text"].any()
     cfg.MODEL.EAST.MIN_TEXT_SIZE = 10.0
-    maps = build_label_function(cfg)([quad], np.zeros(1, bool), (80, 80))
+    maps = build_label_function(cfg)(TextInstances([quad]), (80, 80))
     cells = maps["text"] > 0
     np.testing.assert_allclose(maps["geometry"][4][cells], -math.pi / 2, atol=1e-3)
     cfg.MODEL.EAST.SHRINK_RATIO = 0.1
-    more = build_label_function(cfg)([quad], np.zeros(1, bool), (80, 80))
+    more = build_label_function(cfg)(TextInstances([quad]), (80, 80))
     assert more["text"].sum() > cells.sum() > 0
 
 

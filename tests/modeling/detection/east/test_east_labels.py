@@ -15,6 +15,7 @@ from vlpt_d2.modeling.detection.east.geometry import (
     rectangle_corners,
 )
 from vlpt_d2.modeling.detection.east.labels import shrink_quads
+from vlpt_d2.structures import TextInstances
 
 
 def turned(centre, size, degrees):
@@ -99,7 +100,7 @@ def slow_maps(polygon, size):
 @pytest.mark.parametrize("name", POLYGONS)
 def test_maps_equal_per_cell_distances(name):
     polygon, size = np.asarray(POLYGONS[name], np.float32), (100, 152)
-    maps = draw_east_labels([polygon], np.array([False]), size)
+    maps = draw_east_labels(TextInstances([polygon]), size)
     text, geometry, unsure = slow_maps(polygon, size)
     assert text.sum() > 10 and unsure.sum() <= 8
     np.testing.assert_array_equal(maps["text"][~unsure], text[~unsure])
@@ -115,7 +116,7 @@ def test_hand_drawn_rectangle():
     # 48 x 24 at (8, 8): corners move in by 0.3 * 24 = 7.2, to [15.2, 48.8] x [15.2, 24.8]. Cell
     # centres lie at 2, 6, 10, ...: columns 18 to 46, rows 18 and 22.
     rectangle = np.array([(8, 8), (56, 8), (56, 32), (8, 32)], np.float32)
-    maps = draw_east_labels([rectangle], np.array([False]), (40, 64))
+    maps = draw_east_labels(TextInstances([rectangle]), (40, 64))
     expected = np.zeros((10, 16), np.uint8)
     expected[4:6, 4:12] = 1
     np.testing.assert_array_equal(maps["text"], expected)
@@ -125,7 +126,7 @@ def test_hand_drawn_rectangle():
 
 
 def test_sizes_that_the_stride_does_not_divide():
-    maps = draw_east_labels([], np.zeros(0, bool), (33, 46))
+    maps = draw_east_labels(TextInstances([]), (33, 46))
     assert maps["text"].shape == maps["text_mask"].shape == (9, 12)
     assert maps["geometry"].shape == (5, 9, 12)
     assert not maps["text"].any() and maps["text_mask"].all()
@@ -135,7 +136,7 @@ def test_sizes_that_the_stride_does_not_divide():
 @pytest.mark.parametrize("angle_range", [45, 90])
 def test_every_rotation(degrees, angle_range):
     quad = turned((100, 96), (110, 40), degrees)
-    maps = draw_east_labels([quad], np.array([False]), (192, 200), angle_range=angle_range)
+    maps = draw_east_labels(TextInstances([quad]), (192, 200), angle_range=angle_range)
     cells = maps["text"] > 0
     angles = maps["geometry"][4][cells]
     # One angle for the text, in range, along one of its sides: that of the reading direction where
@@ -225,7 +226,7 @@ def test_shrinking_equals_the_slow_rule():
 )
 def test_what_is_ignored_draws_only_the_mask(polygon, ignore):
     polygon = np.asarray(polygon, np.float32)
-    maps = draw_east_labels([polygon], np.array([ignore]), (40, 64))
+    maps = draw_east_labels(TextInstances([polygon], np.array([ignore])), (40, 64))
     assert not maps["text"].any() and not maps["geometry"].any()
     shape = shapely.Polygon(polygon)
     for i in range(10):
@@ -237,7 +238,7 @@ def test_what_is_ignored_draws_only_the_mask(polygon, ignore):
 
 def test_ten_pixels_high_is_text():
     polygon = np.array([(10, 10), (50, 10), (50, 20), (10, 20)], np.float32)
-    maps = draw_east_labels([polygon], np.array([False]), (40, 64))
+    maps = draw_east_labels(TextInstances([polygon]), (40, 64))
     assert maps["text"].any() and maps["text_mask"].all()
 
 
@@ -246,7 +247,7 @@ def test_every_text_of_the_least_size_has_a_cell():
     for degrees in range(0, 90, 5):
         for x, y in ((32.0, 32.0), (33.1, 32.7), (34.0, 34.0)):
             polygon = turned((x, y), (10.01, 10.01), degrees)
-            maps = draw_east_labels([polygon], np.array([False]), (64, 64))
+            maps = draw_east_labels(TextInstances([polygon]), (64, 64))
             assert 1 <= maps["text"].sum() <= 4 and maps["text_mask"].all()
             distances = maps["geometry"][:4, maps["text"] > 0]
             assert (distances > 0).all()
@@ -256,11 +257,11 @@ def test_every_text_of_the_least_size_has_a_cell():
 def test_the_smaller_text_wins_where_two_overlap():
     large = np.array([(8, 8), (120, 8), (120, 88), (8, 88)], np.float32)
     small = np.array([(40, 40), (100, 40), (100, 60), (40, 60)], np.float32)
-    alone = draw_east_labels([small], np.array([False]), (96, 128))
+    alone = draw_east_labels(TextInstances([small]), (96, 128))
     cells = alone["text"] > 0
     assert cells.sum() > 20
     for polygons in ([large, small], [small, large]):
-        maps = draw_east_labels(polygons, np.zeros(2, bool), (96, 128))
+        maps = draw_east_labels(TextInstances(polygons), (96, 128))
         np.testing.assert_array_equal(maps["geometry"][:, cells], alone["geometry"][:, cells])
         rest = (maps["text"] > 0) & ~cells
         np.testing.assert_allclose((maps["geometry"][0] + maps["geometry"][2])[rest], 80, atol=0.1)
@@ -269,14 +270,14 @@ def test_the_smaller_text_wins_where_two_overlap():
 def test_what_is_ignored_within_a_text_is_masked():
     text = np.array([(8, 8), (120, 8), (120, 88), (8, 88)], np.float32)
     hole = np.array([(40, 40), (100, 40), (100, 60), (40, 60)], np.float32)
-    maps = draw_east_labels([text, hole], np.array([False, True]), (96, 128))
+    maps = draw_east_labels(TextInstances([text, hole], np.array([False, True])), (96, 128))
     assert maps["text"][12, 15] == 1 and maps["text_mask"][12, 15] == 0
     assert maps["text_mask"].sum() == maps["text_mask"].size - 15 * 5
 
 
 def test_texts_outside_or_without_a_point_draw_nothing():
     far = np.array([(200, 200), (250, 200), (250, 250), (200, 250)], np.float32)
-    maps = draw_east_labels([far, np.zeros((0, 2))], np.zeros(2, bool), (40, 64))
+    maps = draw_east_labels(TextInstances([far, np.zeros((0, 2))]), (40, 64))
     assert not maps["text"].any() and maps["text_mask"].all()
 
 
@@ -285,7 +286,7 @@ def test_clipped_text_has_the_rectangle_of_what_is_left():
     word = shapely.Polygon(turned((42, 40), (90, 24), 20))
     left = np.asarray(word.intersection(shapely.box(0, 0, 128, 96)).exterior.coords)[:-1]
     assert len(left) == 5
-    maps = draw_east_labels([left], np.array([False]), (96, 128))
+    maps = draw_east_labels(TextInstances([left]), (96, 128))
     rows, columns = np.nonzero(maps["text"])
     assert len(rows) > 5
     box = cv2.boxPoints(cv2.minAreaRect(left.astype(np.float32)))
@@ -297,7 +298,5 @@ def test_clipped_text_has_the_rectangle_of_what_is_left():
 
 
 def test_wrong_input_is_told():
-    with pytest.raises(ValueError, match="1 polygons but 2"):
-        draw_east_labels([np.zeros((4, 2))], np.zeros(2, bool), (8, 8))
     with pytest.raises(ValueError, match="ANGLE_RANGE is one of .*60"):
-        draw_east_labels([np.eye(4)[:, :2]], np.zeros(1, bool), (8, 8), angle_range=60)
+        draw_east_labels(TextInstances([np.eye(4)[:, :2]]), (8, 8), angle_range=60)

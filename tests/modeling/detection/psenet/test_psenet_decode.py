@@ -20,6 +20,7 @@ from vlpt_d2.modeling.detection.psenet import (
     draw_psenet_labels,
     expand_kernels,
 )
+from vlpt_d2.structures import TextInstances
 
 
 def perfect(maps):
@@ -28,7 +29,7 @@ def perfect(maps):
 
 def perfect_maps(polygons, size=(120, 200), **settings):
     polygons = [np.asarray(p, np.float32) for p in polygons]
-    return perfect(draw_psenet_labels(polygons, np.zeros(len(polygons), bool), size, **settings))
+    return perfect(draw_psenet_labels(TextInstances(polygons), size, **settings))
 
 
 def rotated(centre, size, degrees):

@@ -10,6 +10,7 @@ from helpers.detectors import detector_cfg
 
 from vlpt_d2.modeling.detection import build_label_function, build_text_head
 from vlpt_d2.modeling.detection.psenet.neck import PSENetNeck
+from vlpt_d2.structures import TextInstances
 
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}
 SHAPES = {
@@ -188,7 +189,7 @@ def test_config_is_checked():
 def test_settings_reach_labels_and_head():
     cfg = small_cfg(MODEL__PSENET__KERNELS=3, MODEL__PSENET__MIN_SCALE=0.7)
     labels = build_label_function(cfg)
-    assert labels([], np.zeros(0, bool), (8, 8))["kernels"].shape == (2, 8, 8)
+    assert labels(TextInstances([]), (8, 8))["kernels"].shape == (2, 8, 8)
     head = build_text_head(cfg, SHAPES).eval()
     assert head(features())["kernels"].shape == (2, 3, 32, 48)
 
@@ -200,7 +201,7 @@ def bars(labels, rng, size=(96, 128)):
     for x, y in ((8, 8), (68, 8), (int(rng.integers(4, 40)), 56)):
         image[:, y : y + 32, x : x + 52] += 150
         polygons.append(np.array([(x, y), (x + 52, y), (x + 52, y + 32), (x, y + 32)], float))
-    maps = labels(polygons, np.zeros(3, bool), size)
+    maps = labels(TextInstances(polygons), size)
     return {
         "image": torch.from_numpy(image),
         "targets": {k: torch.from_numpy(v) for k, v in maps.items()},

@@ -5,6 +5,7 @@ import pytest
 import shapely
 
 from vlpt_d2.modeling.detection.psenet import draw_psenet_labels, kernel_scales
+from vlpt_d2.structures import TextInstances
 
 CURVED = [(20, 60), (45, 40), (80, 32), (115, 42), (138, 62), (126, 82), (108, 66), (80, 56)]
 CURVED += [(52, 64), (32, 82)]
@@ -20,7 +21,9 @@ POLYGONS = {
 
 
 def draw_one(polygon, size=(100, 150), ignore=False, **settings):
-    return draw_psenet_labels([np.asarray(polygon, np.float32)], [ignore], size, **settings)
+    return draw_psenet_labels(
+        TextInstances([np.asarray(polygon, np.float32)], [ignore]), size, **settings
+    )
 
 
 def slow_maps(polygon, size, scales, max_shrink=20.0):
@@ -101,7 +104,7 @@ def test_ignored_texts_are_masked_also_under_others():
     ignored = [(40, 5), (80, 5), (80, 35), (40, 35)]
     for order in (1, -1):
         polygons = [np.asarray(p, np.float32) for p in (text, ignored)][::order]
-        maps = draw_psenet_labels(polygons, [False, True][::order], (40, 100))
+        maps = draw_psenet_labels(TextInstances(polygons, [False, True][::order]), (40, 100))
         expected = np.ones((40, 100), np.uint8)
         expected[5:35, 40:80] = 0
         np.testing.assert_array_equal(maps["text_mask"], expected)
@@ -115,7 +118,7 @@ def test_neighbours_and_cut_texts():
     second = first + np.array((40, 5), np.float32)  # they touch
     beyond = first + np.array((75, 0), np.float32)  # half outside
     alone = [draw_one(p, (40, 100)) for p in (first, second, beyond)]
-    together = draw_psenet_labels([first, second, beyond], [False] * 3, (40, 100))
+    together = draw_psenet_labels(TextInstances([first, second, beyond]), (40, 100))
     for name in ("text", "kernels"):
         np.testing.assert_array_equal(
             together[name], alone[0][name] | alone[1][name] | alone[2][name]
@@ -126,12 +129,10 @@ def test_neighbours_and_cut_texts():
 
 def test_nothing_to_draw():
     for polygons in ([], [np.array([(200, 200), (250, 200), (250, 250)], np.float32)]):
-        maps = draw_psenet_labels(polygons, np.zeros(len(polygons), bool), (33, 47))
+        maps = draw_psenet_labels(TextInstances(polygons), (33, 47))
         assert maps["text"].shape == maps["text_mask"].shape == (33, 47)
         assert maps["kernels"].shape == (6, 33, 47) and maps["text_mask"].all()
         assert not maps["text"].any() and not maps["kernels"].any()
-    with pytest.raises(ValueError, match="1 polygons but 2"):
-        draw_psenet_labels([np.zeros((4, 2))], np.zeros(2, bool), (8, 8))
 
 
 def test_real_texts(icdar2015_root):

@@ -238,8 +238,11 @@ def test_retrieval_is_measured_with_whole_captions(tmp_path):
     whole = []
     for sample in samples:
         labels = sample["mlm_labels"]
-        ids = torch.where(labels != -100, labels, sample["input_ids"])
-        whole.append({**sample, "input_ids": ids, "mlm_labels": torch.full_like(labels, -100)})
+        unmasked = {
+            "input_ids": sample["original_ids"],
+            "mlm_labels": torch.full_like(labels, -100),
+        }
+        whole.append(sample | unmasked)
     for masked, unmasked in zip(model(samples), model(whole)):
         assert torch.allclose(masked["text_vector"], unmasked["text_vector"], atol=1e-6)
 

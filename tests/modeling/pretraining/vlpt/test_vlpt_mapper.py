@@ -9,30 +9,11 @@ from helpers.pretraining import tiny_vlpt_cfg
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
-from vlpt_d2.data.squashed_image import rotate_image
-from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper, caption_of
+from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper
 
 
 def annotation(text, iscrowd=0):
     return {"text": text, "iscrowd": iscrowd, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]]}
-
-
-def test_caption_keeps_order_and_leaves_out_what_cannot_be_read():
-    words = [annotation(t) for t in ("Stop", "bus", "", "bus", "###", ".")]
-    words.insert(1, annotation("hidden", iscrowd=1))
-    assert caption_of(words) == "Stop bus bus ."
-    assert caption_of([]) == ""
-
-
-def test_rotation_is_counter_clockwise_about_the_centre():
-    image = np.zeros((9, 9, 3), np.uint8)
-    image[4, 8] = 255  # right of the centre
-    turned = rotate_image(image, 90.0)
-    assert turned[0, 4].tolist() == [255, 255, 255]
-    assert turned.sum() == 3 * 255
-    white = rotate_image(np.full((9, 15, 3), 255, np.uint8), 20.0)
-    assert white.shape == (9, 15, 3)
-    assert white[0, 0, 0] < 128
 
 
 @pytest.fixture
@@ -65,9 +46,35 @@ def test_sample(tmp_path, photo):
     assert sample["image"][:, 16, 16].tolist() == [50, 100, 200]
     assert sample["caption"] == "exit shop"
     assert sample["attention_mask"].tolist() == [True] * 4 + [False] * 4
-    assert (sample["mlm_labels"] != -100).sum() == 1
+    hidden = sample["mlm_labels"] != -100
+    assert hidden.sum() == 1
+    # [CLS] exit shop [SEP]
+    assert sample["original_ids"].tolist() == [2, 5, 7, 3, 0, 0, 0, 0]
+    assert torch.equal(sample["original_ids"][hidden], sample["mlm_labels"][hidden])
+    assert torch.equal(sample["original_ids"][~hidden], sample["input_ids"][~hidden])
+    assert sample["word_index"].tolist() == [-1, 0, 1, -1, -1, -1, -1, -1]
     assert (sample["height"], sample["width"], sample["image_id"]) == (40, 60, "photo")
     assert len(photo["annotations"]) == 3  # the dataset dict is left alone
+
+
+def test_words_with_unknown_pieces(tmp_path, photo):
+    """ "bus-zzz" is bus, [UNK] and [UNK]: WIP asks for "bus", where the word is cannot be asked."""
+    photo["annotations"] = [annotation(word) for word in ("bus-zzz", "taxi", "zzz", "bar")]
+    sample = mapper(tmp_path, False, MODEL__TEXT_ENCODER__MAX_TOKENS=9)(photo)
+    assert sample["word_index"].tolist() == [-1, 0, -1, -1, 1, -1, 3, -1, -1]
+    assert sample["token_words"].tolist() == [-1, -1, -1, -1, 1, -1, 3, -1, -1]
+
+
+def test_held_out_samples_say_where_words_are(tmp_path, photo):
+    words = [("exits", 0), ("hidden", 1), ("###", 0), ("bar", 0)]
+    photo["annotations"] = [annotation(text, crowd) for text, crowd in words]
+    sample = mapper(tmp_path, False, INPUT__PRETRAIN__SIZE=(80, 30))(photo)
+    assert sample["token_words"].tolist() == [-1, 0, 0, 1, -1, -1, -1, -1]
+    assert sample["token_words"].dtype == torch.int64
+    resized = [[0, 0], [2, 0], [2, 8], [0, 8]]  # half as wide, twice as high
+    places = [[ring.tolist() for ring in rings] for rings in sample["word_polygons"]]
+    assert places == [[resized]] * 2
+    assert "word_polygons" not in mapper(tmp_path, True)(photo)
 
 
 def test_words_outside_their_image_are_not_in_the_caption(tmp_path):

@@ -21,10 +21,12 @@ def captions(*rows, masked=()):
     for i, words in enumerate(rows):
         ids[i, : len(words) + 2] = torch.tensor([CLS, *words, SEP])
         mask[i, : len(words) + 2] = True
+    original = ids.clone()
     for i, k in masked:
         labels[i, k] = ids[i, k]
         ids[i, k] = MASK
-    return TokenBatch(ids, mask, labels)
+    words = torch.where(torch.isin(original, torch.tensor(SPECIAL)), -1, torch.arange(8) - 1)
+    return TokenBatch(ids, original, mask, labels, words)
 
 
 def encoded(tokens, table, d=6):
@@ -96,7 +98,7 @@ def test_specials_and_masked_tokens_take_no_part():
     tokens = captions([9, 1, 12], [20], [], masked=[(0, 3)])
     wip = build(num_negatives=3)
     # 1 is [UNK]; 12 is selected for MLM; the third caption is empty.
-    assert wip.valid(tokens).nonzero().tolist() == [[0, 1], [1, 1]]
+    assert tokens.visible.nonzero().tolist() == [[0, 1], [1, 1]]
     assert wip.count(tokens) == 2
 
 

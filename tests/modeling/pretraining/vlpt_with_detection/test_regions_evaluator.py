@@ -7,6 +7,7 @@ import torch
 from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.pretraining import VLPTWithDetection
 from vlpt_d2.modeling.pretraining.vlpt_with_detection.evaluator import RegionsEvaluator
+from vlpt_d2.structures import TextInstances
 
 
 def box(x, y, width=10, height=6):
@@ -18,11 +19,8 @@ def test_three_of_four_texts_and_one_false_alarm():
     assert isinstance(evaluator, RegionsEvaluator)
     counts = {"mlm_correct": torch.tensor(1), "mlm_total": torch.tensor(2)}
     inputs = [
-        {"regions": [box(0, 0), box(20, 0)], "regions_ignored": np.array([False, False])},
-        {
-            "regions": [box(0, 0), box(20, 0), box(40, 0)],
-            "regions_ignored": np.array([False, False, True]),
-        },
+        {"regions": TextInstances([box(0, 0), box(20, 0)])},
+        {"regions": TextInstances([box(0, 0), box(20, 0), box(40, 0)], [False, False, True])},
     ]
     outputs = [
         {**counts, "region_polygons": [box(1, 0), box(40, 40)]},

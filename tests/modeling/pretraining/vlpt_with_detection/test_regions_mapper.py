@@ -35,8 +35,8 @@ def test_test_time_samples_have_polygons(tmp_path):
     record = word_record(tmp_path, ["exit", "shop"], ignored=(1,))
     sample = build_mapper(cfg, is_train=False)(record)
     assert "targets" not in sample
-    np.testing.assert_allclose(sample["regions"][0], np.array(PLACES[0]) * (64 / 96, 1.0))
-    assert sample["regions_ignored"].tolist() == [False, True]
+    np.testing.assert_allclose(sample["regions"].polygons[0], np.array(PLACES[0]) * (64 / 96, 1.0))
+    assert sample["regions"].ignore.tolist() == [False, True]
     plain = PretrainMapper(cfg, False)(record)
     for name, value in plain.items():
         if isinstance(value, torch.Tensor):

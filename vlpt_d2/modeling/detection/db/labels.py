@@ -4,17 +4,15 @@ The distances to a text's border give both the shrunk text and the threshold ram
 border: the pixels farther than D inside the border are exactly the polygon offset inward by D.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
+from ....structures import TextInstances
 from ..raster import pixels_inside, signed_distance
 
 
 def draw_db_labels(
-    polygons: Sequence[np.ndarray],
-    ignore: np.ndarray,
+    texts: TextInstances,
     image_size: tuple[int, int],
     *,
     shrink_ratio: float = 0.4,
@@ -30,9 +28,8 @@ def draw_db_labels(
     nothing.
 
     Args:
-        polygons: (N_i, 2) arrays of (x, y) in pixels; pixel (row i, column j) covers
-            [j, j + 1] x [i, i + 1]. Parts outside the image are not drawn.
-        ignore: (len(polygons),) bool, true for "don't care".
+        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
+            image are not drawn.
         image_size: (H, W).
         shrink_ratio: r in (0, 1).
         threshold_range: lower and upper value of the threshold map.
@@ -41,20 +38,15 @@ def draw_db_labels(
     Returns:
         (H, W) maps: "text" uint8 in {0, 1}; "text_mask" uint8, 0 where ignored; "threshold"
         float32 in ``threshold_range``; "threshold_mask" uint8, 1 within D of a text or inside it.
-
-    Raises:
-        ValueError: ``polygons`` and ``ignore`` differ in length.
     """
-    if len(polygons) != len(ignore):
-        raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
     text = np.zeros(image_size, np.uint8)
     text_mask = np.ones(image_size, np.uint8)
     threshold_mask = np.zeros(image_size, np.uint8)
     # Distance to the nearest border, in units of the text's D.
     nearness = np.full(image_size, np.inf, np.float32)
 
-    for polygon, skip in zip(polygons, ignore):
-        polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
+    for polygon, skip in zip(texts.polygons, texts.ignore):
+        polygon = np.asarray(polygon, np.float32)
         if len(polygon) < 3:
             continue
         area = float(cv2.contourArea(polygon))

@@ -1,9 +1,8 @@
 """Target maps of EAST, drawn from polygons (EAST paper section 3.3; argman/EAST icdar.py)."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from ....structures import TextInstances
 from ..raster import pixels_inside
 from .geometry import distances_to_sides, fit_rectangles, rectangle_corners
 
@@ -12,8 +11,7 @@ STRIDE = 4
 
 
 def draw_east_labels(
-    polygons: Sequence[np.ndarray],
-    ignore: np.ndarray,
+    texts: TextInstances,
     image_size: tuple[int, int],
     *,
     shrink_ratio: float = 0.3,
@@ -32,9 +30,8 @@ def draw_east_labels(
     of "text_mask".
 
     Args:
-        polygons: (N_i, 2) arrays of (x, y) in pixels; pixel (row i, column j) covers
-            [j, j + 1] x [i, i + 1]. Parts outside the image are not drawn.
-        ignore: (len(polygons),) bool, true for "don't care".
+        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
+            image are not drawn.
         image_size: (H, W).
         shrink_ratio: see :func:`shrink_quads`.
         min_text_size: in pixels.
@@ -44,27 +41,22 @@ def draw_east_labels(
         Maps of (ceil(H / 4), ceil(W / 4)): "text" uint8 in {0, 1}; "text_mask" uint8, 0 where
         ignored; "geometry" float32 (5, ...), in text cells the distances to the top, right, bottom
         and left side in pixels and the angle in radians, else 0.
-
-    Raises:
-        ValueError: ``polygons`` and ``ignore`` differ in length.
     """
-    if len(polygons) != len(ignore):
-        raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
     shape = tuple(-(-side // STRIDE) for side in image_size)
     text = np.zeros(shape, np.uint8)
     text_mask = np.ones(shape, np.uint8)
     # Cells first: writing five numbers side by side is faster than into five planes.
     geometry = np.zeros((*shape, 5), np.float32)
 
-    flags = [bool(skip) for skip, p in zip(ignore, polygons) if len(p) >= 3]
-    rings = [np.asarray(p, np.float64).reshape(-1, 2) for p in polygons if len(p) >= 3]
+    texts = texts[np.array([len(polygon) >= 3 for polygon in texts.polygons], bool)]
+    rings = [np.asarray(polygon, np.float64) for polygon in texts.polygons]
     centres, sizes, angles = fit_rectangles(rings, angle_range)
     quads = rectangle_corners(centres, sizes, angles)
     for i, ring in enumerate(rings):
         if len(ring) == 4:
             quads[i] = ring
     shrunk = shrink_quads(quads, shrink_ratio)
-    skip = np.asarray(flags, bool) | (sizes.min(axis=1, initial=np.inf) < min_text_size)
+    skip = texts.ignore | (sizes.min(axis=1, initial=np.inf) < min_text_size)
     # Large ones first, so that small ones are drawn over them.
     for i in np.argsort(-sizes.prod(axis=1), kind="stable"):
         if skip[i]:

@@ -1,10 +1,9 @@
 """Target maps of PSENet, drawn from polygons (paper section 3.4; whai362/PSENet dataset)."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
+from ....structures import TextInstances
 from ..raster import pixels_inside, signed_distance
 
 
@@ -22,8 +21,7 @@ def kernel_scales(count: int, min_scale: float) -> np.ndarray:
 
 
 def draw_psenet_labels(
-    polygons: Sequence[np.ndarray],
-    ignore: np.ndarray,
+    texts: TextInstances,
     image_size: tuple[int, int],
     *,
     kernels: int = 7,
@@ -39,9 +37,8 @@ def draw_psenet_labels(
     out of "text_mask", also where other texts lie over them, and draw nothing.
 
     Args:
-        polygons: (N_i, 2) arrays of (x, y) in pixels; pixel (row i, column j) covers
-            [j, j + 1] x [i, i + 1]. Parts outside the image are not drawn.
-        ignore: (len(polygons),) bool, true for "don't care".
+        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
+            image are not drawn.
         image_size: (H, W).
         kernels: their number n, the text itself included.
         min_scale: m, see :func:`kernel_scales`.
@@ -53,17 +50,15 @@ def draw_psenet_labels(
         "text_mask" (H, W), 0 where ignored.
 
     Raises:
-        ValueError: ``polygons`` and ``ignore`` differ in length, or see :func:`kernel_scales`.
+        ValueError: see :func:`kernel_scales`.
     """
-    if len(polygons) != len(ignore):
-        raise ValueError(f"{len(polygons)} polygons but {len(ignore)} ignore flags")
     shares = 1.0 - kernel_scales(kernels, min_scale)[1:] ** 2
     text = np.zeros(image_size, np.uint8)
     smaller = np.zeros((kernels - 1, *image_size), np.uint8)
     text_mask = np.ones(image_size, np.uint8)
 
-    for polygon, skip in zip(polygons, ignore):
-        polygon = np.asarray(polygon, np.float32).reshape(-1, 2)
+    for polygon, skip in zip(texts.polygons, texts.ignore):
+        polygon = np.asarray(polygon, np.float32)
         if len(polygon) < 3:
             continue
         if skip:

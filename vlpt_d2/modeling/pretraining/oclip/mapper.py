@@ -1,14 +1,11 @@
-"""Dataset dicts to the squashed image and masked words that oCLIP takes."""
-
-import copy
+"""Dataset dicts to the resized image and masked words that oCLIP takes."""
 
 import torch
 from detectron2.config import CfgNode, configurable
 
 from ....data.mapper import MAPPER_REGISTRY
-from ....data.squashed_image import SquashedImages
+from ....data.sample import PretrainImages
 from ....data.text.masking import mask_rng
-from ..vlpt.mapper import caption_of
 from .characters import encode_words
 
 
@@ -17,7 +14,7 @@ class OclipMapper:
     """Map a dataset dict to one sample of oCLIP.
 
     1. Read (or render) the image and its words.
-    2. Squash the image to INPUT.PRETRAIN.SIZE without keeping its aspect; in training, rotate it.
+    2. Resize the image to INPUT.PRETRAIN.SIZE (aspect ratio not kept); in training, rotate it.
     3. Split the texts at white space, shuffle the words in training, mask one character of each.
 
     Unlike in the release, which crops 95 to 100 % of the area, images are not cropped: all words
@@ -29,7 +26,7 @@ class OclipMapper:
         self,
         *,
         is_train: bool,
-        images: SquashedImages,
+        images: PretrainImages,
         max_words: int,
         max_characters: int,
         hidden_share: float = 0.0,
@@ -38,7 +35,7 @@ class OclipMapper:
         Args:
             is_train: whether to shuffle, and to draw masks anew each time. At test time the masks
                 of an image depend on its id alone.
-            images: reads and squashes them.
+            images: reads and augments them.
             max_words: of an image.
             max_characters: of a word, its end included.
             hidden_share: probability that a character beside the masked one is hidden too.
@@ -54,7 +51,7 @@ class OclipMapper:
         node = cfg.MODEL.OCLIP.WORDS
         return {
             "is_train": is_train,
-            "images": SquashedImages.from_config(cfg, is_train),
+            "images": PretrainImages.from_config(cfg, is_train),
             "max_words": node.MAX_WORDS,
             "max_characters": node.MAX_CHARACTERS,
             "hidden_share": node.HIDDEN_SHARE,
@@ -72,23 +69,21 @@ class OclipMapper:
             see :class:`~.characters.WordEncoding`; ``file_name, image_id, height,
             width`` of the source.
         """
-        dataset_dict = copy.deepcopy(dataset_dict)
-        image, annotations = self.images(dataset_dict)
-        caption = caption_of(annotations)
+        sample, texts = self.images(dataset_dict)
+        caption = " ".join(texts.legible().captions())
         encoding = encode_words(
             caption.split(),
             max_words=self.max_words,
             max_characters=self.max_characters,
-            rng=mask_rng(self.is_train, dataset_dict.get("image_id")),
+            rng=mask_rng(self.is_train, sample["image_id"]),
             shuffle=self.is_train,
             hidden_share=self.hidden_share,
         )
         return {
-            "image": image,
+            **sample,
             "caption": caption,
             "word_ids": torch.from_numpy(encoding.ids),
             "whole_word_ids": torch.from_numpy(encoding.whole),
             "character_labels": torch.from_numpy(encoding.labels),
             "word_counts": encoding.counts,
-            **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},
         }

@@ -1,13 +1,10 @@
-"""Dataset dicts to the squashed image and character sequence that STKM takes."""
-
-import copy
+"""Dataset dicts to the resized image and character sequence that STKM takes."""
 
 import torch
 from detectron2.config import CfgNode, configurable
 
 from ....data.mapper import MAPPER_REGISTRY
-from ....data.squashed_image import SquashedImages
-from ..vlpt.mapper import words_of
+from ....data.sample import PretrainImages
 from .characters import encode_words, sort_words
 
 
@@ -16,18 +13,18 @@ class StkmMapper:
     """Map a dataset dict to one sample of STKM.
 
     1. Read (or render) the image and its words.
-    2. Squash the image to INPUT.PRETRAIN.SIZE without keeping its aspect; in training, rotate it.
+    2. Resize the image to INPUT.PRETRAIN.SIZE (aspect ratio not kept); in training, rotate it.
     3. Sort the words and join their characters to one sequence.
 
-    The release pads images to a square before it resizes them; here they are squashed, as for
-    every pre-training of this project.
+    The release pads images to a square before it resizes them; here none is padded, as for every
+    pre-training of this project.
     """
 
     @configurable
-    def __init__(self, *, images: SquashedImages, max_length: int):
+    def __init__(self, *, images: PretrainImages, max_length: int):
         """
         Args:
-            images: reads and squashes them.
+            images: reads and augments them.
             max_length: of the sequence, flags included; at least 2.
         """
         if max_length < 2:
@@ -41,7 +38,7 @@ class StkmMapper:
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict:
         return {
-            "images": SquashedImages.from_config(cfg, is_train),
+            "images": PretrainImages.from_config(cfg, is_train),
             "max_length": cfg.MODEL.STKM.MAX_LENGTH,
         }
 
@@ -56,14 +53,12 @@ class StkmMapper:
             :func:`~.characters.encode_words`; ``words_left_out`` int, words
             that did not fit; ``file_name, image_id, height, width`` of the source.
         """
-        dataset_dict = copy.deepcopy(dataset_dict)
-        image, annotations = self.images(dataset_dict)
-        words = sort_words(words_of(annotations))
+        sample, texts = self.images(dataset_dict)
+        words = sort_words(texts.legible().captions())
         target, left_out = encode_words(words, self.max_length)
         return {
-            "image": image,
+            **sample,
             "caption": " ".join(words),
             "target": torch.from_numpy(target),
             "words_left_out": left_out,
-            **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},
         }

@@ -1,6 +1,7 @@
 """Captions as VLPT's text encoder reads them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 
@@ -15,19 +16,23 @@ class TokenBatch:
 
     Attributes:
         input_ids: (N, K) int64, the masked ids that the text encoder reads.
+        original_ids: (N, K) int64, the ids before masking.
         attention_mask: (N, K) bool, True at tokens that are not padding.
         mlm_labels: (N, K) int64, the true id at tokens to predict, -100 elsewhere.
+        word_index: (N, K) int64, the number of the word that a token is a piece of; -1 at special
+            tokens and padding.
     """
 
     input_ids: torch.Tensor
+    original_ids: torch.Tensor
     attention_mask: torch.Tensor
     mlm_labels: torch.Tensor
+    word_index: torch.Tensor
 
     @classmethod
     def from_samples(cls, samples: list[dict], device: torch.device) -> "TokenBatch":
         """Stack the samples of :class:`~.mapper.PretrainMapper`."""
-        keys = ("input_ids", "attention_mask", "mlm_labels")
-        stacks = (stacked([s[key] for s in samples]) for key in keys)
+        stacks = (stacked([s[field.name] for s in samples]) for field in fields(cls))
         return cls(*(stack.to(device, non_blocking=True) for stack in stacks))
 
     @property
@@ -35,17 +40,10 @@ class TokenBatch:
         """(N, K) bool: tokens selected for MLM."""
         return self.mlm_labels != IGNORE_INDEX
 
-    @property
-    def original_ids(self) -> torch.Tensor:
-        """(N, K) int64: ids before masking."""
-        return torch.where(self.masked, self.mlm_labels, self.input_ids)
-
-    @property
-    def words(self) -> torch.Tensor:
-        """(N, K) bool: tokens of words; not [CLS], [SEP] or padding."""
-        lengths = self.attention_mask.sum(dim=1, keepdim=True)
-        position = torch.arange(self.input_ids.shape[1], device=self.input_ids.device)
-        return (position > 0) & (position < lengths - 1)
+    @cached_property
+    def visible(self) -> torch.Tensor:
+        """(N, K) bool: word pieces that are not masked, those that WIP asks for."""
+        return (self.word_index >= 0) & ~self.masked
 
     @property
     def has_words(self) -> torch.Tensor:

@@ -1,43 +1,14 @@
-"""Dataset dicts to the squashed image and masked caption that pre-training takes."""
-
-import copy
+"""Dataset dicts to the resized image and masked caption that pre-training takes."""
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 
 from ....data.mapper import MAPPER_REGISTRY
-from ....data.squashed_image import SquashedImages
+from ....data.sample import PretrainImages
 from ....data.text.masking import mask_rng, mask_tokens
-from ....data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer
-from ....data.word_locations import tokens_of_words, word_polygons
-
-# Transcriptions that say "illegible" rather than being words: ICDAR's. TextOCR's "." is a word in
-# other datasets; its reader marks it as a don't-care region.
-ILLEGIBLE = frozenset({"", "###"})
-
-
-def legible(annotations: list[dict]) -> list[dict]:
-    """The annotations that are words: no don't-care regions (``iscrowd``), no illegible texts."""
-    return [
-        a
-        for a in annotations
-        if not a.get("iscrowd", 0) and a.get("text", "").strip() not in ILLEGIBLE
-    ]
-
-
-def words_of(annotations: list[dict]) -> list[str]:
-    """The words of an image, in annotation order.
-
-    Don't-care regions (``iscrowd``) and illegible texts are left out; nothing is shuffled, sorted
-    or removed as a duplicate.
-    """
-    return [a["text"].strip() for a in legible(annotations)]
-
-
-def caption_of(annotations: list[dict]) -> str:
-    """Join :func:`words_of` an image with spaces (release dataset.py)."""
-    return " ".join(words_of(annotations))
+from ....data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer, words_of_tokens
+from ....structures import TextInstances
 
 
 @MAPPER_REGISTRY.register()
@@ -45,7 +16,7 @@ class PretrainMapper:
     """Map a dataset dict to one pre-training sample.
 
     1. Read (or render) the image and its words.
-    2. Squash the image to ``size`` without keeping its aspect; in training, rotate it.
+    2. Resize the image to INPUT.PRETRAIN.SIZE (aspect ratio not kept); in training, rotate it.
     3. Join the words to a caption, tokenise it, select and mask whole words.
 
     Images are never cropped or flipped: the words must stay those of the image.
@@ -57,15 +28,15 @@ class PretrainMapper:
         *,
         is_train: bool,
         tokenizer: CaptionTokenizer,
-        images: SquashedImages,
+        images: PretrainImages,
         masking: dict,
     ):
         """
         Args:
-            is_train: whether to rotate, and to draw masks anew each time. At test time the masks
+            is_train: whether to draw masks anew each time. At test time the masks
                 of an image depend on its id alone.
             tokenizer: makes ids of captions.
-            images: reads and squashes them.
+            images: reads and augments them.
             masking: ``probability, budget, mask_share, random_share`` of
                 :func:`~vlpt_d2.data.text.masking.mask_tokens`.
         """
@@ -82,7 +53,7 @@ class PretrainMapper:
             "tokenizer": build_tokenizer(
                 cfg.MODEL.TEXT_ENCODER.TOKENIZER, cfg.MODEL.TEXT_ENCODER.MAX_TOKENS
             ),
-            "images": SquashedImages.from_config(cfg, is_train),
+            "images": PretrainImages.from_config(cfg, is_train),
             # Without MLM nothing is hidden from the other tasks.
             "masking": {
                 "probability": mlm.PROBABILITY if "MLM" in cfg.MODEL.VLPT.TASKS else 0.0,
@@ -99,35 +70,40 @@ class PretrainMapper:
 
         Returns:
             dict: ``image`` uint8 (3, H, W); ``caption`` str; ``input_ids`` int64 (K,), masked;
-            ``attention_mask`` bool (K,); ``mlm_labels`` int64 (K,), -100 where nothing is to be
-            predicted; ``cut_tokens`` int, word pieces that did not fit; ``file_name, image_id,
-            height, width`` of the source. At test time also ``token_words`` int64 (K,), the number
-            of the word that a token is a piece of, -1 where there is none
-            (:func:`~.word_locations.tokens_of_words`); and ``word_polygons``, for each word a list
-            of (N, 2) arrays in pixels of the image.
+            ``original_ids`` int64 (K,), the same not masked; ``attention_mask`` bool (K,);
+            ``mlm_labels`` int64 (K,), -100 where nothing is to be predicted; ``word_index`` int64
+            (K,), the number of the word that a token is a piece of, -1 at special tokens,
+            [UNK] among them; ``cut_tokens`` int, word pieces that did not fit; ``file_name,
+            image_id, height, width`` of the source. At test time also ``token_words`` int64 (K,),
+            ``word_index`` with -1 at all pieces of words that have an unknown one; and
+            ``word_polygons``, of each word all its places, (N, 2) arrays in pixels of the image,
+            see :meth:`~vlpt_d2.structures.TextInstances.places`.
         """
-        dataset_dict = copy.deepcopy(dataset_dict)
-        return self.sample(dataset_dict, *self.images(dataset_dict))
+        return self.sample(*self.images(dataset_dict))
 
-    def sample(self, dataset_dict: dict, image: torch.Tensor, annotations: list[dict]) -> dict:
-        """Make the sample of an image that has been read; see :meth:`__call__`."""
-        words = words_of(annotations)
+    def sample(self, sample: dict, texts: TextInstances) -> dict:
+        """Add the caption to an image's sample; see :meth:`__call__`."""
+        texts = texts.legible()
+        words = texts.captions()
         caption = " ".join(words)
         encoding = self.tokenizer.encode(caption)
-        ids, labels = self._mask(encoding, dataset_dict.get("image_id"))
+        ids, labels = self._mask(encoding, sample["image_id"])
+        numbers = words_of_tokens(words, encoding)
+        special = np.isin(encoding.ids, self.tokenizer.special_ids)
         sample = {
-            "image": image,
+            **sample,
             "caption": caption,
             "input_ids": torch.from_numpy(ids),
+            "original_ids": torch.from_numpy(encoding.ids),
             "attention_mask": torch.from_numpy(encoding.mask),
             "mlm_labels": torch.from_numpy(labels),
+            "word_index": torch.from_numpy(np.where(special, -1, numbers)),
             "cut_tokens": encoding.cut,
-            **{k: dataset_dict.get(k) for k in ("file_name", "image_id", "height", "width")},
         }
         if not self.is_train:
-            tokens = tokens_of_words(words, encoding, self.tokenizer.special["unk"])
-            sample["token_words"] = torch.from_numpy(tokens)
-            sample["word_polygons"] = word_polygons(legible(annotations), words)
+            unknown = np.isin(numbers, numbers[encoding.ids == self.tokenizer.special["unk"]])
+            sample["token_words"] = torch.from_numpy(np.where(unknown, -1, numbers))
+            sample["word_polygons"] = texts.places()
         return sample
 
     def _mask(self, encoding: Encoding, image_id: object) -> tuple[np.ndarray, np.ndarray]:

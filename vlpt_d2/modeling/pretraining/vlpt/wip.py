@@ -153,29 +153,23 @@ class WIP(PretextTask):
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
 
-    def valid(self, tokens: TokenBatch) -> torch.Tensor:
-        """(N, K) bool: the word pieces that take part."""
-        special = torch.isin(tokens.original_ids, self.special_ids)
-        return tokens.words & ~tokens.masked & ~special
-
     def count(self, tokens: TokenBatch) -> torch.Tensor:
-        return self.valid(tokens).sum()
+        return tokens.visible.sum()
 
     def candidates(
         self, table: torch.Tensor, tokens: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (T, 1 + L) ids for the T valid pieces, the true one first, and which count."""
-        valid = self.valid(tokens)
-        ids = tokens.original_ids[valid]
+        """Return (T, 1 + L) ids for the T visible pieces, the true one first, and which count."""
+        ids = tokens.original_ids[tokens.visible]
         excluded = self.special_ids
         if self.negatives == "random":
             negatives = random_rows(len(table), ids, self.num_negatives, excluded)
             found = torch.ones_like(negatives, dtype=torch.bool)
             if self.exclude_caption:
-                captions = self._caption_rows(tokens, valid)
+                captions = self._caption_rows(tokens)
                 found = (negatives[:, :, None] != captions[:, None]).all(dim=2)
         elif self.exclude_caption:
-            captions = self._caption_rows(tokens, valid)
+            captions = self._caption_rows(tokens)
             special = excluded.expand(len(ids), -1)
             negatives, found = nearest_rows(
                 table, ids, self.num_negatives, torch.cat([captions, special], dim=1)
@@ -187,15 +181,16 @@ class WIP(PretextTask):
         found = torch.cat([torch.ones_like(found[:, :1]), found], dim=1)
         return torch.cat([ids[:, None], negatives], dim=1), found
 
-    def _caption_rows(self, tokens: TokenBatch, valid: torch.Tensor) -> torch.Tensor:
-        image_of = valid.nonzero()[:, 0]
-        ids = torch.where(tokens.words, tokens.original_ids, -torch.ones_like(tokens.input_ids))
-        return ids[image_of]
+    @staticmethod
+    def _caption_rows(tokens: TokenBatch) -> torch.Tensor:
+        """(T, K) ids of the words of the caption that each visible piece is in; -1 elsewhere."""
+        image_of = tokens.visible.nonzero()[:, 0]
+        return tokens.original_ids.masked_fill(tokens.word_index < 0, -1)[image_of]
 
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
-        """(T, 1 + L) logits of the T valid pieces in row-major order; column 0 is the truth."""
+        """(T, 1 + L) logits of the T visible pieces in row-major order; column 0 is the truth."""
         candidates, found = self.candidates(encoded.word_table, encoded.tokens)
-        image_of = self.valid(encoded.tokens).nonzero()[:, 0]
+        image_of = encoded.tokens.visible.nonzero()[:, 0]
         # Each distinct row is projected once, however many words it is a candidate for.
         rows, inverse = candidates.unique(return_inverse=True)
         words = full_precision(encoded.word_table[rows])
@@ -218,7 +213,7 @@ class WIP(PretextTask):
         return loss, {"wip/accuracy": share(logits.argmax(dim=1) == 0)}
 
     def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
-        valid = self.valid(encoded.tokens)
-        correct = torch.zeros_like(valid)
-        correct[valid] = self.logits(encoded).argmax(dim=1) == 0
-        return {"wip_correct": correct.sum(dim=1), "wip_total": valid.sum(dim=1)}
+        visible = encoded.tokens.visible
+        correct = torch.zeros_like(visible)
+        correct[visible] = self.logits(encoded).argmax(dim=1) == 0
+        return {"wip_correct": correct.sum(dim=1), "wip_total": visible.sum(dim=1)}

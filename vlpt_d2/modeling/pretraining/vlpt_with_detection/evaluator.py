@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class RegionsEvaluator(PretrainEvaluator):
     """Adds ``region_precision``, ``region_recall`` and ``region_hmean``, in percent.
 
-    By the rules of ICDAR2015 (IoU > 0.5) on the squashed images of the pre-training, at the
+    By the rules of ICDAR2015 (IoU > 0.5) on the resized images of the pre-training, at the
     head's own thresholds: a measure of the training, not of a detector.
     """
 
@@ -28,13 +28,13 @@ class RegionsEvaluator(PretrainEvaluator):
         """Add one batch.
 
         Args:
-            inputs: samples with "regions" and "regions_ignored".
+            inputs: samples with "regions".
             outputs: of VLPTWithDetection, with "region_polygons".
         """
         super().process(inputs, outputs)
         match = PROTOCOLS["icdar2015"].match_image
         self._regions += [
-            match(sample["regions"], sample["regions_ignored"], output["region_polygons"])
+            match(sample["regions"].polygons, sample["regions"].ignore, output["region_polygons"])
             for sample, output in zip(inputs, outputs)
         ]
 

@@ -1,12 +1,12 @@
-"""The pre-training sample with label maps beside the caption."""
+"""The pre-training sample with label maps in addition to the caption."""
 
-import numpy as np
-import torch
 from detectron2.config import CfgNode, configurable
 
 from ....data.mapper import MAPPER_REGISTRY
-from ....data.transforms import clip_polygons, polygons_from_annotations
+from ....data.sample import check_places
+from ....structures import TextInstances
 from ...detection import build_label_function
+from ...detection.mapper import as_tensors
 from ...detection.text_head import LabelFunction
 from ..vlpt.mapper import PretrainMapper
 
@@ -17,8 +17,8 @@ __all__ = ["RegionsMapper"]
 class RegionsMapper(PretrainMapper):
     """A :class:`~.pretrain_mapper.PretrainMapper` whose samples also say where the texts are.
 
-    Polygons follow the image through the squash and the rotation; what falls off its border is
-    cut as in the detectors' mapper.
+    Their polygons are cut at the border of the resized and rotated image, as in the detectors'
+    mapper.
     """
 
     @configurable
@@ -26,7 +26,7 @@ class RegionsMapper(PretrainMapper):
         """
         Args:
             label_function: draws the target maps; None at test time.
-            min_visible: see :func:`~vlpt_d2.data.transforms.clip_polygons`.
+            min_visible: see :meth:`~vlpt_d2.structures.TextInstances.cut`.
             pretrain: of :class:`~.pretrain_mapper.PretrainMapper`.
         """
         super().__init__(**pretrain)
@@ -41,29 +41,20 @@ class RegionsMapper(PretrainMapper):
             "min_visible": cfg.INPUT.DETECTION.MIN_VISIBLE,
         }
 
-    def sample(self, dataset_dict: dict, image: torch.Tensor, annotations: list[dict]) -> dict:
+    def sample(self, sample: dict, texts: TextInstances) -> dict:
         """Add to the pre-training sample.
 
         Returns:
             dict: in training also "targets", the label function's maps as tensors; at test time
-            "regions", (N, 2) arrays in pixels of the image, and "regions_ignored", (regions,)
-            bool.
+            "regions", :class:`~vlpt_d2.structures.TextInstances` in pixels of the image.
 
         Raises:
             ValueError: a text has neither polygon nor box.
         """
-        for annotation in annotations:
-            if not annotation.get("segmentation") and "bbox" not in annotation:
-                raise ValueError(
-                    f"{dataset_dict.get('file_name')}: the text {annotation.get('text')!r} has "
-                    "neither polygon nor box; MODEL.META_ARCHITECTURE VLPTWithDetection needs one "
-                    "for each, VLPT takes texts alone"
-                )
-        size = tuple(image.shape[-2:])
-        polygons, ignore, _ = polygons_from_annotations(annotations)
-        polygons, ignore = clip_polygons(polygons, ignore, size, self.min_visible)
-        sample = super().sample(dataset_dict, image, annotations)
+        check_places(texts, sample["file_name"])
+        size = tuple(sample["image"].shape[-2:])
+        regions = texts.cut(size, self.min_visible)
+        sample = super().sample(sample, texts)
         if self.label_function is None:
-            return {**sample, "regions": polygons, "regions_ignored": np.asarray(ignore, bool)}
-        targets = self.label_function(polygons, ignore, size)
-        return {**sample, "targets": {k: torch.from_numpy(v) for k, v in targets.items()}}
+            return {**sample, "regions": regions}
+        return {**sample, "targets": as_tensors(self.label_function(regions, size))}
