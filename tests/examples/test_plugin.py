@@ -1,0 +1,89 @@
+"""The plugin of examples/: a head, keys and a dataset from outside the tree, named or installed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PLUGIN = REPOSITORY / "examples" / "plugin"
+CONFIG = PLUGIN / "two_scale_text" / "two_scale_R_18.yaml"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder that the plugin was installed into, without the network."""
+    target = tmp_path_factory.mktemp("site")
+    source = target / "source"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run(["cp", "-r", str(PLUGIN), str(source)], check=True)
+    subprocess.run([*command, "--target", str(target / "site"), str(source)], check=True)
+    return target / "site"
+
+
+def images_with_texts(root: Path) -> None:
+    """Three images, each with a small and a large text."""
+    for folder in ("images", "labels"):
+        (root / "my_signs" / folder).mkdir(parents=True)
+    for number in range(3):
+        image = np.full((160, 200, 3), 90, np.uint8)
+        boxes = [(20 + 5 * number, 20, 80, 36), (30, 70, 150, 118)]
+        for x0, y0, x1, y1 in boxes:
+            cv2.rectangle(image, (x0, y0), (x1, y1), (230, 230, 230), -1)
+        cv2.imwrite(str(root / f"my_signs/images/img_{number}.png"), image)
+        lines = [f"{x0},{y0},{x1},{y0},{x1},{y1},{x0},{y1},word" for x0, y0, x1, y1 in boxes]
+        (root / f"my_signs/labels/gt_img_{number}.txt").write_text("\n".join(lines))
+
+
+def vlpt_d2(*words: str, path: Path, root: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "DETECTRON2_DATASETS": str(root)}
+    environment["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{path}"
+    return subprocess.run(
+        [sys.executable, "-m", "vlpt_d2.cli.main", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def test_an_installed_plugin_trains_and_is_evaluated(installed, tmp_path):
+    images_with_texts(tmp_path)
+    opts = {
+        "DATASETS.TRAIN": "('my_signs_train',)",
+        "DATASETS.TEST": "('my_signs_train',)",
+        "MODEL.TWO_SCALE.SCORE_THRESH": "0.5",
+        "INPUT.DETECTION.AUGMENT": "False",
+        "INPUT.DETECTION.TEST_RESIZE": "native",
+        "SOLVER.MAX_ITER": "25",
+        "SOLVER.OPTIMIZER": "Adam",
+        "SOLVER.BASE_LR": "0.002",
+        "SOLVER.IMS_PER_BATCH": "3",
+        "DATALOADER.NUM_WORKERS": "0",
+        "OUTPUT_DIR": str(tmp_path / "out"),
+        "SEED": "1",
+    }
+    words = [word for pair in opts.items() for word in pair]
+    done = vlpt_d2("train", "--config-file", str(CONFIG), *words, path=installed, root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    # It overfits two texts an image in 25 steps.
+    assert results["text"]["hmean"] > 90, results
+
+
+def test_a_plugin_that_is_only_on_the_path_is_named(tmp_path):
+    words = ["train", "--config-file", str(CONFIG), "--eval-only"]
+    found = vlpt_d2(*words, "--plugin", "two_scale_text", path=PLUGIN, root=tmp_path)
+    assert "--eval-only has no weights" in found.stderr
+    missing = vlpt_d2(*words, path=PLUGIN, root=tmp_path)
+    assert missing.returncode == 2 and "TWO_SCALE" not in missing.stderr
+    assert "TwoScaleHead" in missing.stderr or "--eval-only has no weights" in missing.stderr
+    broken = vlpt_d2(*words, "--plugin", "no_such_package", path=PLUGIN, root=tmp_path)
+    assert broken.returncode == 2
+    assert "the plugin no_such_package cannot be imported" in broken.stderr
