@@ -8,6 +8,7 @@ and datasets with detectron2, and those of installed plugins; :func:`load_parts`
 from typing import TYPE_CHECKING
 
 from .utils.lazy import lazy_names
+from .utils.quiet import hide_library_warnings
 
 if TYPE_CHECKING:
     from . import model_zoo
@@ -25,6 +26,8 @@ __all__ = [
     "load_parts",
     "model_zoo",
 ]
+
+hide_library_warnings()
 
 __getattr__ = lazy_names(
     __name__,

@@ -34,7 +34,7 @@ def test_unknown_verbs_and_arguments(capsys):
 def test_train_forwards_its_arguments_in_order(monkeypatch):
     launch = types.ModuleType("vlpt_d2.engine.launch")
     seen = []
-    launch.main = seen.append
+    launch.main = lambda argv, prog: seen.append(argv)
     monkeypatch.setitem(sys.modules, "vlpt_d2.engine.launch", launch)
     argv = ["--config-file", "a.yaml", "--eval-only", "--num-gpus", "2", "MODEL.WEIGHTS", "x"]
     argv += ["SOLVER.BASE_LR", "-1", "--version"]

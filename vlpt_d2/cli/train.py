@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from ..engine.arguments import argument_parser
 
     if {"-h", "--help"} & set(args.rest):  # before the engine's slow imports
-        argument_parser().parse_args(["--help"])
+        argument_parser("vlpt-d2 train").parse_args(["--help"])
     from ..engine.launch import main
 
-    return main(args.rest) or 0
+    return main(args.rest, prog="vlpt-d2 train") or 0

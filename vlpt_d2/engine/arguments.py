@@ -7,9 +7,14 @@ from ..utils.plugins import PLUGIN_HELP
 __all__ = ["argument_parser"]
 
 
-def argument_parser() -> argparse.ArgumentParser:
-    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``."""
+def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``.
+
+    Args:
+        prog: name of the program in its messages, where it is not that of the script.
+    """
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Pre-train, fine-tune or evaluate, as the config says. Without a GPU it runs "
         "on the CPU.",
         epilog="Example: --config-file quickstart/pretrain.yaml SOLVER.MAX_ITER 200",

@@ -26,18 +26,19 @@ __all__ = ["main", "run"]
 logger = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Train or evaluate.
 
     Args:
         argv: the command line; ``sys.argv[1:]`` if not given.
+        prog: see :func:`~.arguments.argument_parser`.
 
     Returns:
         The exit status: 0; 2 where the command line or the config cannot be used; 1 where the run
         failed; 130 where it was interrupted. The message is on standard error, with --debug the
         traceback.
     """
-    parser = argument_parser()
+    parser = argument_parser(prog)
     args = parser.parse_intermixed_args(argv)
     name_plugins(args.plugin)
     # A log that cannot be written, on a full disk, is told by the error that ends the run.
