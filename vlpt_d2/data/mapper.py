@@ -8,11 +8,14 @@ from detectron2.utils.registry import Registry
 MAPPER_REGISTRY = Registry("MAPPER")
 MAPPER_REGISTRY.__doc__ = """
 Registry for mappers: classes built with ``(cfg, is_train)`` whose instances turn a dataset dict
-into a sample. "detection" in INPUT.DATASET_MAPPER_NAME finds ``DetectionMapper``, and so on.
+into a sample. INPUT.DATASET_MAPPER_NAME holds the name of a class, or for those of this package its
+beginning: "detection" finds ``DetectionMapper``.
 """
 
 
 def build_mapper(cfg: CfgNode, is_train: bool) -> Callable[[dict], dict]:
     """Build the mapper named by ``cfg.INPUT.DATASET_MAPPER_NAME``."""
-    name = f"{cfg.INPUT.DATASET_MAPPER_NAME.capitalize()}Mapper"
+    name = cfg.INPUT.DATASET_MAPPER_NAME
+    if name not in MAPPER_REGISTRY:
+        name = f"{name.capitalize()}Mapper"
     return MAPPER_REGISTRY.get(name)(cfg, is_train)
