@@ -1,11 +1,12 @@
 """Normalised and padded batches against detectron2's ImageList, image by image."""
 
+import numpy as np
 import pytest
 import torch
 from detectron2.structures import ImageList
 
 from vlpt_d2.data.collate import CollatedBatch
-from vlpt_d2.modeling.pixels import normalise_images
+from vlpt_d2.modeling.pixels import normalise_images, rgb_picture
 
 MEAN = torch.tensor([100.0, 110.0, 120.0]).view(3, 1, 1)
 STD = torch.tensor([50.0, 60.0, 70.0]).view(3, 1, 1)
@@ -26,3 +27,11 @@ def test_batches_equal_images_normalised_one_by_one(sizes, dtype, divisibility):
         assert torch.equal(found.tensor, expected.tensor)
         assert [tuple(s) for s in found.image_sizes] == [tuple(s) for s in expected.image_sizes]
     assert all(torch.equal(a, b) for a, b in zip(collated, kept))
+
+
+def test_pictures_are_rgb_whatever_the_models_order():
+    rgb = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    for order, image in (("RGB", rgb), ("BGR", rgb[:, :, ::-1])):
+        for given in (image, torch.from_numpy(image.transpose(2, 0, 1).copy())):
+            picture = rgb_picture(given, order)
+            assert picture.tolist() == rgb.tolist() and picture.flags.c_contiguous

@@ -16,6 +16,7 @@ from detectron2.data.transforms import AugmentationList
 from ..data.lazy import spread
 from ..data.sample import load_sample
 from ..data.transforms import TextAugInput, build_detection_augmentation
+from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining.vlpt.mapper import PretrainMapper
 from ..structures import TextInstances
 from ..utils.rng import SAMPLES, seeded_rng
@@ -95,7 +96,7 @@ def _augmented(record: dict[str, Any], cfg: CfgNode) -> Picture:
     image, texts = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
     inputs = TextAugInput(image, texts.repaired()[0], cfg.INPUT.DETECTION.MIN_VISIBLE)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
-    image = np.ascontiguousarray(_rgb(inputs.image, cfg))
+    image = rgb_picture(inputs.image, cfg.INPUT.FORMAT)
     return Picture(_drawn(image, inputs.texts), _counted(inputs.texts.ignore))
 
 
@@ -115,14 +116,14 @@ def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], Picture]:
 
     def draw(record: dict[str, Any]) -> Picture:
         sample = mapper(record)
-        image = _rgb(sample["image"].numpy().transpose(1, 2, 0), cfg)
+        image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
         # The input has the mask, or another token, in the place of what is to be predicted.
         hidden = (sample["mlm_labels"] != -100).tolist()
         ids = sample["original_ids"].numpy()
         pieces = zip(tokenizer.tokens(ids), ids.tolist(), hidden)
         words = [f"[{piece}]" if h else piece for piece, i, h in pieces if i not in around]
         caption = f"{sample['caption']} \u2192 {' '.join(words)}"
-        return Picture(np.ascontiguousarray(image), caption)
+        return Picture(image, caption)
 
     return draw
 
@@ -146,10 +147,6 @@ def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) ->
 def _counted(ignore: Sequence[Any]) -> str:
     skipped = sum(map(bool, ignore))
     return f"{len(ignore) - skipped} texts, {skipped} ignored"
-
-
-def _rgb(image: np.ndarray, cfg: CfgNode) -> np.ndarray:
-    return image if cfg.INPUT.FORMAT == "RGB" else image[:, :, ::-1]
 
 
 def _write(path: Path, image: np.ndarray, largest: int) -> None:

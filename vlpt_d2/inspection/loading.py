@@ -19,6 +19,7 @@ from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer, w
 from ..engine.defaults import ConfigError, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
+from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining import MLM, VLPT
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
@@ -90,8 +91,7 @@ class Inspected:
 
     def rgb(self, picture: Picture) -> np.ndarray:
         """Return the image that the model sees as (H, W, 3) uint8, RGB."""
-        array = picture.pixels.numpy().transpose(1, 2, 0)
-        return np.ascontiguousarray(array if self.cfg.INPUT.FORMAT == "RGB" else array[..., ::-1])
+        return rgb_picture(picture.pixels, self.cfg.INPUT.FORMAT)
 
     def knows(self, word: str) -> bool:
         """Whether the tokenizer has pieces for all of a word."""

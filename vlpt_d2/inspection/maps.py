@@ -11,6 +11,7 @@ from detectron2.config import CfgNode
 
 from ..data import build_mapper
 from ..modeling.detection import TextDetector
+from ..modeling.pixels import rgb_picture
 from ..visualization.detections import DETECTED, IGNORED, TRUTH
 from ..visualization.polygons import contact_sheet, draw_polygons
 
@@ -74,7 +75,7 @@ def draw_labels(
         (H, W, 3) uint8, RGB.
     """
     sample = _mapper(cfg, True)(dataset_dict)
-    image = _rgb(sample["image"], cfg)
+    image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
     pictures, titles = map_pictures(image, {k: v.numpy() for k, v in sample["targets"].items()})
     shown = _mapper(cfg, False)(dataset_dict)
     scale = np.divide(image.shape[1::-1], (shown["width"], shown["height"]))
@@ -105,7 +106,7 @@ def draw_predictions(
         (H, W, 3) uint8, RGB.
     """
     sample = {"image": _mapper(cfg, False)(dataset_dict)["image"]}
-    image = _rgb(sample["image"], cfg)
+    image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
     with torch.no_grad():
         ((maps, size),) = model.predict_maps([sample])
     found = model.decode(maps, size, sample)
@@ -125,11 +126,6 @@ def _mapper(cfg: CfgNode, is_train: bool):
     cfg.defrost()
     cfg.INPUT.DETECTION.AUGMENT = False
     return build_mapper(cfg, is_train)
-
-
-def _rgb(image: torch.Tensor, cfg: CfgNode) -> np.ndarray:
-    array = image.numpy().transpose(1, 2, 0)
-    return np.ascontiguousarray(array if cfg.INPUT.FORMAT == "RGB" else array[:, :, ::-1])
 
 
 def _sheet(

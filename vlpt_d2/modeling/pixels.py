@@ -1,14 +1,26 @@
-"""From the images of samples to the input of a backbone."""
+"""From the images of samples to the input of a backbone, and to pictures."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch.nn.functional as F
 from detectron2.structures import ImageList
 from torch import Tensor
 
 from ..data.collate import stacked
 
-__all__ = ["normalise_images"]
+__all__ = ["normalise_images", "rgb_picture"]
+
+
+def rgb_picture(image: Tensor | np.ndarray, image_format: str) -> np.ndarray:
+    """Return the picture of a sample's image as (H, W, 3), RGB.
+
+    Args:
+        image: a (3, H, W) tensor on the CPU, or an (H, W, 3) array.
+        image_format: the order of its channels, INPUT.FORMAT: "RGB" or "BGR".
+    """
+    pixels = image.numpy().transpose(1, 2, 0) if isinstance(image, Tensor) else image
+    return np.ascontiguousarray(pixels if image_format == "RGB" else pixels[..., ::-1])
 
 
 def normalise_images(
