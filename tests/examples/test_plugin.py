@@ -87,7 +87,7 @@ def test_a_plugin_that_is_only_on_the_path_is_named(tmp_path):
         str(CONFIG),
         "--eval-only",
         "MODEL.TWO_SCALE.LARGE_TEXT",
-        "8",
+        "8.0",
     ]
     found = vlpt_d2(*words, "--plugin", "two_scale_text", path=PLUGIN, root=tmp_path)
     assert "--eval-only has no weights" in found.stderr
