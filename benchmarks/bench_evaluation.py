@@ -18,8 +18,8 @@ from shapely.geometry import Polygon
 
 from vlpt_d2.evaluation.analysis import analyse
 from vlpt_d2.evaluation.file_evaluation import evaluate_files, evaluate_images
-from vlpt_d2.evaluation.formats import ImageTexts, load_set
-from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.evaluation.files import ImageTexts, load_set
+from vlpt_d2.evaluation.protocols import image_protocols
 
 
 def write_ground_truth(folder: Path, rng: np.random.Generator, images: int = 500) -> None:
@@ -105,7 +105,7 @@ def main() -> None:
         dt = Path(folder) / "res.zip"
         write_results(gt, dt, rng)
         whole, evaluation = measure(lambda: evaluate_files(gt, dt, "icdar2015"), repeats)
-        images = load_set(gt, dt, "icdar2015").images
+        images, _ = load_set(gt, dt, "icdar2015")
     texts = sum(len(i.gt_polygons) for i in images)
     found = sum(len(i.det_polygons) for i in images)
     source = " (made up)" if made_up else ""
@@ -113,7 +113,7 @@ def main() -> None:
     print("processor seconds on one core")
     print(f"{'icdar2015, from files to the score':<44} {whole:7.2f} s")
     plain, matched = measure(lambda: plain_loops(images), 1)
-    for name in PROTOCOLS:
+    for name in image_protocols():
         seconds, result = measure(lambda n=name: evaluate_images(images, n), repeats)
         line = f"{name + ', matching':<44} {seconds:7.2f} s"
         if name == "icdar2015":

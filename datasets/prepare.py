@@ -12,14 +12,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vlpt_d2.data.datasets.archives import ARCHIVES, prepare_dataset
+from vlpt_d2.data.datasets.archives import prepare_dataset
+from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.utils.environment import data_root
 
 
 def main() -> int:
     """Run the script; return its exit status."""
+    names = sorted(name for name, dataset in DATASETS.items() if dataset.archives)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("dataset", choices=sorted(ARCHIVES), metavar="DATASET")
+    parser.add_argument("dataset", choices=names, metavar="DATASET")
     parser.add_argument("--archives", type=Path, default=".", help="folder of the downloads")
     parser.add_argument("--root", type=Path, help="folder of all datasets; $DETECTRON2_DATASETS")
     parser.add_argument("--no-checksum", action="store_true", help="do not compare checksums")
@@ -49,10 +51,8 @@ def main() -> int:
         print(f"{name}: {files} files in {root / args.dataset}")
     if missing:
         print(f"not there: {', '.join(missing)}")
-    if args.dataset == "synthtext":
-        print(f"next: python datasets/prepare_synthtext.py {root / args.dataset}")
-    else:
-        print(f"next: vlpt-d2 data check {args.dataset}_train")
+    step = DATASETS[args.dataset].next_step or f"vlpt-d2 data check {args.dataset}_train"
+    print(f"next: {step.format(root=root / args.dataset)}")
     return 0
 
 

@@ -8,9 +8,11 @@ import pytest
 from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
 from vlpt_d2.evaluation.analysis import explain
 from vlpt_d2.evaluation.file_evaluation import evaluate_images
-from vlpt_d2.evaluation.formats import ImageTexts
-from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.evaluation.files import ImageTexts
+from vlpt_d2.evaluation.protocols import image_protocols
 from vlpt_d2.evaluation.protocols.coco import match_images
+
+PROTOCOLS = image_protocols()
 
 
 @functools.cache

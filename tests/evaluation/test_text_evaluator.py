@@ -16,14 +16,16 @@ from helpers.detectors import detector_cfg
 from helpers.miniatures import MINIATURES
 
 from vlpt_d2.config import get_cfg
+from vlpt_d2.data.datasets.file_format import to_quad
 from vlpt_d2.engine import TextTrainer
 from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
-from vlpt_d2.evaluation.formats import RULES
-from vlpt_d2.evaluation.protocols import PROTOCOLS
-from vlpt_d2.evaluation.submission import to_quad, write_submission
+from vlpt_d2.evaluation.protocols import image_protocols
+from vlpt_d2.evaluation.submission import write_submission
 from vlpt_d2.modeling.detection.mapper import DetectionMapper
 from vlpt_d2.structures import Polygons, TextInstances
+
+PROTOCOLS = image_protocols()
 
 
 def _ring(x, y, size=10.0):
@@ -390,7 +392,7 @@ GT_FILES = {
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_every_protocol_scores_its_own_submission_alike(tmp_path, protocol):
     """Dispatch by evaluator_type; the archive measured by files gives the score of the run."""
-    layout = RULES[protocol].file_format or "icdar2015"
+    layout = PROTOCOLS[protocol].file_format or "icdar2015"
     name, line, stem = GT_FILES[layout]
     dataset = f"toy_{protocol}"
     MetadataCatalog.get(dataset).evaluator_type = protocol

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from vlpt_d2.data.datasets.builtin import BENCHMARKS, read_benchmark
+from vlpt_d2.data.datasets.builtin import DATASETS
+from vlpt_d2.data.datasets.dataset import read_split
 from vlpt_d2.data.datasets.formats import read_folder
 from vlpt_d2.data.datasets.report import ReadReport
 from vlpt_d2.data.datasets.text_files import GroundTruthError
@@ -97,13 +98,13 @@ def _target(name: str, write: Callable, read: Callable, count: int) -> Target:
 
 BENCHMARK_NAMES = sorted(
     f"{name}_{split}"
-    for name, row in BENCHMARKS.items()
-    for split in row[1]
+    for name, dataset in DATASETS.items()
+    for split in dataset.splits
     # SynthText is read when it is indexed, and has a test of its own for that.
     if f"{name}_{split}" not in WITHOUT_GROUND_TRUTH and name != "synthtext"
 )
 TARGETS = [
-    _target(name, MINIATURES[name], partial(read_benchmark, name), 300) for name in BENCHMARK_NAMES
+    _target(name, MINIATURES[name], partial(read_split, name), 300) for name in BENCHMARK_NAMES
 ] + [
     _target(f"own-{name}", write, partial(_read_own, name), 300)
     for name, (_, _, write) in OWN.items()

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
-from vlpt_d2.evaluation.formats import FileError
+from vlpt_d2.evaluation.files import FileError
 
 from .damage import damage, damage_text_or_bytes
 from .fuzzing import Silence, Target

@@ -5,7 +5,7 @@ import pytest
 from shapely.geometry import Polygon
 
 from vlpt_d2.data.conversion import Conversion, _quadrilateral
-from vlpt_d2.evaluation.submission import to_quad
+from vlpt_d2.data.datasets.file_format import to_quad
 from vlpt_d2.structures import quadrilateral
 
 

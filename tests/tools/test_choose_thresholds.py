@@ -10,7 +10,7 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 
-from vlpt_d2.data.datasets.builtin import register_text_dataset
+from vlpt_d2.data.datasets.dataset import register_text_dataset
 from vlpt_d2.engine.trainer import TextTrainer
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "choose_thresholds.py"

@@ -255,7 +255,7 @@ def check_package_data() -> Iterator[Finding]:
 
 def check_datasets() -> Iterator[Finding]:
     """The folders of the known datasets; none is needed for rendered text."""
-    from ..data.datasets.builtin import BENCHMARKS
+    from ..data.datasets.builtin import DATASETS
 
     root = data_root().absolute()
     if not root.is_dir():
@@ -263,17 +263,18 @@ def check_datasets() -> Iterator[Finding]:
         remedy = "export DETECTRON2_DATASETS=/folder/of/your/datasets, or train on rendered text"
         yield Finding(level, "datasets", f"{root} is no folder", remedy)
         return
-    folders = ["icdar2015", *(folder for folder, *_ in BENCHMARKS.values())]
-    found = [folder for folder in folders if (root / folder).is_dir()]
+    found = [name for name in DATASETS if (root / name).is_dir()]
     if found:
         text = f"{', '.join(found)} in {root}"
         yield Finding("ok", "datasets", text, "vlpt-d2 data check DATASET reads all of one")
     else:
         text = f"none in {root}; rendered text needs no data"
         yield Finding("note", "datasets", text, "datasets/README.md says where to get them")
-    if "synthtext" in found and not (root / "synthtext" / "index" / "meta.json").is_file():
-        remedy = f"python datasets/prepare_synthtext.py {root / 'synthtext'}"
-        yield Finding("note", "SynthText", "not indexed yet", remedy)
+    for name in found:
+        dataset = DATASETS[name]
+        if dataset.index and not (root / name / dataset.index).is_file():
+            remedy = dataset.next_step.format(root=root / name)
+            yield Finding("note", dataset.title, "not indexed yet", remedy)
 
 
 # In the order of the report; later ones may rest on what earlier ones found.

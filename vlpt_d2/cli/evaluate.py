@@ -43,26 +43,32 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the score; return 0."""
-    from ..evaluation.file_evaluation import ALL_PROTOCOLS, evaluate_files, to_report
-    from ..evaluation.formats import FORMATS
+    from ..evaluation.file_evaluation import evaluate_files, to_report
+    from ..evaluation.files import file_formats
+    from ..evaluation.protocols import PROTOCOLS
 
     if args.protocol == "list":
-        for protocol in ALL_PROTOCOLS.values():
-            print(f"{protocol.name:<32} {protocol.title}")
+        for name in sorted(PROTOCOLS):
+            print(f"{name:<32} {PROTOCOLS[name].title}")
         return 0
-    if args.protocol not in ALL_PROTOCOLS:
-        raise ValueError(
-            f"no protocol {args.protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}"
-        )
-    if args.format is not None and args.format not in FORMATS:
-        raise ValueError(f"no format {args.format!r}; there are {', '.join(FORMATS)}")
+    if args.protocol not in PROTOCOLS:
+        from ..config import load_parts
+
+        load_parts()  # a plugin may have it
+    if args.protocol not in PROTOCOLS:
+        raise ValueError(f"no protocol {args.protocol!r}; there are {', '.join(sorted(PROTOCOLS))}")
+    if args.format is not None and args.format not in file_formats():
+        raise ValueError(f"no format {args.format!r}; there are {', '.join(file_formats())}")
     if args.gt is None or args.dt is None:
         raise ValueError("--gt and --dt are needed: a folder or zip archive each")
     if args.images is not None and args.html is None:
         raise ValueError("--images is for the page of --html, which is not asked for")
     if args.images is not None and not args.images.is_dir():
         raise ValueError(f"{args.images}: no such folder of images. Check --images.")
-    evaluation = evaluate_files(args.gt, args.dt, args.protocol, args.format, args.order)
+    keep_images = bool(args.json or args.html or args.why)
+    evaluation = evaluate_files(
+        args.gt, args.dt, args.protocol, args.format, args.order, keep_images
+    )
     report = to_report(evaluation)
     print(_summary(report))
     if args.why or args.html:

@@ -14,7 +14,7 @@ __all__ = ["PluginError", "declare_keys", "declared_keys", "load_parts"]
 # The parts of this package that register datasets, mappers, models and keys.
 _PARTS = (
     "vlpt_d2.config.defaults",
-    "vlpt_d2.data.datasets",
+    "vlpt_d2.data.datasets.registration",
     "vlpt_d2.modeling",
     "vlpt_d2.model_zoo.handler",
 )

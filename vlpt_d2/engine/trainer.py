@@ -401,17 +401,17 @@ class TextTrainer(DefaultTrainer):
         Raises:
             NotImplementedError: the dataset has no protocol here.
         """
-        from ..evaluation.protocols import PROTOCOLS
+        from ..evaluation.protocols import image_protocols
         from ..evaluation.text_evaluator import TextEvaluator
 
         model = META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)
         if hasattr(model, "build_evaluator"):
             return model.build_evaluator(cfg)
         kind = MetadataCatalog.get(dataset_name).get("evaluator_type")
-        if kind not in PROTOCOLS:
+        if kind not in image_protocols():
             raise NotImplementedError(
                 f"dataset {dataset_name!r} has evaluator_type {kind!r}; there are "
-                f"{', '.join(sorted(PROTOCOLS))}. Set it in the dataset's metadata"
+                f"{', '.join(sorted(image_protocols()))}. Set it in the dataset's metadata"
             )
         folder = os.path.join(cfg.OUTPUT_DIR, "inference")
         return TextEvaluator(cfg, dataset_name, output_dir=folder, weights=weights)

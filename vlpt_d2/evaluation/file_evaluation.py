@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .formats import FileError, ImageTexts, load_set
-from .protocols import PROTOCOLS, SET_PROTOCOLS, ImageResult, Protocol, Totals
+from .files import ImageTexts, ResultSet
+from .protocols import PROTOCOLS, ImageResult, Protocol, Totals, total
 
-__all__ = ["ALL_PROTOCOLS", "Evaluation", "evaluate_files", "evaluate_images", "to_report"]
-
-#: What files can be measured by.
-ALL_PROTOCOLS: dict[str, Protocol] = PROTOCOLS | SET_PROTOCOLS
+__all__ = ["Evaluation", "evaluate_files", "evaluate_images", "to_report"]
 
 
 @dataclass
@@ -34,9 +31,9 @@ class Evaluation:
     """
 
     protocol: Protocol
-    totals: Totals
-    images: list[ImageTexts]
-    results: list[ImageResult]
+    totals: Totals = field(default_factory=lambda: total([]))
+    images: list[ImageTexts] = field(default_factory=list)
+    results: list[ImageResult] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
     file_format: str = ""
@@ -50,69 +47,79 @@ def evaluate_files(
     protocol: str,
     file_format: str | None = None,
     order: str | None = None,
+    keep_images: bool = True,
 ) -> Evaluation:
     """Measure result files.
 
     Args:
         gt: folder or zip archive of ground truth files.
         dt: folder or zip archive of result files.
-        protocol: a name of :data:`ALL_PROTOCOLS`.
-        file_format: a name of :data:`~.formats.FORMATS`; the protocol's if not given.
+        protocol: a name of :data:`~.protocols.PROTOCOLS`.
+        file_format: a name of :func:`~.files.file_formats`; the protocol's if not given.
         order: "xy" or "yx", which coordinate comes first in result files; the format's if not
             given.
+        keep_images: whether to keep images and results. Without, the images are read in batches,
+            so that memory does not grow with their number.
 
     Raises:
         FileError: something cannot be read, or a result file has no ground truth.
-        KeyError: there is no such protocol.
+        KeyError: there is no such protocol or format.
     """
-    if protocol not in ALL_PROTOCOLS:
-        raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(ALL_PROTOCOLS))}")
-    loaded = load_set(gt, dt, protocol, file_format, order)
-    if protocol in SET_PROTOCOLS:
-        unscored = [i.name for i in loaded.images if i.det_polygons and i.scores is None]
-        if unscored:
-            raise FileError(
-                f"{dt}: the {protocol} protocol ranks detections by confidence, but the results of "
-                f"{unscored[0]} have none. Add one as the last field of every line."
-            )
-    evaluation = evaluate_images(loaded.images, protocol)
-    evaluation.notes = loaded.notes + evaluation.notes
-    evaluation.file_format, evaluation.order = loaded.file_format, loaded.order
+    if protocol not in PROTOCOLS:
+        raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(PROTOCOLS))}")
+    rules = PROTOCOLS[protocol]
+    evaluation = Evaluation(rules)
+    with ResultSet(gt, dt, rules, file_format, order) as results:
+        batches = results.batches(2**62) if keep_images else results.batches()
+        if rules.match_set is not None:
+            batches = map(results.expect_scores, batches)
+        _measure(evaluation, batches, keep_images)
+        evaluation.notes = results.notes + evaluation.notes
+        evaluation.file_format, evaluation.order = results.file_format, results.order
+        evaluation.missing = results.missing
     return evaluation
 
 
 def evaluate_images(images: list[ImageTexts], protocol: str) -> Evaluation:
     """Measure what is read already; images without a result count as the protocol has it."""
-    rules = ALL_PROTOCOLS[protocol]
-    missing = [image.name for image in images if not image.has_result]
-    if rules.only_with_result:
-        images = [image for image in images if image.has_result]
-    extra: Mapping[str, Any] = {}
-    if rules.match_images is not None:
-        results, extra = rules.match_images(
-            [image.gt_polygons for image in images],
-            [image.gt_ignore for image in images],
-            [image.det_polygons for image in images],
-            [image.scores for image in images],
-        )
-    else:
-        results = [
-            rules.match_image(image.gt_polygons, image.gt_ignore, image.det_polygons)
-            for image in images
-        ]
-    totals = rules.total(results)
-    notes: Counter[str] = Counter()
+    evaluation = Evaluation(PROTOCOLS[protocol])
+    _measure(evaluation, [images], keep_images=True)
+    evaluation.missing = [image.name for image in images if not image.has_result]
+    return evaluation
+
+
+def _measure(
+    evaluation: Evaluation, batches: Iterable[list[ImageTexts]], keep_images: bool
+) -> None:
+    rules = evaluation.protocol
+
+    def match() -> Iterator[ImageResult]:
+        for images in batches:
+            if rules.only_with_result:
+                images = [image for image in images if image.has_result]
+            results, evaluation.extra = rules.match_images(
+                [image.gt_polygons for image in images],
+                [image.gt_ignore for image in images],
+                [image.det_polygons for image in images],
+                [image.scores for image in images],
+            )
+            if keep_images:
+                evaluation.images += images
+                evaluation.results += results
+            yield from results
+
+    totals = evaluation.totals = total(match())
     for what, faults in (
         ("ground truths", totals.repaired_gt),
         ("detections", totals.repaired_det),
     ):
         for fault, number in faults.items():
-            notes[f"faulty {what}: {fault}"] += number
+            evaluation.notes[f"faulty {what}: {fault}"] += number
     if max(totals.precision, totals.recall) > 1:
-        notes["a score above 1, as by the script: one detection is credited to several texts"] += 1
+        what = "a score above 1, as by the script: one detection is credited to several texts"
+        evaluation.notes[what] += 1
     if totals.num_gt == 0:
-        notes["no ground truth counts, so there is no score"] += 1
-    return Evaluation(rules, totals, images, results, missing, notes, extra=extra)
+        evaluation.notes["no ground truth counts, so there is no score"] += 1
 
 
 def to_report(evaluation: Evaluation) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..structures.quadrilateral import is_clockwise, quadrilateral
+from .files import file_formats
 
-__all__ = ["format_detections", "to_quad", "write_submission"]
+__all__ = ["format_detections", "write_submission"]
 
 
 def write_submission(
@@ -36,7 +36,7 @@ def write_submission(
         path: the file to write.
         detections: stem of the image's file name, such as ``img_7`` -> its polygons (N_i, 2) and
             their confidences.
-        file_format: a name of :data:`vlpt_d2.evaluation.formats.FORMATS`, or "art".
+        file_format: a name of :func:`~.files.file_formats`, or "art".
 
     Raises:
         KeyError: there is no such format.
@@ -45,11 +45,11 @@ def write_submission(
     if file_format == "art":
         _write_art(Path(path), detections)
         return
-    name, line = _WRITERS[file_format]
-    names = _named(detections, name)
+    layout = file_formats()[file_format]
+    names = _named(detections, layout.write_name)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for stem, (polygons, scores) in detections.items():
-            archive.writestr(names[stem], _lines(line, polygons, scores))
+            archive.writestr(names[stem], _lines(layout.write_dt, polygons, scores))
 
 
 def format_detections(
@@ -62,20 +62,7 @@ def format_detections(
         scores: their confidences.
         file_format: see there; not "art".
     """
-    return _lines(_WRITERS[file_format][1], polygons, scores)
-
-
-def to_quad(polygon: np.ndarray) -> np.ndarray:
-    """Return four corners in whole pixels, clockwise as seen on the image (the server insists).
-
-    Args:
-        polygon: (N, 2) points; see :func:`~vlpt_d2.structures.quadrilateral`.
-
-    Returns:
-        (4, 2) int64.
-    """
-    points = quadrilateral(polygon)
-    return np.rint(points if is_clockwise(points) else points[::-1]).astype(np.int64)
+    return _lines(file_formats()[file_format].write_dt, polygons, scores)
 
 
 def _lines(
@@ -113,47 +100,3 @@ def _named(stems: Iterable[str], name: Callable[[str], str]) -> dict[str, str]:
                 "rename one of them"
             )
     return names
-
-
-def _numbers(values: np.ndarray) -> str:
-    return ",".join(map(str, np.rint(values).astype(np.int64).ravel().tolist()))
-
-
-def _quad(polygon: np.ndarray, score: float) -> str:
-    return _numbers(to_quad(polygon))
-
-
-def _scored_quad(polygon: np.ndarray, score: float) -> str:
-    return f"{_numbers(to_quad(polygon))},{score:.6f}"
-
-
-def _rectangle(polygon: np.ndarray, score: float) -> str:
-    points = np.asarray(polygon)
-    return _numbers(np.concatenate([points.min(axis=0), points.max(axis=0)]))
-
-
-def _polygon_xy(polygon: np.ndarray, score: float) -> str:
-    return _numbers(np.asarray(polygon))
-
-
-def _polygon_yx(polygon: np.ndarray, score: float) -> str:
-    return _numbers(np.asarray(polygon)[:, ::-1])
-
-
-def _multilingual(stem: str) -> str:
-    return f"res_{stem.removeprefix('ts_')}.txt"
-
-
-def _seven_digits(stem: str) -> str:
-    return f"{int(stem):07d}.txt" if stem.isascii() and stem.isdecimal() else f"{stem}.txt"
-
-
-#: Format -> name of an image's file, and line of a detection.
-_WRITERS: dict[str, tuple[Callable[[str], str], Callable[[np.ndarray, float], str]]] = {
-    "icdar2015": ("res_{}.txt".format, _quad),
-    "icdar2017": (_multilingual, _scored_quad),
-    "icdar2013": ("res_{}.txt".format, _rectangle),
-    "ctw1500": (_seven_digits, _polygon_xy),
-    "totaltext": ("{}.txt".format, _polygon_yx),
-    "td500": ("{}.txt".format, _quad),
-}

@@ -21,8 +21,7 @@ from detectron2.utils.events import get_event_storage
 from ..structures import Polygons
 from ..utils.names import distinct_stems
 from ..utils.provenance import provenance
-from .formats.rules import RULES
-from .protocols import PROTOCOLS
+from .protocols import image_protocols, total
 from .submission import write_submission
 
 __all__ = ["TextEvaluator"]
@@ -63,7 +62,7 @@ class TextEvaluator(DatasetEvaluator):
         """
         Args:
             dataset_name: names the result files.
-            protocol: a name of :data:`vlpt_d2.evaluation.protocols.PROTOCOLS`.
+            protocol: a name of :func:`vlpt_d2.evaluation.protocols.image_protocols`.
             score_thresh: lowest score, in [0, 1], of a detection that counts.
             output_dir: folder for the result files; nothing is written without.
             submission_format: see :func:`~.submission.write_submission`; the protocol's if not
@@ -73,16 +72,17 @@ class TextEvaluator(DatasetEvaluator):
         Raises:
             KeyError: no such protocol.
         """
-        if protocol not in PROTOCOLS:
-            raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(PROTOCOLS))}")
+        known = image_protocols()
+        if protocol not in known:
+            raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(known))}")
         self._dataset_name = dataset_name
         self._protocol_name = protocol
-        self._protocol = PROTOCOLS[protocol]
+        self._protocol = known[protocol]
         self._score_thresh = score_thresh
         # As the files are read that a benchmark is given.
-        self._by_confidence = RULES[protocol].sort_by_score
+        self._sort_by_score = self._protocol.sort_by_score
         self._output_dir = output_dir
-        self._submission_format = submission_format or RULES[protocol].file_format or "icdar2015"
+        self._submission_format = submission_format or self._protocol.file_format or "icdar2015"
         self._origin = dict(origin or {})
         self.reset()
 
@@ -128,7 +128,7 @@ class TextEvaluator(DatasetEvaluator):
         for dataset_dict, output in zip(inputs, outputs):
             instances = output["instances"].to("cpu")
             instances = instances[instances.scores >= self._score_thresh]
-            if self._by_confidence:
+            if self._sort_by_score:
                 instances = instances[instances.scores.argsort(descending=True, stable=True)]
             result = None
             if "texts" in dataset_dict:
@@ -166,7 +166,7 @@ class TextEvaluator(DatasetEvaluator):
         if any(row["result"] is None for row in rows):
             self._submit_unmeasured(rows)
             return OrderedDict()
-        totals = self._protocol.total(row["result"] for row in rows)
+        totals = total(row["result"] for row in rows)
         scores = {k: 100.0 * getattr(totals, k) for k in ("precision", "recall", "hmean")}
         self._log(totals, scores)
         if self._output_dir:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 __all__ = ["quadrilateral"]
@@ -22,6 +21,8 @@ def quadrilateral(polygon: np.ndarray) -> np.ndarray:
     polygon = np.asarray(polygon)
     if len(polygon) == 4:
         return polygon
+    import cv2  # not needed for what has four corners
+
     corners = cv2.boxPoints(cv2.minAreaRect(np.float32(polygon)))
     if is_clockwise(corners) != is_clockwise(polygon):
         corners = corners[::-1]

@@ -18,8 +18,8 @@ from detectron2.data import DatasetCatalog
 from helpers.miniatures import MINIATURES
 
 from vlpt_d2.data.datasets import archives
-from vlpt_d2.data.datasets.archives import ARCHIVES, ArchiveError, prepare_dataset
-from vlpt_d2.data.datasets.builtin import BENCHMARKS
+from vlpt_d2.data.datasets.archives import ArchiveError, prepare_dataset
+from vlpt_d2.data.datasets.builtin import DATASETS
 
 SCRIPT = Path(__file__).resolve().parents[3] / "datasets/prepare.py"
 # Dataset -> archive -> folder of the miniature that it holds, and where that lies inside, as in
@@ -143,9 +143,8 @@ def files_of(folder):
 
 def test_every_dataset_that_can_be_is_unpacked():
     # USTB-SV1K: the name of its archive is not known.
-    folders = {row[0] for row in BENCHMARKS.values()} | {"icdar2015"}
-    assert set(ARCHIVES) == folders - {"ustb_sv1k"}
-    assert set(LAYOUTS) == set(ARCHIVES)
+    assert set(LAYOUTS) == set(DATASETS) - {"ustb_sv1k"}
+    assert set(LAYOUTS) == {name for name, dataset in DATASETS.items() if dataset.archives}
 
 
 @pytest.mark.parametrize("dataset", sorted(LAYOUTS))
@@ -155,9 +154,9 @@ def test_archives_become_the_tree(downloads, dataset, monkeypatch):
     expected = files_of(original)
     assert files_of(root / dataset) == expected
     assert sum(unpacked.values()) == len(expected)
-    names = {n for a in ARCHIVES[dataset] for n in (a.name, *a.other_names)}
+    names = {n for a in DATASETS[dataset].archives for n in (a.name, *a.other_names)}
     assert set(LAYOUTS[dataset]) <= names
-    assert len(unpacked) + len(missing) == len(ARCHIVES[dataset])
+    assert len(unpacked) + len(missing) == len(DATASETS[dataset].archives)
     if dataset == "synthtext":
         return
     monkeypatch.setenv("DETECTRON2_DATASETS", str(root))
@@ -165,7 +164,7 @@ def test_archives_become_the_tree(downloads, dataset, monkeypatch):
 
 
 def test_known_names_are_well_formed():
-    for rows in ARCHIVES.values():
+    for rows in (dataset.archives for dataset in DATASETS.values()):
         assert len({a.name for a in rows}) == len(rows)
         for archive in rows:
             assert all(len(c) in (32, 64) and int(c, 16) >= 0 for c in archive.checksums)
@@ -179,9 +178,9 @@ def test_checksums_are_compared(downloads, monkeypatch):
     assert not files_of(root / "icdar2015")
     content = path.read_bytes()
     for checksum in (hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()):
-        rows = [a for a in ARCHIVES["icdar2015"] if a.name == path.name]
+        rows = [a for a in DATASETS["icdar2015"].archives if a.name == path.name]
         row = replace(rows[0], checksums=("0" * 32, checksum))
-        monkeypatch.setitem(archives.ARCHIVES, "icdar2015", (row,))
+        monkeypatch.setitem(DATASETS, "icdar2015", replace(DATASETS["icdar2015"], archives=(row,)))
         assert prepare_dataset("icdar2015", source, root / checksum)[0] == {path.name: 20}
 
 

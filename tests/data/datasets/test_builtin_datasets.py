@@ -10,7 +10,7 @@ from helpers.pretraining import tiny_vlpt_cfg
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
-from vlpt_d2.data.datasets.builtin import BENCHMARKS
+from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.data.loader import build_train_loader, get_dataset_dicts
 from vlpt_d2.evaluation.protocols import PROTOCOLS
 from vlpt_d2.modeling.pretraining.vlpt.mapper import PretrainMapper
@@ -27,7 +27,7 @@ def miniature(request, tmp_path, monkeypatch):
 
 
 def test_every_benchmark_has_a_miniature():
-    names = {f"{name}_{split}" for name, row in BENCHMARKS.items() for split in row[1]}
+    names = {f"{d.name}_{split}" for d in DATASETS.values() for split in d.splits}
     assert names <= set(MINIATURES)
     assert set(MINIATURES) <= set(DatasetCatalog.list())
 

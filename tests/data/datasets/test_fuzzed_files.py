@@ -9,22 +9,23 @@ import shapely
 from helpers.damage import damage
 from helpers.miniatures import MINIATURES, WITHOUT_GROUND_TRUTH
 
-from vlpt_d2.data.datasets.builtin import BENCHMARKS, read_benchmark
+from vlpt_d2.data.datasets.builtin import DATASETS
+from vlpt_d2.data.datasets.dataset import read_split
 from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.sample import CorruptImageError
 
 OURS = (GroundTruthError, CorruptImageError, FileNotFoundError)
 NAMES = sorted(
     f"{name}_{split}"
-    for name, row in BENCHMARKS.items()
-    for split in row[1]
+    for name, dataset in DATASETS.items()
+    for split in dataset.splits
     # SynthText is read when it is indexed, and has a test of its own for that.
     if f"{name}_{split}" not in WITHOUT_GROUND_TRUTH and name != "synthtext"
 )
 
 
 def ground_truth_file(root, name):
-    folder = root / BENCHMARKS[name.rpartition("_")[0]][0]
+    folder = root / name.rpartition("_")[0]
     images = {".jpg", ".png", ".gif"}
     return min(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() not in images)
 
@@ -49,7 +50,7 @@ def test_damaged_files(tmp_path, name):
     for _ in range(40):
         path.write_bytes(damage(content, rng))
         try:
-            dicts, report = read_benchmark(name, tmp_path)
+            dicts, report = read_split(name, tmp_path)
         except OURS as error:
             assert str(path.name) in str(error) or "no entry" in str(error)
             outcomes.add("error")
@@ -67,7 +68,7 @@ def test_a_lost_number_is_never_silent(tmp_path, name):
     if path.suffix == ".mat":
         pytest.skip("binary")
     content = path.read_text("utf-8-sig")
-    whole = read_benchmark(name, tmp_path)[1]
+    whole = read_split(name, tmp_path)[1]
     # Coordinates alone: other numbers of XML and JSON are not read.
     spans = {".xml": r"<segs>[^<]*", ".json": r'"(?:points|mask)": [^a-z]*\]'}
     numbers = [
@@ -80,7 +81,7 @@ def test_a_lost_number_is_never_silent(tmp_path, name):
     for start, end in rng.sample(numbers, min(12, len(numbers))):
         path.write_text(content[:start] + content[end:], "utf-8")
         try:
-            _, report = read_benchmark(name, tmp_path)
+            _, report = read_split(name, tmp_path)
         except GroundTruthError:
             continue
         counted = sum((report.repaired + report.dropped).values())

@@ -5,8 +5,8 @@ import json
 import pytest
 from helpers.miniatures import MINIATURES, SIZE, image, text
 
-from vlpt_d2.data.datasets.builtin import read_benchmark
 from vlpt_d2.data.datasets.coco_json import read_coco_json
+from vlpt_d2.data.datasets.dataset import read_split
 from vlpt_d2.data.datasets.json_files import declared_size, read_id, read_json
 from vlpt_d2.data.datasets.report import ReadReport
 from vlpt_d2.data.datasets.text_files import GroundTruthError
@@ -69,7 +69,7 @@ def change_textocr(root, change):
     content = json.loads(path.read_text())
     change(content, *content["imgs"])
     path.write_text(json.dumps(content))
-    return read_benchmark("textocr_train", root)
+    return read_split("textocr_train", root)
 
 
 LOST = "annotations that imgToAnns gives to no image of imgs"
@@ -109,6 +109,6 @@ def test_coco_text_images_of_no_set_are_counted(tmp_path):
     MINIATURES["coco_text_train"](tmp_path)
     path = tmp_path / "coco_text/cocotext.v2.json"
     path.write_text(path.read_text().replace('"set": "train"', '"set": "tran"', 1))
-    _, report = read_benchmark("coco_text_train", tmp_path)
+    _, report = read_split("coco_text_train", tmp_path)
     assert report.images == 1
     assert report.dropped == {"images of no set": 1}

@@ -13,8 +13,8 @@ from helpers.miniatures import CTW, QUAD, SIZE, image, text, total_text_mat
 from PIL import Image
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.datasets.builtin import register_text_dataset
 from vlpt_d2.data.datasets.coco_json import read_coco_json
+from vlpt_d2.data.datasets.dataset import register_text_dataset
 from vlpt_d2.data.datasets.formats import FORMATS, read_folder, register_folder
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.datasets.labelme import read_labelme

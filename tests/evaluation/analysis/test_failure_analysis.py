@@ -11,7 +11,7 @@ from tests.helpers.slow_protocols import box
 from vlpt_d2.cli.main import main
 from vlpt_d2.evaluation.analysis import analyse, explain, recall_by, threshold_curve, to_page
 from vlpt_d2.evaluation.file_evaluation import evaluate_images, to_report
-from vlpt_d2.evaluation.formats import ImageTexts
+from vlpt_d2.evaluation.files import ImageTexts
 from vlpt_d2.structures.text_shape import sides
 
 WORD = box(0, 0, 40, 20)

@@ -7,7 +7,10 @@ import pytest
 from detectron2.data import DatasetCatalog
 from shapely.geometry import Point
 
-from vlpt_d2.evaluation.protocols.icdar2015 import match_image, total
+from vlpt_d2.config import load_parts
+from vlpt_d2.evaluation.protocols import PROTOCOLS, total
+
+match_image = PROTOCOLS["icdar2015"].match_image
 
 
 def _box(x0, y0, x1, y1):
@@ -231,6 +234,7 @@ def test_real_words_as_their_own_detections(icdar2015_root, monkeypatch):
     """All 2077 words that count are found; ``###`` detections vanish with their regions."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
     images = []
+    load_parts()
     for dataset_dict in DatasetCatalog.get("icdar2015_test"):
         words = dataset_dict["annotations"]
         polygons = [np.reshape(a["segmentation"][0], (-1, 2)) for a in words]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.slow_protocols import box
-from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.evaluation.protocols import image_protocols, total
 from vlpt_d2.evaluation.protocols.raster import fill, shared_pixels
+
+PROTOCOLS = image_protocols()
 
 WORD = box(0, 0, 20, 10)
 LEFT, RIGHT = box(0, 0, 10, 10), box(10, 0, 20, 10)
@@ -30,7 +32,7 @@ def _score(name, gts, dets, ignore=None):
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_a_perfect_detection_and_a_false_alarm(name):
     assert _score(name, [WORD], [WORD, FAR]) == (1, 1, 1, 2)
-    totals = PROTOCOLS[name].total([PROTOCOLS[name].match_image([WORD], [False], [WORD, FAR])])
+    totals = total([PROTOCOLS[name].match_image([WORD], [False], [WORD, FAR])])
     assert (totals.precision, totals.recall) == (0.5, 1.0)
     assert totals.hmean == pytest.approx(2 / 3)
 
@@ -40,9 +42,9 @@ def test_empty_sides(name):
     assert _score(name, [], []) == (0, 0, 0, 0)
     assert _score(name, [], [WORD]) == (0, 0, 0, 1)
     assert _score(name, [WORD], []) == (0, 0, 1, 0)
-    totals = PROTOCOLS[name].total([PROTOCOLS[name].match_image([], [], [WORD])])
+    totals = total([PROTOCOLS[name].match_image([], [], [WORD])])
     assert (totals.precision, totals.recall, totals.hmean) == (0, 0, 0)
-    assert PROTOCOLS[name].total([]).hmean == 0
+    assert total([]).hmean == 0
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tests.helpers import slow_protocols as slow
-from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.evaluation.protocols import image_protocols, total
+
+PROTOCOLS = image_protocols()
 
 SCENES = 250
 
@@ -64,7 +66,7 @@ def test_equals_the_literal_rules(name):
         results.append(result)
         matched += result.num_matches
     # The scenes are worth something: there are matches, and there is what does not match.
-    totals = PROTOCOLS[name].total(results)
+    totals = total(results)
     assert matched > SCENES / 2
     assert 0.1 < totals.recall < 0.95
     assert 0.1 < totals.precision < 0.95
@@ -76,7 +78,7 @@ def test_the_scenes_tell_the_protocols_apart():
     scenes = [slow.random_scene(rng) for _ in range(SCENES)]
     scores = {}
     for name, protocol in PROTOCOLS.items():
-        totals = protocol.total(
+        totals = total(
             protocol.match_image([slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets])
             for gts, ignore, dets in scenes
         )

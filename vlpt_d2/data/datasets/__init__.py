@@ -1,3 +1,1 @@
-"""Readers, one file per dataset; importing this registers them all."""
-
-from . import builtin, rendered  # registers the datasets
+"""Readers, one file per dataset; :mod:`~.builtin` lists them."""

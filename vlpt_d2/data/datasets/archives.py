@@ -1,9 +1,4 @@
-"""The archives that datasets are published as, and unpacking them into the trees readers expect.
-
-Checksums are those of MMOCR's dataset zoo (open-mmlab/mmocr, ``dataset_zoo/*/textdet.py``), of
-ICDAR2015's test ground truth that of faustomorales/mira (``mira/datasets/preloaded.py``). Where
-none is listed, none was found.
-"""
+"""Unpacking the archives that datasets are published as into the trees that readers expect."""
 
 from __future__ import annotations
 
@@ -26,8 +21,10 @@ from typing import Any, BinaryIO
 
 from ...utils.atomic import write_json
 from ...utils.checksums import file_crc
+from .builtin import DATASETS
+from .dataset import Archive
 
-__all__ = ["ARCHIVES", "Archive", "ArchiveError", "prepare_dataset"]
+__all__ = ["ArchiveError", "prepare_dataset"]
 
 #: In the dataset's folder: which archives are unpacked.
 STATE = "prepared.json"
@@ -35,188 +32,10 @@ STATE = "prepared.json"
 #: Images hardly shrink in an archive, and text shrinks to a tenth.
 LARGEST_RATIO, LARGEST_SMALL = 100, 2**28
 _CHUNK = 1 << 20
-_IMAGES = "jpe?g|png|gif|bmp|tiff?|webp"
 
 
 class ArchiveError(RuntimeError):
     """An archive that cannot be used; the message names it and the remedy."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A published file.
-
-    Attributes:
-        name: its file name.
-        rules: (pattern, place): a member whose path matches the pattern, at its end and whatever
-            its case, goes to the place, with ``\\1`` for the pattern's first group. The first that
-            matches counts, and members that none does are left out.
-        checksums: MD5 or SHA-256 of its known releases, as hexadecimal digits.
-        other_names: under which it is published, too.
-    """
-
-    name: str
-    rules: tuple[tuple[str, str], ...]
-    checksums: tuple[str, ...] = ()
-    other_names: tuple[str, ...] = ()
-
-
-def _flat(
-    name: str, folder: str, kinds: str, *checksums: str, other: Sequence[str] = ()
-) -> Archive:
-    """All files of some kinds into one folder, wherever they lie in the archive."""
-    return Archive(name, ((rf"([^/]+\.(?:{kinds}))", rf"{folder}/\1"),), checksums, tuple(other))
-
-
-def _own(name: str, kinds: str, *checksums: str) -> Archive:
-    """The same, the folder named as the archive."""
-    return _flat(name, name.partition(".")[0], kinds, *checksums)
-
-
-def _single(name: str, *checksums: str) -> Archive:
-    """A file that is no archive."""
-    return Archive(name, ((f"({re.escape(name)})", r"\1"),), checksums)
-
-
-_TOTAL_TEXT = (
-    (rf"(Train|Test)/([^/]+\.(?:{_IMAGES}))", r"Images/\1/\2"),
-    (r"(Train|Test)/((?:poly_)?gt_[^/]+\.(?:mat|txt))", r"Groundtruth/Polygon/\1/\2"),
-)
-_TEXT_VQA = rf"((?:train|test)_images/[^/]+\.(?:{_IMAGES}))"
-_MLT = (
-    "7b26e10d949c00fb4411f40b4f1fce6e",
-    "e992fb5a7621dd6329081a73e52a28e1",
-    "044ea5fb1dcec8bbb874391c517b55ff",
-    "344a657c1cc7cbb150547f1c76b5cc8e",
-    "5c7ac0158e7189c0a634eaf7bdededc5",
-    "3b479255a96d255680f51005b5232bac",
-    "faa033fb9d2922d747bad9b0692c992e",
-    "db8afa59ae520757151f6ce5acd489ef",
-)
-
-#: Dataset's folder under DETECTRON2_DATASETS -> what it is published as.
-ARCHIVES: dict[str, tuple[Archive, ...]] = {
-    "icdar2013": (
-        _own("Challenge2_Training_Task12_Images.zip", _IMAGES, "a443b9649fda4229c9bc52751bad08fb"),
-        _own("Challenge2_Training_Task1_GT.zip", "txt", "f3a425284a66cd67f455d389c972cce4"),
-        _own("Challenge2_Test_Task12_Images.zip", _IMAGES, "af2e9f070c4c6a1c7bdb7b36bacf23e3"),
-        _own("Challenge2_Test_Task1_GT.zip", "txt", "3191c34cd6ac28b60f5a7db7030190fb"),
-    ),
-    "icdar2015": (
-        _own("ch4_training_images.zip", _IMAGES, "c51cbace155dcc4d98c8dd19d378f30d"),
-        _own(
-            "ch4_training_localization_transcription_gt.zip",
-            "txt",
-            "3bfaf1988960909014f7987d2343060b",
-        ),
-        _own("ch4_test_images.zip", _IMAGES, "97e4c1ddcf074ffcc75feff2b63c35dd"),
-        _own(
-            "Challenge4_Test_Task1_GT.zip",
-            "txt",
-            "8f434c410cfcf680b8421e3c22abf31b9297d8e255c3b13acc2890fddc6db6b0",
-        ),
-    ),
-    "icdar2017_mlt": (
-        *(
-            _flat(f"ch8_training_images_{i}.zip", "ch8_training_images", _IMAGES, checksum)
-            for i, checksum in enumerate(_MLT, 1)
-        ),
-        _own(
-            "ch8_training_localization_transcription_gt_v2.zip",
-            "txt",
-            "2c9c3de30b5615f6846738bbd336c988",
-        ),
-        _own("ch8_validation_images.zip", _IMAGES, "3cfc7b440ab81b89a981d707786dbe83"),
-        _own(
-            "ch8_validation_localization_transcription_gt_v2.zip",
-            "txt",
-            "ecae7d433e6f103bb31e00d37254009c",
-        ),
-        _own("ch8_test_images.zip", _IMAGES),
-    ),
-    "icdar2019_mlt": (
-        _own("ImagesPart1.zip", _IMAGES),
-        _own("ImagesPart2.zip", _IMAGES),
-        _own("train_gt_t13.zip", "txt"),
-        _flat("MLT19_TestImagesPart1.zip", "TestImagesPart1", _IMAGES),
-        _flat("MLT19_TestImagesPart2.zip", "TestImagesPart2", _IMAGES),
-    ),
-    "icdar2019_art": (
-        _own("train_images.tar.gz", _IMAGES),
-        _single("train_labels.json"),
-        _flat("test_part1_images.tar.gz", "test_images", _IMAGES),
-        _flat("test_part2_images.tar.gz", "test_images", _IMAGES),
-    ),
-    "lsvt": (
-        _own("train_full_images_0.tar.gz", _IMAGES),
-        _own("train_full_images_1.tar.gz", _IMAGES),
-        _single("train_full_labels.json"),
-    ),
-    "msra_td500": (
-        Archive("MSRA-TD500.zip", ((rf"((?:train|test)/[^/]+\.(?:gt|{_IMAGES}))", r"\1"),)),
-    ),
-    "hust_tr400": (Archive("HUST-TR400.zip", ((rf"([^/]+\.(?:gt|{_IMAGES}))", r"\1"),)),),
-    "total_text": (
-        Archive("totaltext.zip", _TOTAL_TEXT, ("5b56d71a4005a333cf200ff35ce87f75",)),
-        # Either of these two; readers prefer the first.
-        Archive("groundtruth_text.zip", _TOTAL_TEXT),
-        Archive("txt_format.zip", _TOTAL_TEXT, ("53377a83420b4a0244304467512134e8",)),
-    ),
-    "ctw1500": (
-        _flat(
-            "train_images.zip",
-            "train/text_image",
-            _IMAGES,
-            "f1453464b764343040644464d5c0c4fa",
-            other=["ctw1500_train_images.zip"],
-        ),
-        _flat(
-            "ctw1500_train_labels.zip",
-            "train/ctw1500_train_labels",
-            "xml",
-            "d9ba721b25be95c2d78aeb54f812a5b1",
-            "0f78190864c1c40fe93ac1dd85fe84a2",
-        ),
-        _flat(
-            "test_images.zip",
-            "test/text_image",
-            _IMAGES,
-            "79103fd77dfdd2c70ae6feb3a2fb4530",
-            other=["ctw1500_test_images.zip"],
-        ),
-        _flat(
-            "gt_ctw1500.zip",
-            "test/gt_ctw1500",
-            "txt",
-            "7f650933a30cf1bcdbb7874e4962a52b",
-            other=["ctw1500_test_labels.zip"],
-        ),
-    ),
-    "textocr": (
-        Archive(
-            "train_val_images.zip", ((_TEXT_VQA, r"\1"),), ("d12dd8098899044e4ae1af34db7ecfef",)
-        ),
-        Archive("test_images.zip", ((_TEXT_VQA, r"\1"),)),
-        _single("TextOCR_0.1_train.json", "0f8ba1beefd2ca4d08a4f82bcbe6cfb4"),
-        _single("TextOCR_0.1_val.json", "fb151383ea7b3c530cde9ef0d5c08347"),
-        _single("TextOCR_0.1_test.json"),
-    ),
-    "coco_text": (
-        _own("train2014.zip", _IMAGES, "0da8c0bd3d6becc4dcb32757491aca88"),
-        Archive(
-            "cocotext.v2.zip",
-            ((r"(cocotext\.v2\.json)", r"\1"),),
-            ("5e39f7d6f2f11324c6451e63523c440c",),
-        ),
-    ),
-    "synthtext": (
-        Archive(
-            "SynthText.zip",
-            ((rf"(\d+/[^/]+\.(?:{_IMAGES}))", r"\1"), (r"(gt\.mat)", r"\1")),
-            ("8ae0309c80ff882f9d6ba5ea62cdb556",),
-        ),
-    ),
-}
 
 
 def prepare_dataset(
@@ -234,7 +53,7 @@ def prepare_dataset(
     to its last checksum.
 
     Args:
-        dataset: a name of :data:`ARCHIVES`.
+        dataset: a name of :data:`~.dataset.DATASETS` that has archives.
         archives: the folder they were downloaded to.
         root: the folder of all datasets.
         check: whether to compare checksums.
@@ -253,7 +72,7 @@ def prepare_dataset(
     """
     target, archives = Path(root) / dataset, Path(archives)
     found, missing = [], []
-    for archive in ARCHIVES[dataset]:
+    for archive in DATASETS[dataset].archives:
         paths = [archives / name for name in (archive.name, *archive.other_names)]
         path = next((p for p in paths if p.is_file()), None)
         found += [(archive, path)] if path else []

@@ -19,12 +19,14 @@ The first seven points run along one side of the line, the last seven back along
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .dataset import IMAGES, TextDataset, flat_archive
+from .file_format import FileFormat, parse_polygon, write_polygon
 from .report import ReadReport
 from .text_annotations import TextAnnotation, read_folders
 from .text_files import GroundTruthError, float_fields, parse_lines, read_text, shown
@@ -117,6 +119,8 @@ def parse_ctw1500_line(line: str) -> tuple[np.ndarray, str]:
 
 
 def _read_xml(content: str, path: Path) -> list[TextAnnotation]:
+    from xml.etree import ElementTree
+
     # The files hold bare ampersands in labels; a declaration of another encoding is void, as the
     # text is decoded already.
     if "<!DOCTYPE" in content:
@@ -141,3 +145,81 @@ def _read_xml(content: str, path: Path) -> list[TextAnnotation]:
         text = (box.findtext("label") or "").strip()
         texts.append(TextAnnotation(points, text, False, str(number)))
     return texts
+
+
+def _parse_result(line: str, repairs: Counter[str]) -> tuple[np.ndarray, float | None]:
+    """A polygon, or the form of the first release's ground truth.
+
+    That is xmin, ymin, xmax, ymax, and 14 pairs of offsets from (xmin, ymin), which span the same
+    box; 16 points in pixels do not.
+    """
+    points, score = parse_polygon(line, repairs)
+    if len(points) != 16:
+        return points, score
+    low, high, ring = points[0], points[1], points[2:] + points[0]
+    tolerance = np.maximum(2, 0.1 * (high - low))
+    spans = np.abs(ring.min(axis=0) - low), np.abs(ring.max(axis=0) - high)
+    if not ((high > low).all() and (np.maximum(*spans) <= tolerance).all()):
+        return points, score
+    repairs["box and offsets, as in the first release's ground truth"] += 1
+    return ring, score
+
+
+def _seven_digits(stem: str) -> str:
+    return f"{int(stem):07d}.txt" if stem.isascii() and stem.isdecimal() else f"{stem}.txt"
+
+
+FILE_FORMAT = FileFormat(
+    "ctw1500",
+    read_ctw1500_file,
+    _parse_result,
+    write_polygon,
+    gt_name=re.compile(r"([0-9]+)\.(?:txt|xml)"),
+    dt_name=re.compile(r"([0-9]+)\.txt"),
+    gt_example="0001001.txt",
+    dt_example="0001001.txt",
+    write_name=_seven_digits,
+    # The benchmark ignores no line, whatever its transcription.
+    is_ignored=lambda text: False,
+    numbered=True,
+)
+
+
+DATASET = TextDataset(
+    "ctw1500",
+    "SCUT-CTW1500",
+    read_ctw1500,
+    ("train", "test"),
+    protocol="ctw1500",
+    file_format=FILE_FORMAT,
+    archives=(
+        flat_archive(
+            "train_images.zip",
+            "train/text_image",
+            IMAGES,
+            "f1453464b764343040644464d5c0c4fa",
+            other=["ctw1500_train_images.zip"],
+        ),
+        flat_archive(
+            "ctw1500_train_labels.zip",
+            "train/ctw1500_train_labels",
+            "xml",
+            "d9ba721b25be95c2d78aeb54f812a5b1",
+            "0f78190864c1c40fe93ac1dd85fe84a2",
+        ),
+        flat_archive(
+            "test_images.zip",
+            "test/text_image",
+            IMAGES,
+            "79103fd77dfdd2c70ae6feb3a2fb4530",
+            other=["ctw1500_test_images.zip"],
+        ),
+        flat_archive(
+            "gt_ctw1500.zip",
+            "test/gt_ctw1500",
+            "txt",
+            "7f650933a30cf1bcdbb7874e4962a52b",
+            other=["ctw1500_test_labels.zip"],
+        ),
+    ),
+)

@@ -10,6 +10,7 @@ from typing import Any
 from ...utils.nearest import did_you_mean
 from .coco_json import read_coco_json
 from .ctw1500 import read_ctw1500_file
+from .dataset import register_text_dataset
 from .icdar2013 import read_icdar2013_file
 from .icdar2015 import read_quad_file
 from .labelme import read_labelme
@@ -99,8 +100,6 @@ def register_folder(
         KeyError: no such format.
         ValueError: the name is registered already, for other folders or another protocol.
     """
-    from .builtin import register_text_dataset  # which imports the readers
-
     if form not in FORMATS:
         raise KeyError(f"no format {form!r}{did_you_mean(form, FORMATS)}; {', '.join(FORMATS)}")
     load = partial(load_logged, read_folder, form, image_dir, labels, name)

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from .dataset import IMAGES, TextDataset, own_archive
+from .file_format import FileFormat, parse_rectangle, write_rectangle
 from .report import ReadReport
 from .text_annotations import DONT_CARE, TextAnnotation, read_folders
 from .text_files import (
@@ -111,3 +113,28 @@ def parse_rectangle_line(line: str) -> tuple[np.ndarray, str]:
         return corners.reshape(4, 2), text
     left, top, right, bottom = corners
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), text
+
+
+FILE_FORMAT = FileFormat(
+    "icdar2013", read_icdar2013_file, parse_rectangle, write_rectangle, whole=True
+)
+
+
+DATASET = TextDataset(
+    "icdar2013",
+    "ICDAR2013",
+    read_icdar2013,
+    ("train", "test"),
+    protocol="icdar2013",
+    file_format=FILE_FORMAT,
+    archives=(
+        own_archive(
+            "Challenge2_Training_Task12_Images.zip", IMAGES, "a443b9649fda4229c9bc52751bad08fb"
+        ),
+        own_archive("Challenge2_Training_Task1_GT.zip", "txt", "f3a425284a66cd67f455d389c972cce4"),
+        own_archive(
+            "Challenge2_Test_Task12_Images.zip", IMAGES, "af2e9f070c4c6a1c7bdb7b36bacf23e3"
+        ),
+        own_archive("Challenge2_Test_Task1_GT.zip", "txt", "3191c34cd6ac28b60f5a7db7030190fb"),
+    ),
+)

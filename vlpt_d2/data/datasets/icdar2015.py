@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from .dataset import IMAGES, TextDataset, own_archive
+from .file_format import FileFormat, write_quad
+from .file_format import parse_quad as parse_result
 from .report import ReadReport, load_logged
 from .text_annotations import DONT_CARE, TextAnnotation, read_folders
 from .text_files import (
@@ -49,6 +52,12 @@ _TREE = """expected, for ICDAR2015, under DETECTRON2_DATASETS:
     ch4_test_images/                                  img_1.jpg ... img_500.jpg
     Challenge4_Test_Task1_GT/                         gt_img_1.txt ... gt_img_500.txt
 datasets/README.md says where to get them."""
+_FOLDERS = {
+    "train": ("ch4_training_images", "ch4_training_localization_transcription_gt"),
+    "test": ("ch4_test_images", "Challenge4_Test_Task1_GT"),
+}
+# Height and width of all images, so a squeezed copy is known by its own.
+_SIZE = (720, 1280)
 _FIELDS = "x1,y1,x2,y2,x3,y3,x4,y4"
 #: The scripts of the multi-lingual sets.
 _SCRIPTS = {"Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols"}
@@ -70,6 +79,13 @@ def load_icdar2015(
     See :func:`read_icdar2015` for arguments and result.
     """
     return load_logged(read_icdar2015, image_dir, gt_dir, original_size, name)
+
+
+def _read_split(root: Path, split: str, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
+    images, labels = _FOLDERS[split]
+    # Of the training images, squeezed copies are about.
+    size = _SIZE if split == "train" else None
+    return read_icdar2015(root / images, root / labels, size, name)
 
 
 def read_icdar2015(
@@ -271,3 +287,56 @@ def split_holdout(
     held_out = {d["file_name"] for d in ranked[: round(share * len(ranked))]}
     train = [d for d in dataset_dicts if d["file_name"] not in held_out]
     return train, [d for d in dataset_dicts if d["file_name"] in held_out]
+
+
+FILE_FORMAT = FileFormat(
+    "icdar2015",
+    read_quad_file,
+    parse_result,
+    write_quad,
+    quads=True,
+    quad_gt=True,
+    whole=True,
+    clockwise=True,
+)
+
+
+def _spread(dicts: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    return [dicts[i * len(dicts) // count] for i in range(count)]
+
+
+# Checkpoints and thresholds are to be chosen on trainval_val, never on the test images.
+# trainval_train_50 and _200 are that many of the 900, evenly spread: what a detector learns from
+# few labels.
+DATASET = TextDataset(
+    "icdar2015",
+    "ICDAR2015",
+    _read_split,
+    ("train", "test"),
+    parts={
+        "trainval_train": ("train", lambda dicts: split_holdout(dicts)[0]),
+        "trainval_val": ("train", lambda dicts: split_holdout(dicts)[1]),
+        **{
+            f"trainval_train_{count}": (
+                "train",
+                lambda dicts, count=count: _spread(split_holdout(dicts)[0], count),
+            )
+            for count in (50, 200)
+        },
+    },
+    file_format=FILE_FORMAT,
+    archives=(
+        own_archive("ch4_training_images.zip", IMAGES, "c51cbace155dcc4d98c8dd19d378f30d"),
+        own_archive(
+            "ch4_training_localization_transcription_gt.zip",
+            "txt",
+            "3bfaf1988960909014f7987d2343060b",
+        ),
+        own_archive("ch4_test_images.zip", IMAGES, "97e4c1ddcf074ffcc75feff2b63c35dd"),
+        own_archive(
+            "Challenge4_Test_Task1_GT.zip",
+            "txt",
+            "8f434c410cfcf680b8421e3c22abf31b9297d8e255c3b13acc2890fddc6db6b0",
+        ),
+    ),
+)

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .dataset import IMAGES, TextDataset, flat_archive, own_archive
+from .file_format import FileFormat, parse_quad, write_scored_quad
 from .icdar2015 import read_quad_file
 from .report import ReadReport
 from .text_annotations import read_folders
@@ -85,3 +87,74 @@ def _parts(root: Path, whole: str, pattern: str) -> list[Path]:
     folders = {root / whole} if (root / whole).is_dir() else set()
     folders.update(folder for folder in root.glob(pattern) if folder.is_dir())
     return sorted(folders) or [root / whole]
+
+
+FILE_FORMAT = FileFormat(
+    "icdar2017",
+    partial(read_quad_file, script=True),
+    parse_quad,
+    write_scored_quad,
+    # res_img_7.txt for ts_img_7
+    write_name=lambda stem: f"res_{stem.removeprefix('ts_')}.txt",
+    quads=True,
+    whole=True,
+    clockwise=True,
+)
+
+
+# MD5 of the eight archives of training images.
+_CHECKSUMS = (
+    "7b26e10d949c00fb4411f40b4f1fce6e",
+    "e992fb5a7621dd6329081a73e52a28e1",
+    "044ea5fb1dcec8bbb874391c517b55ff",
+    "344a657c1cc7cbb150547f1c76b5cc8e",
+    "5c7ac0158e7189c0a634eaf7bdededc5",
+    "3b479255a96d255680f51005b5232bac",
+    "faa033fb9d2922d747bad9b0692c992e",
+    "db8afa59ae520757151f6ce5acd489ef",
+)
+
+DATASETS = (
+    TextDataset(
+        "icdar2017_mlt",
+        "ICDAR2017-MLT",
+        read_icdar2017_mlt,
+        ("train", "val", "test"),
+        protocol="icdar2017",
+        file_format=FILE_FORMAT,
+        archives=(
+            *(
+                flat_archive(
+                    f"ch8_training_images_{i}.zip", "ch8_training_images", IMAGES, checksum
+                )
+                for i, checksum in enumerate(_CHECKSUMS, 1)
+            ),
+            own_archive(
+                "ch8_training_localization_transcription_gt_v2.zip",
+                "txt",
+                "2c9c3de30b5615f6846738bbd336c988",
+            ),
+            own_archive("ch8_validation_images.zip", IMAGES, "3cfc7b440ab81b89a981d707786dbe83"),
+            own_archive(
+                "ch8_validation_localization_transcription_gt_v2.zip",
+                "txt",
+                "ecae7d433e6f103bb31e00d37254009c",
+            ),
+            own_archive("ch8_test_images.zip", IMAGES),
+        ),
+    ),
+    TextDataset(
+        "icdar2019_mlt",
+        "ICDAR2019-MLT",
+        read_icdar2019_mlt,
+        ("train", "test"),
+        protocol="icdar2017",
+        archives=(
+            own_archive("ImagesPart1.zip", IMAGES),
+            own_archive("ImagesPart2.zip", IMAGES),
+            own_archive("train_gt_t13.zip", "txt"),
+            flat_archive("MLT19_TestImagesPart1.zip", "TestImagesPart1", IMAGES),
+            flat_archive("MLT19_TestImagesPart2.zip", "TestImagesPart2", IMAGES),
+        ),
+    ),
+)

@@ -8,11 +8,14 @@ as seen, since y points down) about its centre. There are no transcriptions.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .dataset import IMAGES, Archive, TextDataset
+from .file_format import FileFormat, parse_quad, write_quad
 from .report import ReadReport
 from .text_annotations import TextAnnotation, read_folders
 from .text_files import float_fields, parse_lines, read_text, shown
@@ -108,3 +111,40 @@ def _read(folder: Path, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
         tree=_TREE,
         name=name,
     )
+
+
+FILE_FORMAT = FileFormat(
+    "td500",
+    read_msra_file,
+    parse_quad,
+    write_quad,
+    gt_name=re.compile(r"(.+)\.gt", re.DOTALL),
+    dt_name=re.compile(r"(.+)\.txt", re.DOTALL),
+    gt_example="IMG_0059.gt",
+    dt_example="IMG_0059.txt",
+    write_name="{}.txt".format,
+    quads=True,
+)
+
+
+DATASETS = (
+    TextDataset(
+        "msra_td500",
+        "MSRA-TD500",
+        read_msra_td500,
+        ("train", "test"),
+        protocol="td500",
+        file_format=FILE_FORMAT,
+        archives=(
+            Archive("MSRA-TD500.zip", ((rf"((?:train|test)/[^/]+\.(?:gt|{IMAGES}))", r"\1"),)),
+        ),
+    ),
+    TextDataset(
+        "hust_tr400",
+        "HUST-TR400",
+        read_hust_tr400,
+        ("train",),
+        protocol="td500",
+        archives=(Archive("HUST-TR400.zip", ((rf"([^/]+\.(?:gt|{IMAGES}))", r"\1"),)),),
+    ),
+)

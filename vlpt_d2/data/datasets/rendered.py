@@ -120,6 +120,3 @@ def register_builtin_rendered() -> None:
     for name, (preset, size, start_index) in _BUILTIN.items():
         if name not in DatasetCatalog.list():
             register_rendered(name, preset, size=size, start_index=start_index)
-
-
-register_builtin_rendered()

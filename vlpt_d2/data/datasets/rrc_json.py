@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .dataset import IMAGES, TextDataset, flat_archive, own_archive, single_file
 from .image_files import list_images
 from .json_files import expect, json_points, read_json
 from .report import ReadReport, check_report
@@ -111,3 +112,31 @@ def _texts(entries: Any, place: str) -> list[TextAnnotation]:
         points = json_points(entry["points"], here)
         texts.append(TextAnnotation(points, text, ignore, str(number), extra))
     return texts
+
+
+DATASETS = (
+    TextDataset(
+        "icdar2019_art",
+        "ICDAR2019-ArT",
+        read_art,
+        ("train", "test"),
+        submission_formats={"test": "art"},
+        archives=(
+            own_archive("train_images.tar.gz", IMAGES),
+            single_file("train_labels.json"),
+            flat_archive("test_part1_images.tar.gz", "test_images", IMAGES),
+            flat_archive("test_part2_images.tar.gz", "test_images", IMAGES),
+        ),
+    ),
+    TextDataset(
+        "lsvt",
+        "LSVT",
+        read_lsvt,
+        ("train",),
+        archives=(
+            own_archive("train_full_images_0.tar.gz", IMAGES),
+            own_archive("train_full_images_1.tar.gz", IMAGES),
+            single_file("train_full_labels.json"),
+        ),
+    ),
+)

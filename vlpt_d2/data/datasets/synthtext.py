@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import shapely
 
-from ...structures.repair import FARTHEST, MIN_AREA, repair_polygon
 from ..lazy import LazyDicts
 from ..memmap_dicts import MemmapDicts, MemmapError, MemmapWriter
-from ..sample import CorruptImageError
+from .dataset import IMAGES, Archive, TextDataset
 from .image_files import ImageHeader, read_header
 from .matlab import MatFile
 from .report import ReadReport, check_report
@@ -93,6 +90,8 @@ def index_synthtext(
         GroundTruthError: ``gt.mat`` is damaged.
         CorruptImageError: an image cannot be read, without ``skip_broken``.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     root = Path(root)
     gt = root / "gt.mat"
     if not gt.is_file():
@@ -176,6 +175,8 @@ def _entries(gt: Path) -> tuple[Iterator[tuple[str, np.ndarray, list[str]]], int
 
 
 def _header(path: Path, skip_broken: bool) -> ImageHeader | None:
+    from ..image_io import CorruptImageError
+
     try:
         return read_header(path)
     except FileNotFoundError as error:
@@ -222,6 +223,10 @@ def _add(
 
 def _sound(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool: the quadrilaterals that need no repair, found all at once."""
+    import shapely
+
+    from ...structures.repair import FARTHEST, MIN_AREA
+
     if not len(boxes):
         return np.zeros(0, bool)
     finite = np.isfinite(boxes).all(axis=(1, 2)) & (np.abs(boxes) <= FARTHEST).all(axis=(1, 2))
@@ -233,6 +238,8 @@ def _sound(boxes: np.ndarray) -> np.ndarray:
 def _rings(
     boxes: np.ndarray, words: Sequence[str], sound: np.ndarray, name: str, report: ReadReport
 ) -> tuple[list[np.ndarray], list[str]]:
+    from ...structures.repair import repair_polygon
+
     rings, kept = [], []
     for number, (box, word, ok) in enumerate(zip(boxes, words, sound, strict=True), 1):
         ring, fault = (box, None) if ok else repair_polygon(box)
@@ -252,3 +259,25 @@ def _note_outside(
     for number, ring in enumerate(rings, 1):
         if (ring.max(axis=0) <= 0).any() or (ring.min(axis=0) >= size[::-1]).any():
             report.count(report.notes, "words outside their image", f"{name}:{number}")
+
+
+# The shares of VLPT-STD's pre-training.
+DATASET = TextDataset(
+    "synthtext",
+    "SynthText",
+    read_synthtext,
+    ("train",),
+    parts={
+        "trainval_train": ("train", lambda dicts: split_synthtext(dicts)[0]),
+        "trainval_val": ("train", lambda dicts: split_synthtext(dicts)[1]),
+    },
+    next_step="python datasets/prepare_synthtext.py {root}",
+    index=f"{_INDEX}/meta.json",
+    archives=(
+        Archive(
+            "SynthText.zip",
+            ((rf"(\d+/[^/]+\.(?:{IMAGES}))", r"\1"), (r"(gt\.mat)", r"\1")),
+            ("8ae0309c80ff882f9d6ba5ea62cdb556",),
+        ),
+    ),
+)

@@ -13,6 +13,7 @@ from .report import ReadReport
 __all__ = [
     "GroundTruthError",
     "are_numbers",
+    "decode_text",
     "float_fields",
     "numbered_lines",
     "parse_lines",
@@ -59,7 +60,21 @@ def read_text(
         raise GroundTruthError(f"{path}: is a folder; name the file in it.") from error
     except OSError as error:
         raise GroundTruthError(f"{path}: cannot be read ({error}).") from error
-    text = _decode(content, path, report, encodings)
+    return decode_text(content, path, report, encodings)
+
+
+def decode_text(
+    content: bytes,
+    path: str | Path,
+    report: ReadReport | None = None,
+    encodings: Iterable[str] = (),
+) -> str:
+    """:func:`read_text` of a file that is in memory.
+
+    Raises:
+        GroundTruthError: it is binary.
+    """
+    text = _decode(content, Path(path), report, encodings)
     if "\0" in text:
         raise GroundTruthError(
             f"{path}: holds null characters, so it is no text file. Unpack it again or replace it."

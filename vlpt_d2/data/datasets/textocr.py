@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .dataset import IMAGES, Archive, TextDataset, own_archive, single_file
 from .json_files import (
     box_points,
     declared_size,
@@ -175,3 +176,38 @@ def _coco_text(annotation: dict[str, Any], place: str) -> TextAnnotation:
     extra = {"language": annotation.get("language"), "script_class": annotation.get("class")}
     ignore = annotation.get("legibility") == "illegible"
     return TextAnnotation(points, text, ignore, place.rpartition(" ")[2], extra)
+
+
+_PLACE = rf"((?:train|test)_images/[^/]+\.(?:{IMAGES}))"
+
+DATASETS = (
+    TextDataset(
+        "textocr",
+        "TextOCR",
+        read_textocr,
+        ("train", "val", "test"),
+        archives=(
+            Archive(
+                "train_val_images.zip", ((_PLACE, r"\1"),), ("d12dd8098899044e4ae1af34db7ecfef",)
+            ),
+            Archive("test_images.zip", ((_PLACE, r"\1"),)),
+            single_file("TextOCR_0.1_train.json", "0f8ba1beefd2ca4d08a4f82bcbe6cfb4"),
+            single_file("TextOCR_0.1_val.json", "fb151383ea7b3c530cde9ef0d5c08347"),
+            single_file("TextOCR_0.1_test.json"),
+        ),
+    ),
+    TextDataset(
+        "coco_text",
+        "COCO-Text",
+        read_coco_text,
+        ("train", "val", "test"),
+        archives=(
+            own_archive("train2014.zip", IMAGES, "0da8c0bd3d6becc4dcb32757491aca88"),
+            Archive(
+                "cocotext.v2.zip",
+                ((r"(cocotext\.v2\.json)", r"\1"),),
+                ("5e39f7d6f2f11324c6451e63523c440c",),
+            ),
+        ),
+    ),
+)

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .dataset import IMAGES, Archive, TextDataset
+from .file_format import FileFormat, parse_polygon, write_polygon
 from .matlab import MatFile
 from .report import ReadReport
 from .text_annotations import TextAnnotation, read_folders
@@ -174,3 +176,40 @@ def _text(
     ignore = _IGNORED in (orientation, text)
     points = np.stack([xs, ys], axis=1)
     return TextAnnotation(points, text, ignore, place, {"orientation": orientation})
+
+
+FILE_FORMAT = FileFormat(
+    "totaltext",
+    read_total_text_file,
+    parse_polygon,
+    lambda polygon, score: write_polygon(np.asarray(polygon)[:, ::-1], score),
+    gt_name=re.compile(r"(?:poly_)?gt_img([0-9]+)\.(?:mat|txt)"),
+    dt_name=re.compile(r"img([0-9]+)\.txt"),
+    gt_example="poly_gt_img1.mat",
+    dt_example="img1.txt",
+    write_name="{}.txt".format,
+    # A transcription "#" is not learnt from either, but the benchmark looks at the letter alone.
+    is_ignored=lambda text: text.extra.get("orientation") == "#",
+    order="yx",
+)
+
+
+_PLACES = (
+    (rf"(Train|Test)/([^/]+\.(?:{IMAGES}))", r"Images/\1/\2"),
+    (r"(Train|Test)/((?:poly_)?gt_[^/]+\.(?:mat|txt))", r"Groundtruth/Polygon/\1/\2"),
+)
+
+DATASET = TextDataset(
+    "total_text",
+    "Total-Text",
+    read_total_text,
+    ("train", "test"),
+    protocol="totaltext-deteval",
+    file_format=FILE_FORMAT,
+    archives=(
+        Archive("totaltext.zip", _PLACES, ("5b56d71a4005a333cf200ff35ce87f75",)),
+        # Either of these two; readers prefer the first.
+        Archive("groundtruth_text.zip", _PLACES),
+        Archive("txt_format.zip", _PLACES, ("53377a83420b4a0244304467512134e8",)),
+    ),
+)

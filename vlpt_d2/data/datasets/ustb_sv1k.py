@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .dataset import TextDataset
 from .msra_td500 import parse_rotated_line
 from .report import ReadReport
 from .text_annotations import TextAnnotation, read_folders
@@ -73,3 +74,13 @@ def read_ustb_file(path: str | Path, report: ReadReport | None = None) -> list[T
         return TextAnnotation(points, word, difficult, str(number), {"difficult": int(difficult)})
 
     return parse_lines(read_text(path, report), path, annotation)
+
+
+# Its archive is unpacked by hand.
+DATASET = TextDataset(
+    "ustb_sv1k",
+    "USTB-SV1K",
+    read_ustb_sv1k,
+    ("train", "test"),
+    protocol="td500",
+)

@@ -252,7 +252,7 @@ def register_shards(name: str, source: str, evaluator_type: str = "icdar2015") -
         source: see :func:`open_shards`.
         evaluator_type: the protocol that measures it.
     """
-    from ..datasets.builtin import register_text_dataset  # which imports the readers
+    from ..datasets.dataset import register_text_dataset
 
     register_text_dataset(name, lambda: open_shards(source), evaluator_type, source)
 

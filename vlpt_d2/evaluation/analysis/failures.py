@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...structures.text_shape import sides
-from ..formats import ImageTexts
+from ..files import ImageTexts
 from ..protocols import ImageResult
 from ..protocols.overlaps import Overlaps, exact_overlaps
 

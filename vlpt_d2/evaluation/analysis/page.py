@@ -14,7 +14,7 @@ from ...visualization.curves import threshold_curve_svg
 from ...visualization.page import render_page
 from ...visualization.polygons import draw_polygons
 from ..file_evaluation import Evaluation
-from ..formats import ImageTexts
+from ..files import ImageTexts
 from ..protocols import ImageResult
 
 __all__ = ["to_page"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...structures.text_shape import BINS, bin_index, bin_label, sides
-from ..formats import ImageTexts
+from ..files import ImageTexts
 from ..protocols import ImageResult
 
 __all__ = ["Slice", "recall_by"]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from ..file_evaluation import Evaluation, evaluate_images
-from ..formats import ImageTexts
+from ..files import ImageTexts
 from .failures import CLASSES, explain
 from .recall import recall_by
 

@@ -13,20 +13,19 @@ import contextlib
 import io
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as mask_api
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from ...structures import repair_polygon
+from .protocol import Protocol, register_protocol
 from .result import ImageResult, check_flags
 
-__all__ = ["MAX_DETECTIONS", "PARAMETERS", "match_images"]
+if TYPE_CHECKING:
+    from pycocotools.cocoeval import COCOeval
+
+__all__ = ["match_images"]
 
 MAX_DETECTIONS = 100
-PARAMETERS = {"iou_thresholds": "0.50:0.95", "max_detections": MAX_DETECTIONS}
 _NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 # Pixels; pycocotools counts the pixels of a mask in 32 bits.
 _FARTHEST = 20_000
@@ -99,6 +98,9 @@ def _evaluate(
     detections: list[dict[str, Any]],
 ) -> COCOeval | None:
     """None where there is nothing to compare."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     if not annotations or not detections:
         return None
     truth = COCO()
@@ -152,6 +154,10 @@ def _frame(polygons: Sequence[np.ndarray]) -> tuple[int, int]:
 def _entry(
     points: np.ndarray, size: tuple[int, int], image: int, faults: Counter[str]
 ) -> dict[str, Any]:
+    from pycocotools import mask as mask_api
+
+    from ...structures.repair import repair_polygon
+
     ring, fault = repair_polygon(_pairs(points))
     if fault is not None:
         faults[fault if ring is not None else f"unusable: {fault}"] += 1
@@ -168,3 +174,17 @@ def _entry(
 
 def _pairs(points: np.ndarray) -> np.ndarray:
     return np.asarray(points, dtype=np.float64).reshape(-1, 2)
+
+
+register_protocol(
+    Protocol(
+        "coco",
+        "COCO's average precision over polygons (pycocotools)",
+        {"iou_thresholds": "0.50:0.95", "max_detections": MAX_DETECTIONS},
+        match_set=match_images,
+        counts="matched, gt_care and dt_care are those of COCO's matching at IoU 0.5, all "
+        "confidences",
+        whole_gt=False,
+        whole_dt=False,
+    )
+)

@@ -14,64 +14,74 @@ take no part, not even their ground truths.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import shapely
 
 from . import icdar2015
-from .result import ImageResult, check_flags
-from .shapes import intersections, iou, to_shapes
+from .pairs import Pairs
+from .protocol import Protocol, register_protocol
+from .result import ImageResult
 
-__all__ = ["PARAMETERS", "match_image", "match_image_psenet"]
+__all__ = ["match_pairs", "match_pairs_psenet"]
 
 IOU_THRESHOLD = 0.5
 PARAMETERS = {"iou_threshold": IOU_THRESHOLD}
 
 
-def match_image(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image as ``ctw1500``; see :data:`~.result.MatchImage`. Marks play no part."""
-    gt_polygons = list(gt_polygons)
-    check_flags(gt_ignore, len(gt_polygons))
-    return icdar2015.match_image(gt_polygons, [False] * len(gt_polygons), det_polygons)
+def match_pairs(pairs: Pairs) -> list[ImageResult]:
+    """Match images as ``ctw1500``. Marks play no part."""
+    return icdar2015.match_pairs(replace(pairs, gt_ignore=np.zeros_like(pairs.gt_ignore)))
 
 
-def match_image_psenet(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image as ``ctw1500-psenet``; see :data:`~.result.MatchImage`.
+def match_pairs_psenet(pairs: Pairs) -> list[ImageResult]:
+    """Match images as ``ctw1500-psenet``.
 
     ``matches`` lists all ground truths that a true positive took, ``num_matches`` counts true
     positives.
     """
-    repaired_gt: Counter[str] = Counter()
-    repaired_det: Counter[str] = Counter()
-    gts, dets = to_shapes(gt_polygons, repaired_gt), to_shapes(det_polygons, repaired_det)
-    check_flags(gt_ignore, len(gts))
-    d, g, shared = intersections(dets, gts)
-    overlaps = iou(shapely.area(gts)[g], shapely.area(dets)[d], shared)
-    hits = overlaps >= IOU_THRESHOLD
+    hits = np.flatnonzero(pairs.iou >= IOU_THRESHOLD)
+    # The script goes through the detections.
+    hits = hits[np.lexsort((pairs.gt[hits], pairs.det[hits]))]
     matches: list[tuple[int, int, float]] = []
     taken: set[int] = set()
-    # Sorted by detection, so the order in which the script goes through them.
-    for det, gt, overlap in zip(d[hits].tolist(), g[hits].tolist(), overlaps[hits].tolist()):
+    for det, gt, overlap in zip(
+        pairs.det[hits].tolist(), pairs.gt[hits].tolist(), pairs.iou[hits].tolist()
+    ):
         if gt not in taken:
             taken.add(gt)
             matches.append((gt, det, overlap))
-    return ImageResult(
-        num_gt=len(gts),
-        num_det=len(dets),
-        matches=matches,
-        ignored_gt=[],
-        ignored_det=[],
-        repaired_gt=repaired_gt,
-        repaired_det=repaired_det,
-        num_matches=len({det for _, det, _ in matches}),
+    nothing = np.zeros_like(pairs.gt_ignore), np.zeros(len(pairs.det_image), bool)
+    results = pairs.results(matches, *nothing)
+    for result in results:
+        result.num_matches = len({det for _, det, _ in result.matches})
+        result.recall_credit = result.precision_credit = float(result.num_matches)
+    return results
+
+
+register_protocol(
+    Protocol(
+        "ctw1500",
+        "SCUT-CTW1500, IoU > 0.5, no don't-care regions",
+        PARAMETERS,
+        match_pairs=match_pairs,
+        file_format="ctw1500",
+        whole_gt=False,
+        whole_dt=False,
     )
+)
+register_protocol(
+    Protocol(
+        "ctw1500-psenet",
+        "SCUT-CTW1500 by PSENet's script, IoU >= 0.5",
+        PARAMETERS,
+        match_pairs=match_pairs_psenet,
+        counts="matched counts detections that hit at least one new ground truth",
+        only_with_result=True,
+        file_format="ctw1500",
+        whole_gt=True,
+        whole_dt=True,
+        # The script reads y first, as PSENet writes; the benchmark's own results have x first.
+        either_order=("ctw1500",),
+    )
+)

@@ -33,9 +33,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .result import ImageResult, check_flags
+from .protocol import Protocol, register_protocol
+from .result import CREDITS, ImageResult, check_flags
 
-__all__ = ["PARAMETERS", "match_image", "match_image_competition"]
+__all__ = ["match_image", "match_image_competition"]
 
 RECALL_THRESHOLD = 0.8
 PRECISION_THRESHOLD = 0.4
@@ -204,3 +205,25 @@ def _centre_distance(gt: np.ndarray, det: np.ndarray) -> float:
     centres = [box[:2] + size / 2 for box, size in zip((gt, det), sizes)]
     diagonals = sum(float(np.hypot(*size)) for size in sizes)
     return 2 * float(np.hypot(*(centres[0] - centres[1]))) / diagonals
+
+
+for _name, _title, _rule in (
+    ("icdar2013", "ICDAR2013 Challenge 2, DetEval", match_image),
+    (
+        "icdar2013-competition",
+        "ICDAR2013 Challenge 2, the competition's own scores",
+        match_image_competition,
+    ),
+):
+    register_protocol(
+        Protocol(
+            _name,
+            _title,
+            {**PARAMETERS, "single_overlap": _rule is match_image},
+            _rule,
+            counts=CREDITS,
+            file_format="icdar2013",
+            whole_gt=True,
+            whole_dt=True,
+        )
+    )

@@ -13,16 +13,15 @@ eval/ic15/script.py), here for polygons of any number of points:
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import shapely
 
-from .result import ImageResult, Totals, check_flags, total
-from .shapes import intersections, iou, take_in_order, to_shapes
+from .pairs import Pairs, take_in_order
+from .protocol import Protocol, register_protocol
+from .result import ImageResult
 
-__all__ = ["PARAMETERS", "ImageResult", "Totals", "match_image", "total"]
+__all__ = ["PARAMETERS", "match_pairs"]
 
 # Both as in the script, and both strict.
 IOU_THRESHOLD = 0.5
@@ -31,43 +30,34 @@ OVERLAP_THRESHOLD = 0.5
 PARAMETERS = {"iou_threshold": IOU_THRESHOLD, "overlap_threshold": OVERLAP_THRESHOLD}
 
 
-def match_image(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match the detections of one image.
+def match_pairs(pairs: Pairs) -> list[ImageResult]:
+    """Match the images of some pairs."""
+    ignored_det = np.zeros(len(pairs.det_image), dtype=bool)
+    on_ignored = pairs.gt_ignore[pairs.gt] & (pairs.covered > OVERLAP_THRESHOLD)
+    ignored_det[pairs.det[on_ignored]] = True
+    fit = ~pairs.gt_ignore[pairs.gt] & ~ignored_det[pairs.det] & (pairs.iou > IOU_THRESHOLD)
+    matches = take_in_order(pairs.gt[fit], pairs.det[fit], pairs.iou[fit])
+    return pairs.results(matches, pairs.gt_ignore, ignored_det)
 
-    Args:
-        gt_polygons: per word (N_i, 2) points in pixels, in the order of the annotations.
-        gt_ignore: per word, whether it is a don't-care region.
-        det_polygons: per detection (M_i, 2) points in pixels, in the detector's order.
 
-    Returns:
-        Matches and counts. Invalid polygons are repaired and counted; one that has no repair
-        stays a ground truth, or a detection, that matches nothing.
-    """
-    repaired_gt: Counter[str] = Counter()
-    repaired_det: Counter[str] = Counter()
-    gts, dets = to_shapes(gt_polygons, repaired_gt), to_shapes(det_polygons, repaired_det)
-    ignore = check_flags(gt_ignore, len(gts))
-    gt_areas, det_areas = shapely.area(gts), shapely.area(dets)
-    g, d, shared = intersections(gts, dets)
-
-    ignored_det = np.zeros(len(dets), dtype=bool)
-    # An unusable detection has no area, but then it touches nothing and is in no pair.
-    covered = ignore[g] & (shared / det_areas[d] > OVERLAP_THRESHOLD)
-    ignored_det[d[covered]] = True
-
-    overlaps = iou(gt_areas[g], det_areas[d], shared)
-    candidates = ~ignore[g] & ~ignored_det[d] & (overlaps > IOU_THRESHOLD)
-    matches = take_in_order(g[candidates], d[candidates], overlaps[candidates])
-    return ImageResult(
-        num_gt=int(np.count_nonzero(~ignore)),
-        num_det=int(np.count_nonzero(~ignored_det)),
-        matches=matches,
-        ignored_gt=np.flatnonzero(ignore).tolist(),
-        ignored_det=np.flatnonzero(ignored_det).tolist(),
-        repaired_gt=repaired_gt,
-        repaired_det=repaired_det,
+ICDAR2015 = register_protocol(
+    Protocol(
+        "icdar2015",
+        "ICDAR2015 Challenge 4, IoU > 0.5",
+        PARAMETERS,
+        match_pairs=match_pairs,
+        file_format="icdar2015",
+        whole_gt=True,
+        whole_dt=True,
     )
+)
+# The multi-lingual task asks for confidences, and its script sorts by them.
+register_protocol(
+    replace(
+        ICDAR2015,
+        name="icdar2017",
+        title="ICDAR2017-MLT, IoU > 0.5",
+        file_format="icdar2017",
+        sort_by_score=True,
+    )
+)

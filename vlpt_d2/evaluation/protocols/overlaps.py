@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import shapely
 
 from .raster import fill, shared_pixels
-from .shapes import intersections, to_shapes
 
 __all__ = ["Overlaps", "buffered_overlaps", "exact_overlaps", "raster_overlaps"]
 
@@ -62,6 +60,10 @@ def exact_overlaps(
     gt_polygons: Iterable[np.ndarray], det_polygons: Iterable[np.ndarray]
 ) -> Overlaps:
     """Exact areas of polygons; faulty ones are repaired as in every protocol of ours."""
+    import shapely
+
+    from .shapes import to_shapes
+
     repaired_gt: Counter[str] = Counter()
     repaired_det: Counter[str] = Counter()
     gts, dets = to_shapes(gt_polygons, repaired_gt), to_shapes(det_polygons, repaired_det)
@@ -78,6 +80,8 @@ def buffered_overlaps(
     Intersections and unions are those of ``polygon.buffer(0)``, areas those of the polygons as they
     are. The two differ for polygons that cross themselves, which are counted.
     """
+    import shapely
+
     repaired_gt: Counter[str] = Counter()
     repaired_det: Counter[str] = Counter()
     gts, dets = _rings(gt_polygons, repaired_gt), _rings(det_polygons, repaired_det)
@@ -106,6 +110,8 @@ def raster_overlaps(
 
 
 def _dense(gts: np.ndarray, dets: np.ndarray) -> np.ndarray:
+    from .shapes import intersections
+
     shared = np.zeros((len(gts), len(dets)))
     i, j, areas = intersections(gts, dets)
     shared[i, j] = areas
@@ -123,6 +129,8 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _rings(polygons: Iterable[np.ndarray], faults: Counter[str]) -> np.ndarray:
+    import shapely
+
     shapes = [shapely.Polygon(points) for points in _finite(polygons, faults)]
     faults["self-crossing"] += sum(not shape.is_valid for shape in shapes)
     faults += Counter()  # drops a count of zero

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-__all__ = ["ImageResult", "Protocol", "Totals", "harmonic_mean", "total"]
+__all__ = ["CREDITS", "ImageResult", "Totals", "check_flags", "harmonic_mean", "total"]
+
+#: What the counts of protocols with splits and merges mean.
+CREDITS = (
+    "matched counts ground truths that earned anything; recall and precision are credits (1 for a "
+    "match, a fraction for the parts of splits and merges) over gt_care and dt_care"
+)
 
 
 @dataclass
@@ -92,28 +97,38 @@ class Totals:
 
 
 def total(results: Iterable[ImageResult]) -> Totals:
-    """Sum credits and counts over images; precision and recall of nothing are 0."""
-    results = list(results)
-    num_gt = sum(r.num_gt for r in results)
-    num_det = sum(r.num_det for r in results)
-    recall_credit = sum(r.recall_credit for r in results)
-    precision_credit = sum(r.precision_credit for r in results)
-    recall = recall_credit / num_gt if num_gt else 0.0
-    precision = precision_credit / num_det if num_det else 0.0
+    """Sum credits and counts over images; precision and recall of nothing are 0.
+
+    Results are taken one by one, so an iterator needs no memory for all of them.
+    """
+    sums: Counter[str] = Counter()
+    repaired_gt: Counter[str] = Counter()
+    repaired_det: Counter[str] = Counter()
+    recall_credit = precision_credit = 0.0
+    for r in results:
+        sums["images"] += 1
+        sums["num_gt"] += r.num_gt
+        sums["num_det"] += r.num_det
+        sums["num_matches"] += r.num_matches
+        sums["ignored_gt"] += len(r.ignored_gt)
+        sums["ignored_det"] += len(r.ignored_det)
+        recall_credit += r.recall_credit
+        precision_credit += r.precision_credit
+        if r.repaired_gt or r.repaired_det:
+            repaired_gt.update(r.repaired_gt)
+            repaired_det.update(r.repaired_det)
+    recall = recall_credit / sums["num_gt"] if sums["num_gt"] else 0.0
+    precision = precision_credit / sums["num_det"] if sums["num_det"] else 0.0
+    counts = ("images", "num_gt", "num_det", "num_matches", "ignored_gt", "ignored_det")
     return Totals(
-        images=len(results),
-        num_gt=num_gt,
-        num_det=num_det,
-        num_matches=sum(r.num_matches for r in results),
-        ignored_gt=sum(len(r.ignored_gt) for r in results),
-        ignored_det=sum(len(r.ignored_det) for r in results),
+        **{name: sums[name] for name in counts},
         precision=precision,
         recall=recall,
         hmean=harmonic_mean(precision, recall),
-        repaired_gt=sum((r.repaired_gt for r in results), Counter()),
-        repaired_det=sum((r.repaired_det for r in results), Counter()),
-        recall_credit=float(recall_credit),
-        precision_credit=float(precision_credit),
+        repaired_gt=repaired_gt,
+        repaired_det=repaired_det,
+        recall_credit=recall_credit,
+        precision_credit=precision_credit,
     )
 
 
@@ -121,48 +136,6 @@ def harmonic_mean(precision: float, recall: float) -> float:
     """0 where both are 0."""
     both = precision + recall
     return 2 * precision * recall / both if both else 0.0
-
-
-#: ``(gt_polygons, gt_ignore, det_polygons) -> ImageResult``: per word and per detection (N_i, 2)
-#: points in pixels, in the order of their files, and per word the dataset's don't-care mark.
-MatchImage = Callable[[Iterable[np.ndarray], Sequence[bool], Iterable[np.ndarray]], ImageResult]
-
-#: The same for all images, with their confidences (None where there are none); also returns what
-#: there is to say beside the score.
-MatchImages = Callable[
-    [
-        Sequence[Sequence[np.ndarray]],
-        Sequence[Sequence[bool]],
-        Sequence[Sequence[np.ndarray]],
-        Sequence[Sequence[float] | None],
-    ],
-    tuple[list[ImageResult], dict[str, Any]],
-]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A named set of rules.
-
-    Attributes:
-        name: as in ``vlpt-d2 evaluate --protocol``, and as a dataset's ``evaluator_type``.
-        title: one line about it.
-        match_image: matches one image; None for protocols that rank the detections of all images.
-        parameters: the numbers of its rules, for result files.
-        counts: what ``matched``, ``gt_care`` and ``dt_care`` count, where that is not plain.
-        only_with_result: whether images without a result file take no part (in the others their
-            ground truths count as missed).
-        match_images: where images are not measured one by one, measures all; see :mod:`~.coco`.
-    """
-
-    name: str
-    title: str
-    match_image: MatchImage | None
-    parameters: Mapping[str, Any]
-    counts: str = ""
-    only_with_result: bool = False
-    total: Callable[[Iterable[ImageResult]], Totals] = total
-    match_images: MatchImages | None = None
 
 
 def check_flags(gt_ignore: Sequence[bool], number: int) -> np.ndarray:

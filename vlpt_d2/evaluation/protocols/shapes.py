@@ -8,10 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 import shapely
 
-from ...structures import repair_polygon
-from ...structures.repair import MIN_AREA
+from ...structures.repair import MIN_AREA, repair_polygon
 
-__all__ = ["intersections", "iou", "take_in_order", "to_shapes"]
+__all__ = ["intersections", "to_shapes"]
 
 
 def to_shapes(polygons: Iterable[np.ndarray], faults: Counter[str]) -> np.ndarray:
@@ -26,16 +25,20 @@ def to_shapes(polygons: Iterable[np.ndarray], faults: Counter[str]) -> np.ndarra
         (N,) array of valid polygons. An unusable one becomes an empty polygon: it touches nothing
         and matches nothing, but protocols still count it as the detection or word it is.
     """
-    shapes = []
-    for points in polygons:
-        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-        shape = shapely.Polygon(points) if _is_ring(points) else None
-        if shape is None or not shape.is_valid or shape.area < MIN_AREA:
-            ring, fault = repair_polygon(points)
-            faults[fault if ring is not None else f"unusable: {fault}"] += 1
-            shape = shapely.Polygon(ring)
-        shapes.append(shape)
-    return np.array(shapes, dtype=object)
+    polygons = [np.asarray(points, dtype=np.float64).reshape(-1, 2) for points in polygons]
+    shapes = np.full(len(polygons), shapely.Polygon(), dtype=object)
+    rings = [i for i, p in enumerate(polygons) if len(p) >= 3 and np.isfinite(p).all()]
+    if rings:
+        points = [polygons[i] for i in rings]
+        number = np.repeat(np.arange(len(rings)), [len(p) for p in points])
+        lines = shapely.linearrings(np.concatenate(points), indices=number)
+        shapes[rings] = shapely.polygons(lines)
+    sound = shapely.is_valid(shapes) & (shapely.area(shapes) >= MIN_AREA)
+    for i in np.flatnonzero(~sound):
+        ring, fault = repair_polygon(polygons[i])
+        faults[fault if ring is not None else f"unusable: {fault}"] += 1
+        shapes[i] = shapely.Polygon(ring)
+    return shapes
 
 
 def intersections(
@@ -58,37 +61,3 @@ def intersections(
     order = np.lexsort((j, i))
     i, j = i[order], j[order]
     return i, j, shapely.area(shapely.intersection(first[i], second[j]))
-
-
-def iou(area_first: np.ndarray, area_second: np.ndarray, intersection: np.ndarray) -> np.ndarray:
-    """Intersection over union, in [0, 1], of pairs with these areas; all arrays of shape (P,)."""
-    union = area_first + area_second - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-
-
-def take_in_order(
-    gt: np.ndarray, det: np.ndarray, overlap: np.ndarray
-) -> list[tuple[int, int, float]]:
-    """Match greedily: each pair in its order, unless one of the two is taken already.
-
-    Args:
-        gt: (P,) ground truth of each pair.
-        det: (P,) detection of each pair.
-        overlap: (P,) IoU of each pair.
-
-    Returns:
-        The pairs that match. With pairs sorted by ground truth and then by detection, as
-        :func:`intersections` returns them, this is the competition script's double loop.
-    """
-    matches: list[tuple[int, int, float]] = []
-    taken_gt, taken_det = set(), set()
-    for i, j, value in zip(gt.tolist(), det.tolist(), overlap.tolist()):
-        if i not in taken_gt and j not in taken_det:
-            taken_gt.add(i)
-            taken_det.add(j)
-            matches.append((i, j, value))
-    return matches
-
-
-def _is_ring(points: np.ndarray) -> bool:
-    return len(points) >= 3 and bool(np.isfinite(points).all())

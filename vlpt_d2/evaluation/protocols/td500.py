@@ -16,49 +16,58 @@ Images without a result file take no part, not even their ground truths.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import shapely
 
-from .result import ImageResult, check_flags
-from .shapes import intersections, iou, to_shapes
+from .icdar2015 import ICDAR2015
+from .pairs import Pairs
+from .protocol import Protocol, register_protocol
+from .result import ImageResult
 
-__all__ = ["PARAMETERS", "match_image"]
+__all__ = ["match_pairs"]
 
 IOU_THRESHOLD = 0.5
 PARAMETERS = {"iou_threshold": IOU_THRESHOLD}
 
 
-def match_image(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image; see :data:`~.result.MatchImage`, where the marks are "difficult".
+def match_pairs(pairs: Pairs) -> list[ImageResult]:
+    """Match images as ``td500-psenet``; the marks are "difficult".
 
     ``num_gt`` counts matched lines and missed easy ones, ``ignored_gt`` lists missed difficult
     ones.
     """
-    repaired_gt: Counter[str] = Counter()
-    repaired_det: Counter[str] = Counter()
-    gts, dets = to_shapes(gt_polygons, repaired_gt), to_shapes(det_polygons, repaired_det)
-    difficult = check_flags(gt_ignore, len(gts))
-    g, d, shared = intersections(gts, dets)
-    overlaps = iou(shapely.area(gts)[g], shapely.area(dets)[d], shared)
-    hits = overlaps >= IOU_THRESHOLD
+    hits = np.flatnonzero(pairs.iou >= IOU_THRESHOLD)
     # Of the pairs of one ground truth the first is the script's.
-    matched, first = np.unique(g[hits], return_index=True)
-    missed = np.setdiff1d(np.arange(len(gts)), matched)
-    return ImageResult(
-        num_gt=len(matched) + int(np.count_nonzero(~difficult[missed])),
-        num_det=len(dets),
-        matches=list(
-            zip(matched.tolist(), d[hits][first].tolist(), overlaps[hits][first].tolist())
-        ),
-        ignored_gt=missed[difficult[missed]].tolist(),
-        ignored_det=[],
-        repaired_gt=repaired_gt,
-        repaired_det=repaired_det,
+    matched, first = np.unique(pairs.gt[hits], return_index=True)
+    chosen = hits[first]
+    missed = np.ones_like(pairs.gt_ignore)
+    missed[matched] = False
+    matches = zip(matched.tolist(), pairs.det[chosen].tolist(), pairs.iou[chosen].tolist())
+    ignored_det = np.zeros(len(pairs.det_image), bool)
+    return pairs.results(list(matches), missed & pairs.gt_ignore, ignored_det)
+
+
+register_protocol(
+    replace(
+        ICDAR2015,
+        name="td500",
+        title="MSRA-TD500, IoU > 0.5, difficult lines are don't-care regions",
+        file_format="td500",
+        whole_gt=False,
+        whole_dt=False,
     )
+)
+register_protocol(
+    Protocol(
+        "td500-psenet",
+        "MSRA-TD500 by PSENet's script, IoU >= 0.5",
+        PARAMETERS,
+        match_pairs=match_pairs,
+        counts="gt_care counts matched lines, difficult ones too, and missed lines that are easy",
+        only_with_result=True,
+        file_format="td500",
+        whole_gt=False,
+        whole_dt=True,
+    )
+)

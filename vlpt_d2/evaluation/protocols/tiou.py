@@ -15,54 +15,59 @@ exact areas that cannot be, so rounding errors of less than 1e-9 of an area are 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import shapely
 
 from . import icdar2015
+from .pairs import Pairs
+from .protocol import Protocol, register_protocol
 from .result import ImageResult
-from .shapes import to_shapes
 
-__all__ = ["PARAMETERS", "match_image"]
+if TYPE_CHECKING:
+    import shapely
+
+__all__ = ["match_pairs"]
 
 # Shares up to this one cost nothing (funcCt and funcOt in the script).
 TOLERANCE = 0.01
 # Square pixels of other texts inside a detection that are taken for none, as in the script.
 MIN_OUTLIER = 1e-10
 _ROUNDING = 1e-9
-PARAMETERS = {**icdar2015.PARAMETERS, "tolerance": TOLERANCE}
 
 
-def match_image(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image; see :data:`~.result.MatchImage`. The credits are sums of TIoU."""
-    gt_polygons, det_polygons = list(gt_polygons), list(det_polygons)
-    result = icdar2015.match_image(gt_polygons, gt_ignore, det_polygons)
-    gts, dets = to_shapes(gt_polygons, Counter()), to_shapes(det_polygons, Counter())
-    result.recall_credit = result.precision_credit = 0.0
-    if not result.matches:
-        return result
-    tree = shapely.STRtree(gts)
-    for gt, det, iou in result.matches:
-        others = [i for i in tree.query(dets[det], predicate="intersects").tolist() if i != gt]
-        result.recall_credit += iou * recall_share(gts[gt], dets[det])
-        result.precision_credit += iou * precision_share(gts[gt], dets[det], gts[others])
-    return result
+def match_pairs(pairs: Pairs) -> list[ImageResult]:
+    """Match images. The credits are sums of TIoU."""
+    results = icdar2015.match_pairs(pairs)
+    gts, dets = pairs.shapes
+    edges = np.arange(len(results))
+    gt_starts = np.searchsorted(pairs.gt_image, edges).tolist()
+    det_starts = np.searchsorted(pairs.det_image, edges).tolist()
+    order = np.argsort(pairs.det, kind="stable")
+    by_det = pairs.det[order]
+    for result, gt_start, det_start in zip(results, gt_starts, det_starts):
+        result.recall_credit = result.precision_credit = 0.0
+        for gt, det, iou in result.matches:
+            gt, det = gt + gt_start, det + det_start
+            own = order[np.searchsorted(by_det, det) : np.searchsorted(by_det, det, "right")]
+            others = gts[pairs.gt[own][pairs.gt[own] != gt]]
+            result.recall_credit += iou * recall_share(gts[gt], dets[det])
+            result.precision_credit += iou * precision_share(gts[gt], dets[det], others)
+    return results
 
 
 def recall_share(gt: shapely.Polygon, det: shapely.Polygon) -> float:
     """f of the share of a ground truth that a detection leaves out, in [0, 1]."""
+    import shapely
+
     cut = gt.area - shapely.intersection(gt, det).area
     return _discount(cut, gt.area)
 
 
-def precision_share(gt: shapely.Polygon, det: shapely.Polygon, others: Sequence) -> float:
+def precision_share(gt: shapely.Polygon, det: shapely.Polygon, others: np.ndarray) -> float:
     """f of the share of a detection that lies on other ground truths alone, in [0, 1]."""
+    import shapely
+
     if not len(others):
         return 1.0
     foreign = shapely.intersection(det, shapely.union_all(others))
@@ -75,3 +80,18 @@ def _discount(part: float, whole: float) -> float:
         return 0.0
     share = min(max(part / whole, 0.0), 1.0)
     return 1.0 if share <= TOLERANCE else 1.0 - share
+
+
+register_protocol(
+    Protocol(
+        "tiou",
+        "TIoU: matches of IoU > 0.5, weighted by IoU and tightness",
+        {**icdar2015.PARAMETERS, "tolerance": TOLERANCE},
+        match_pairs=match_pairs,
+        counts="matched counts matches of IoU > 0.5; recall and precision are sums of TIoU over "
+        "gt_care and dt_care",
+        # script.py cuts fractions of quadrilaterals off, curved-tiou/script.py keeps those of
+        # polygons and has x first in Total-Text's results, too.
+        either_order=("totaltext",),
+    )
+)

@@ -37,7 +37,7 @@ totaltext-deteval        whai362/PSENet, eval/tt/Deteval.py: exact areas; tr 0.7
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,9 +48,10 @@ from .overlaps import (
     exact_overlaps,
     raster_overlaps,
 )
-from .result import ImageResult, check_flags
+from .protocol import Protocol, register_protocol
+from .result import CREDITS, ImageResult, check_flags
 
-__all__ = ["LATEST", "OFFICIAL", "OFFICIAL_OLD", "OLD", "PSENET", "DetEval"]
+__all__ = ["DetEval"]
 
 MANY = 2  # k: so many make a split or a merge
 WEIGHT = 0.8  # fsc_k: what each part of one earns
@@ -203,8 +204,28 @@ class _Ledger:
         self.pairs += [(int(g), int(d)) for g in gts for d in dets]
 
 
-PSENET = DetEval()
-OLD = DetEval(tr=0.8, tp=0.4)
-OFFICIAL = DetEval(measure=raster_overlaps, rounded=True, extra_area=1.0)
-OFFICIAL_OLD = DetEval(tr=0.8, tp=0.4, measure=raster_overlaps, rounded=True, extra_area=1.0)
-LATEST = DetEval(measure=buffered_overlaps, rounded=True, extra_area=1.0, both_sides=True)
+_OFFICIAL = DetEval(measure=raster_overlaps, rounded=True, extra_area=1.0)
+for _name, _title, _rules in (
+    ("", "0.7/0.6, exact areas (PSENet)", DetEval()),
+    ("-old", "0.8/0.4, exact areas", DetEval(tr=0.8, tp=0.4)),
+    ("-official", "0.7/0.6, pixel areas, rounded", _OFFICIAL),
+    ("-official-old", "0.8/0.4, pixel areas, rounded", replace(_OFFICIAL, tr=0.8, tp=0.4)),
+    (
+        "-latest",
+        "0.7/0.6 as last published: exact areas, rounded",
+        replace(_OFFICIAL, measure=buffered_overlaps, both_sides=True),
+    ),
+):
+    register_protocol(
+        Protocol(
+            f"totaltext-deteval{_name}",
+            f"Total-Text DetEval {_title}",
+            _rules.parameters,
+            _rules.match_image,
+            counts=CREDITS,
+            only_with_result=True,
+            file_format="totaltext",
+            whole_gt=True,
+            whole_dt=True,
+        )
+    )

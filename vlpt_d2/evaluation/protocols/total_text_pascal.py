@@ -19,15 +19,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from .overlaps import buffered_overlaps
+from .protocol import Protocol, register_protocol
 from .result import ImageResult, check_flags
 from .total_text_deteval import OVERLAP_THRESHOLD, drop_on_ignored
 
-__all__ = ["PARAMETERS", "match_image"]
+__all__ = ["match_image"]
 
 IOU_THRESHOLD = 0.5
 # Square pixels added to unions and to detections: the scripts' guard against division by zero.
 EXTRA_AREA = 1.0
-PARAMETERS = {"iou_threshold": IOU_THRESHOLD, "overlap_threshold": OVERLAP_THRESHOLD}
 
 
 def match_image(
@@ -58,3 +58,17 @@ def match_image(
         repaired_gt=areas.repaired_gt,
         repaired_det=areas.repaired_det,
     )
+
+
+register_protocol(
+    Protocol(
+        "totaltext-pascal",
+        "Total-Text Pascal, IoU >= 0.5",
+        {"iou_threshold": IOU_THRESHOLD, "overlap_threshold": OVERLAP_THRESHOLD},
+        match_image,
+        only_with_result=True,
+        file_format="totaltext",
+        whole_gt=True,
+        whole_dt=True,
+    )
+)

@@ -10,8 +10,11 @@ from helpers.miniatures import CTW
 
 from vlpt_d2.cli.main import main
 from vlpt_d2.evaluation.file_evaluation import evaluate_files
-from vlpt_d2.evaluation.formats import FORMATS, RULES, FileError, load_set
-from vlpt_d2.evaluation.protocols import PROTOCOLS
+from vlpt_d2.evaluation.files import FileError, file_formats, load_set
+from vlpt_d2.evaluation.protocols import PROTOCOLS as ALL_PROTOCOLS
+
+# Those that measure images one by one.
+PROTOCOLS = {n: p for n, p in ALL_PROTOCOLS.items() if p.match_set is None}
 
 # One word of 20 by 10 pixels at (10, 20), and a don't-care region at (100, 100); the detector finds
 # the word, reports one in the region, and a false alarm. The second image has a word; its result
@@ -130,15 +133,15 @@ EXPECTED = {
 }
 
 
-def test_every_protocol_has_rules_for_files():
-    assert set(PROTOCOLS) <= set(RULES)
-    assert set(FILES) == set(FORMATS)
+def test_every_protocol_names_a_format_that_is_there():
+    assert {p.file_format for p in ALL_PROTOCOLS.values()} <= {None, *file_formats()}
+    assert set(FILES) == set(file_formats())
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"tiou"}))
 def test_each_benchmark_in_its_own_format(tmp_path, capsys, protocol, zipped):
-    gt, dt = FILES[RULES[protocol].file_format](tmp_path)
+    gt, dt = FILES[PROTOCOLS[protocol].file_format](tmp_path)
     if zipped:
         gt, dt = _zip(gt), _zip(dt)
     out = tmp_path / "out" / "score.json"
@@ -229,23 +232,23 @@ def test_fractions_are_cut_off_where_the_script_does(tmp_path):
     evaluation = evaluate_files(gt, dt, "icdar2015")
     assert evaluation.results[0].matches[0][2] == 1.0
     assert sum(n for note, n in evaluation.notes.items() if "fractions" in note) == 1
-    loaded = load_set(gt, dt, "coco")
-    assert loaded.images[0].det_polygons[0][0].tolist() == [10.9, 20.9]
+    images, _ = load_set(gt, dt, "coco")
+    assert images[0].det_polygons[0][0].tolist() == [10.9, 20.9]
 
 
 def test_multi_lingual_detections_are_taken_by_confidence(tmp_path):
     gt, dt = _icdar2017(tmp_path)
-    image = load_set(gt, dt, "icdar2017").images[0]
+    image = load_set(gt, dt, "icdar2017")[0][0]
     assert image.scores == [0.9, 0.8, 0.2]
     assert image.det_polygons[0][0].tolist() == [100, 100]
     # ICDAR2015's script does not sort.
-    assert load_set(gt, dt, "icdar2015").images[0].scores == [0.2, 0.9, 0.8]
+    assert load_set(gt, dt, "icdar2015")[0][0].scores == [0.2, 0.9, 0.8]
 
 
 def test_quoted_marks_are_dont_care_as_in_the_script(tmp_path):
     gt = _write(tmp_path / "gt", {"gt_img_1.txt": f'{QUAD},"###"\n{QUAD},### \n{QUAD},a,###\n'})
     dt = _write(tmp_path / "dt", {"res_img_1.txt": ""})
-    assert load_set(gt, dt, "icdar2015").images[0].gt_ignore == [True, False, False]
+    assert load_set(gt, dt, "icdar2015")[0][0].gt_ignore == [True, False, False]
 
 
 BAD_RESULTS = {
@@ -316,8 +319,8 @@ def test_unknown_names(tmp_path, capsys):
 def test_a_comma_at_the_end_is_put_right_and_counted(tmp_path):
     gt, dt = _icdar2015(tmp_path)
     (dt / "res_img_1.txt").write_text(f"{QUAD},\n")
-    loaded = load_set(gt, dt, "icdar2015")
-    assert len(loaded.images[0].det_polygons) == 1
+    images, loaded = load_set(gt, dt, "icdar2015")
+    assert len(images[0].det_polygons) == 1
     assert loaded.notes["comma at the end of a line"] == 1
 
 
@@ -333,7 +336,7 @@ def test_the_servers_direction_is_minded(tmp_path):
 def test_damaged_files_never_crash(tmp_path, name):
     """Bytes changed, cut out and doubled at random: an error of ours, or a score with its notes."""
     gt, dt = FILES[name](tmp_path)
-    protocol = next(p for p in PROTOCOLS if RULES[p].file_format == name)
+    protocol = next(p for p in PROTOCOLS if PROTOCOLS[p].file_format == name)
     rng = np.random.default_rng(11)
     originals = {path: path.read_bytes() for folder in (gt, dt) for path in folder.iterdir()}
     refused = measured = 0
@@ -396,7 +399,7 @@ def test_offsets_of_ctw1500_given_as_results(tmp_path):
     angles = np.arange(16) / 16 * 2 * np.pi
     ring = np.stack([100 + 90 * np.cos(angles), 100 + 90 * np.sin(angles)], axis=1).round(1)
     dt = _write(tmp_path / "dt", {"1001.txt": ",".join(map(str, ring.ravel().tolist()))})
-    (detection,) = load_set(gt, dt, "ctw1500").images[0].det_polygons
+    (detection,) = load_set(gt, dt, "ctw1500")[0][0].det_polygons
     np.testing.assert_array_equal(detection, ring)
 
 
@@ -409,7 +412,7 @@ def test_icdar2013_ground_truth_of_eight_numbers(tmp_path):
 
 def test_archives_larger_than_any_benchmark(tmp_path, monkeypatch):
     """Each file is small enough, all together are not."""
-    monkeypatch.setattr("vlpt_d2.evaluation.formats.folders._LARGEST_ARCHIVE", 1000)
+    monkeypatch.setattr("vlpt_d2.evaluation.sources._LARGEST_ARCHIVE", 1000)
     dt = _write(tmp_path / "dt", {"res_img_1.txt": QUAD})
     for count, refused in ((2, False), (3, True)):
         with zipfile.ZipFile(tmp_path / "gt.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -419,7 +422,7 @@ def test_archives_larger_than_any_benchmark(tmp_path, monkeypatch):
             with pytest.raises(FileError, match=r"gt\.zip: its files have 1\d\d\d bytes unpacked"):
                 load_set(tmp_path / "gt.zip", dt, "icdar2015")
         else:
-            assert len(load_set(tmp_path / "gt.zip", dt, "icdar2015").images) == 2
+            assert len(load_set(tmp_path / "gt.zip", dt, "icdar2015")[0]) == 2
 
 
 def test_an_archive_member_without_a_name(tmp_path):
