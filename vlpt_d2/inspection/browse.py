@@ -139,6 +139,7 @@ STAGES: dict[str, Callable[[Any], Callable[[dict[str, Any]], Picture]]] = {
 
 def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) -> np.ndarray:
     """Texts that count in blue, perhaps with their words; ignored ones in grey."""
+    texts = texts[np.array([len(polygon) > 0 for polygon in texts.polygons], bool)]
     image = draw_polygons(image, texts[texts.ignore].polygons, IGNORED)
     cared = texts[~texts.ignore]
     return draw_polygons(image, cared.polygons, TRUTH, cared.words if with_words else None)

@@ -86,6 +86,28 @@ def test_text_starts_at_the_top_left_of_its_polygon():
         assert upright[-8:].mean() > 1.5 * upright[:8].mean()
 
 
+@pytest.mark.parametrize("curved", [0.0, 1.0])
+def test_characters_divide_their_word(curved):
+    """One quadrilateral for each, side by side; together they hold the word's ink."""
+    renderer = _renderer("quickstart_detection", curved=curved, lines_per_block=(1, 1))
+    seen = 0
+    for index in range(6):
+        rendering = renderer.render(0, index, keep_layers=True)
+        parts = zip(rendering.words, rendering.characters, rendering.layers, strict=True)
+        for word, quads, layer in parts:
+            assert quads.shape == (len(word), 4, 2)
+            np.testing.assert_allclose(quads[:-1, 1:3], quads[1:, [0, 3]])
+            inside = np.zeros_like(layer)
+            for quad in quads:
+                # In 1/16 pixel, from the centre of the first one.
+                points = np.round(16 * (quad - 0.5)).astype(np.int32)
+                cv2.fillConvexPoly(inside, points, 1, shift=4)
+            # On an arc, the four corners of a character cut a little off its round side.
+            assert layer[inside > 0].sum() > (0.9 if curved else 0.98) * layer.sum()
+            seen += 1
+    assert seen > 6
+
+
 def test_same_seed_and_index_give_the_same_image_whatever_came_before():
     spec = {"preset": "quickstart_detection", "settings": {}, "seed": 5, "index": 17}
     image, texts = render_sample(spec)

@@ -24,6 +24,8 @@ class TextBlock:
     # (n, 4) x0, y0, x1, y1 of the words' ink in the block's plane, whose origin is the mask's
     # middle; disjoint.
     boxes: np.ndarray
+    # For each word the boxes of its characters, (C, 4) alike: side by side, as high as the word.
+    characters: tuple[np.ndarray, ...]
     # Height of a capital of the largest line in the mask, pixels.
     cap_height: float
 
@@ -47,7 +49,13 @@ def set_block(
     for words, cap_height in zip(lines, cap_heights):
         face = font.face(cap_height)
         word_gap = max(round(font.cap_ratio * face.size * (_WORD_GAP + 0.5 * spacing)), 1)
-        drawn = [draw_word(face, word) for word in words]
+        drawn = []
+        for word in words:
+            mask, left, top = draw_word(face, word)
+            # Between characters where the pen is; the first and the last reach as far as the ink.
+            pen = [face.getlength(word[:count]) - left for count in range(1, len(word))]
+            edges = np.clip([0, *pen, mask.shape[1]], 0, mask.shape[1])
+            drawn.append((mask, edges, top))
         lefts = np.cumsum([0] + [mask.shape[1] + word_gap for mask, _, _ in drawn])
         above = min(top for _, _, top in drawn)
         below = max(top + mask.shape[0] for mask, _, top in drawn)
@@ -55,15 +63,23 @@ def set_block(
     width = max(length for _, _, length, _, _ in set_lines)
     height = sum(below - above + line_gap for *_, above, below in set_lines) - line_gap
     canvas = np.zeros((height, width), np.uint8)
-    boxes = []
+    boxes, characters = [], []
     row = 0
     for drawn, lefts, length, above, below in set_lines:
         indent = round(align * (width - length))
-        for (mask, _, top), left in zip(drawn, lefts):
+        for (mask, edges, top), left in zip(drawn, lefts):
             y, x = row + top - above, indent + int(left)
             canvas[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
             boxes.append((x, y, x + mask.shape[1], y + mask.shape[0]))
+            low, high = np.full(len(edges) - 1, y), np.full(len(edges) - 1, y + mask.shape[0])
+            characters.append(np.stack([x + edges[:-1], low, x + edges[1:], high], axis=1))
         row += below - above + line_gap
     offset = np.array([width, height, width, height]) / 2
     words = tuple(word for line in lines for word in line)
-    return TextBlock(canvas, words, np.array(boxes, np.float64) - offset, largest)
+    return TextBlock(
+        canvas,
+        words,
+        np.array(boxes, np.float64) - offset,
+        tuple(each - offset for each in characters),
+        largest,
+    )

@@ -74,6 +74,11 @@ class Warp:
         below = np.stack([xs[::-1], np.full(count, y1)], axis=1)
         return self.forward(np.concatenate([above, below]))
 
+    def quads(self, boxes: np.ndarray) -> np.ndarray:
+        """Map (C, 4) upright rectangles to (C, 4, 2) corners, clockwise from the top left."""
+        corners = np.asarray(boxes, np.float64)[:, [0, 1, 2, 1, 2, 3, 0, 3]]
+        return self.forward(corners.reshape(-1, 2)).reshape(-1, 4, 2)
+
     def warp_mask(self, mask: np.ndarray, left: int, top: int, width: int, height: int):
         """Draw a block's mask into a window of the image.
 

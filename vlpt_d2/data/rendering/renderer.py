@@ -45,6 +45,8 @@ class Rendering:
     words: list[str] = field(default_factory=list)
     # (N_i, 2) float64 polygons, clockwise from each text's top left.
     polygons: list[np.ndarray] = field(default_factory=list)
+    # (C_i, 4, 2) float64 quadrilaterals of each word's characters, clockwise from the top left.
+    characters: list[np.ndarray] = field(default_factory=list)
     # (H, W) uint8 coverage of each word's glyphs, where layers were asked for.
     layers: list[np.ndarray] = field(default_factory=list)
 
@@ -104,6 +106,7 @@ class TextRenderer:
             order = sorted(range(len(tops)), key=tops.__getitem__)
             result.words = [result.words[i] for i in order]
             result.polygons = [result.polygons[i] for i in order]
+            result.characters = [result.characters[i] for i in order]
             if keep_layers:
                 result.layers = [result.layers[i] for i in order]
         result.image = apply_effects(result.image, rng, settings)
@@ -142,6 +145,7 @@ class TextRenderer:
         paint_text(result.image, coverage, left, top, cap_height, rng, settings)
         result.words += block.words
         result.polygons += polygons
+        result.characters += [warp.quads(boxes) for boxes in block.characters]
         tops += [float(np.mean(np.concatenate(polygons)[:, 1]))] * len(polygons)
         if keep_layers:
             size = result.image.shape[:2]
@@ -261,8 +265,11 @@ def render_sample(spec: Mapping[str, Any]) -> tuple[np.ndarray, TextInstances]:
             some of its fields (see :class:`RenderSettings`) and may be absent.
 
     Returns:
-        The (H, W, 3) uint8 RGB image, and its words, each polygon clockwise from the text's top
-        left.
+        The (H, W, 3) uint8 RGB image, and its words with their characters, each polygon clockwise
+        from the text's top left.
     """
     rendering = renderer_of_spec(spec).render(int(spec["seed"]), int(spec["index"]))
-    return rendering.image, TextInstances(rendering.polygons, words=rendering.words)
+    texts = TextInstances(
+        rendering.polygons, words=rendering.words, characters=rendering.characters
+    )
+    return rendering.image, texts
