@@ -1,7 +1,10 @@
 """Samples depend on their number alone; errors reach the main process."""
 
 import itertools
+import multiprocessing
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +134,23 @@ def test_missing_dataset_folder_says_what_to_do(tiny_cfg, tmp_path, monkeypatch)
     tiny_cfg.DATASETS.TRAIN = ("icdar2015_train",)
     with pytest.raises(FileNotFoundError, match="DETECTRON2_DATASETS"):
         build_train_loader(tiny_cfg)
+
+
+FORKED = """
+import cv2, numpy as np
+from torch.utils.data import DataLoader
+from vlpt_d2.data.loader import _start_worker
+cv2.setNumThreads(2)
+cv2.GaussianBlur(np.zeros((800, 800, 3), np.float32), (0, 0), 3)  # starts the threads
+options = {"worker_init_fn": _start_worker, "timeout": 30, "multiprocessing_context": "fork"}
+loader = DataLoader(range(2), num_workers=1, **options)
+print(len(list(loader)))
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+def test_workers_start_after_the_main_process_used_opencv_threads():
+    # As after an evaluation, which decodes in the main process.
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() == "2", done.stderr

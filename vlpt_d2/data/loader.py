@@ -274,4 +274,5 @@ def _compact(dicts: Sequence[dict]) -> Sequence[dict]:
 
 
 def _start_worker(worker: int) -> None:
-    cv2.setNumThreads(1)
+    # 1 would wait for ever for threads of OpenCV that the main process had and a fork leaves out.
+    cv2.setNumThreads(0)
