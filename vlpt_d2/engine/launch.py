@@ -12,12 +12,14 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
+from torch import nn
 
 from ..checkpoint import TextCheckpointer
 from ..utils.errors import describe
 from ..utils.plugins import name_plugins
 from .arguments import argument_parser
 from .defaults import ConfigError, load_config, setup
+from .models import build_model_with_weights
 from .processes import joined, place_of_torchrun, run_processes
 from .trainer import TextTrainer
 
@@ -141,13 +143,11 @@ def _run(args: argparse.Namespace, cfg: CfgNode) -> dict[str, Any] | None:
         trainer = TextTrainer(cfg)
         trainer.resume_or_load(resume=args.resume)
         return trainer.train()
-    model = TextTrainer.build_model(cfg)
-    checkpointer = TextCheckpointer(model, save_dir=cfg.OUTPUT_DIR, cfg=cfg)
     weights = cfg.MODEL.WEIGHTS
-    if args.resume and checkpointer.has_checkpoint():
-        weights = checkpointer.get_checkpoint_file()
-    checkpointer.load(weights, checkpointables=[])
-    results = TextTrainer.test(cfg, model, weights=weights)
+    if args.resume:
+        finder = TextCheckpointer(nn.Identity(), save_dir=cfg.OUTPUT_DIR)
+        weights = finder.get_checkpoint_file() or weights
+    results = TextTrainer.test(cfg, build_model_with_weights(cfg, weights), weights=weights)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results
