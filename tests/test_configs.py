@@ -48,8 +48,8 @@ def test_the_settings_of_stkm():
     solver, node = cfg.SOLVER, cfg.MODEL.STKM
     assert (solver.OPTIMIZER, solver.BASE_LR, tuple(solver.BETAS)) == ("Adam", 1e-4, (0.5, 0.999))
     assert (solver.IMS_PER_BATCH, solver.EPOCHS, solver.WARMUP_ITERS) == (32, 10, 0)
-    assert (node.EMBED_DIM, node.MAX_LENGTH, node.LABEL_SMOOTHING) == (512, 400, 0.1)
-    assert (node.DECODER.DEPTH, node.DECODER.NUM_HEADS, node.DECODER.KEY_DIM) == (4, 8, 32)
+    assert (node.EMBED_DIM, node.MAX_LENGTH) == (512, 400)
+    assert (node.DECODER.DEPTH, node.DECODER.NUM_HEADS) == (4, 8)
     assert tuple(cfg.INPUT.PRETRAIN.SIZE) == (512, 512)
 
 

@@ -50,25 +50,24 @@ def test_validation_comes_during_and_test_after_training(tiny_cfg):
     assert "test/tiny/error" in metrics(tiny_cfg)[-1]
 
 
-def best_trainer(cfg, errors, metric="tiny/error"):
-    """A trainer whose evaluations give these errors."""
-    given = iter(errors)
+def best_trainer(cfg, scores, metric="tiny/score"):
+    """A trainer whose evaluations give these scores."""
+    given = iter(scores)
 
     class Scripted(TinyTrainer):
         @classmethod
         def test(cls, cfg, model, evaluators=None, **kwargs):
-            return {"tiny": {"error": next(given)}}
+            return {"tiny": {"score": next(given)}}
 
     cfg.TEST.EVAL_PERIOD = 2
     cfg.TEST.BEST_METRIC = metric
-    cfg.TEST.BEST_MODE = "min"
     cfg.DATASETS.VALIDATION = ("tiny_photos",)
     cfg.DATASETS.TEST = ()
     return Scripted(cfg)
 
 
 def test_best_weights_are_kept_and_not_resumed_from(tiny_cfg):
-    best_trainer(tiny_cfg, [3.0, float("nan"), 4.0]).train()
+    best_trainer(tiny_cfg, [3.0, float("nan"), 2.0]).train()
     folder = Path(tiny_cfg.OUTPUT_DIR)
     best = torch.load(folder / "model_best.pth", weights_only=True)
     assert best["iteration"] == 1
@@ -81,7 +80,7 @@ def test_best_is_remembered_on_resuming(tiny_cfg):
     first.max_iter = 3
     with pytest.raises(StopIteration):
         first.train()  # there is no second result at the end
-    second = best_trainer(tiny_cfg, [3.5, 3.2])
+    second = best_trainer(tiny_cfg, [2.5, 2.8])
     second.resume_or_load(resume=True)
     assert second.start_iter == 3
     second.train()
@@ -90,8 +89,8 @@ def test_best_is_remembered_on_resuming(tiny_cfg):
 
 
 def test_misspelt_best_metric_names_the_right_one(tiny_cfg):
-    trainer = best_trainer(tiny_cfg, [1.0], metric="tiny/eror")
-    with pytest.raises(KeyError, match="did you mean 'tiny/error'"):
+    trainer = best_trainer(tiny_cfg, [1.0], metric="tiny/scoer")
+    with pytest.raises(KeyError, match="did you mean 'tiny/score'"):
         trainer.train()
 
 
@@ -154,18 +153,18 @@ def test_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg):
         best_trainer(tiny_cfg, [3.0, 2.0]).train()  # there is no third result, after the last step
     assert (folder / "last_checkpoint").read_text() == "model_final.pth"
     assert not (folder / "results.json").exists()
-    second = best_trainer(tiny_cfg, [1.0])
+    second = best_trainer(tiny_cfg, [4.0])
     second.resume_or_load(resume=True)
     second.train()
     results = json.loads((folder / "results.json").read_text())
     assert results == {
         "iteration": 5,
-        "validation": {"tiny/error": 1.0},
+        "validation": {"tiny/score": 4.0},
         "test": {},
         "gpu_memory_mib": 0,
     }
-    assert metrics(tiny_cfg)[-1]["iteration"] == 5 and metrics(tiny_cfg)[-1]["tiny/error"] == 1.0
-    assert json.loads((folder / "model_best.json").read_text())["value"] == 1.0
+    assert metrics(tiny_cfg)[-1]["iteration"] == 5 and metrics(tiny_cfg)[-1]["tiny/score"] == 4.0
+    assert json.loads((folder / "model_best.json").read_text())["value"] == 4.0
     third = best_trainer(tiny_cfg, [])
     third.resume_or_load(resume=True)
     assert third.train() is None
@@ -175,18 +174,18 @@ def test_evaluation_within_a_run_that_was_cut_off_is_made_up_for(tiny_cfg, tmp_p
     tiny_cfg.SOLVER.CHECKPOINT_PERIOD = 2
     whole, parts = tiny_cfg.clone(), tiny_cfg.clone()
     whole.OUTPUT_DIR, parts.OUTPUT_DIR = str(tmp_path / "whole"), str(tmp_path / "parts")
-    best_trainer(whole, [3.0, 2.0, 5.0]).train()
+    best_trainer(whole, [3.0, 4.0, 2.0]).train()
     with pytest.raises(StopIteration):
         best_trainer(parts, [3.0]).train()  # stopped in the evaluation after four steps
-    resumed = best_trainer(parts, [2.0, 5.0])
+    resumed = best_trainer(parts, [4.0, 2.0])
     resumed.resume_or_load(resume=True)
     assert resumed.start_iter == 4
     resumed.train()
     found = []
     for cfg in (whole, parts):
-        lines = [line for line in metrics(cfg) if "tiny/error" in line]
-        found.append([(line["iteration"], line["tiny/error"]) for line in lines])
-    assert found[0] == found[1] == [(1, 3.0), (3, 2.0), (5, 5.0)]
+        lines = [line for line in metrics(cfg) if "tiny/score" in line]
+        found.append([(line["iteration"], line["tiny/score"]) for line in lines])
+    assert found[0] == found[1] == [(1, 3.0), (3, 4.0), (5, 2.0)]
     best = [torch.load(tmp_path / d / "model_best.pth") for d in ("whole", "parts")]
     assert [b["iteration"] for b in best] == [3, 3]
     assert best[0]["trainer"]["iteration"] == best[1]["trainer"]["iteration"]
@@ -203,15 +202,15 @@ def test_recorded_evaluation_is_not_repeated(tiny_cfg):
     second = best_trainer(tiny_cfg, [1.0])
     second.resume_or_load(resume=True)
     second.train()
-    assert [m["tiny/error"] for m in metrics(tiny_cfg) if "tiny/error" in m] == [3.0, 2.0, 1.0]
+    assert [m["tiny/score"] for m in metrics(tiny_cfg) if "tiny/score" in m] == [3.0, 2.0, 1.0]
 
 
 def test_a_run_anew_forgets_what_the_folder_held(tiny_cfg):
-    best_trainer(tiny_cfg, [1.0, 1.0, 1.0]).train()
+    best_trainer(tiny_cfg, [5.0, 5.0, 5.0]).train()
     folder = Path(tiny_cfg.OUTPUT_DIR)
-    trainer = best_trainer(tiny_cfg, [3.0, 2.0])
+    trainer = best_trainer(tiny_cfg, [2.0, 3.0])
     trainer.resume_or_load(resume=False)
     assert not (folder / "results.json").exists()
     with pytest.raises(StopIteration):
         trainer.train()
-    assert json.loads((folder / "model_best.json").read_text())["value"] == 2.0
+    assert json.loads((folder / "model_best.json").read_text())["value"] == 3.0

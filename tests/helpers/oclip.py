@@ -25,12 +25,12 @@ def tiny_oclip_cfg(norm="FrozenBN"):
     cfg.MODEL.PIXEL_STD = [64.0] * 3
     cfg.INPUT.DATASET_MAPPER_NAME = "oclip"
     node = cfg.MODEL.OCLIP
-    node.EMBED_DIM = node.WORDS.WIDTH = 16
+    node.EMBED_DIM = 16
     node.POSITION_GRID = [2, 2]
     node.WORDS.MAX_WORDS = 4
     node.WORDS.MAX_CHARACTERS = 8
     node.WORDS.DEPTH = node.DECODER.DEPTH = 1
-    node.POOL_HEADS = node.WORDS.NUM_HEADS = node.DECODER.NUM_HEADS = 2
+    node.POOL_HEADS = node.DECODER.NUM_HEADS = 2
     return cfg
 
 

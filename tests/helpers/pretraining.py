@@ -36,7 +36,7 @@ def tiny_vlpt_cfg(folder, tasks=("ITC", "WIP", "MLM"), norm="FrozenBN"):
         node.NUM_HEADS = 2
         node.DROPOUT = 0.0
         node.DEPTH = 1
-    cfg.MODEL.IMAGE_ENCODER.EMBED_DIM = cfg.MODEL.TEXT_ENCODER.EMBED_DIM = 16
+    cfg.MODEL.IMAGE_ENCODER.EMBED_DIM = 16
     return cfg
 
 
@@ -57,8 +57,6 @@ def make_samples(cfg, captions, seed=0, size=32):
             encoding,
             probability=0.3,
             budget="tokens",
-            mask_share=0.8,
-            random_share=0.1,
             mask_id=tokenizer.special["mask"],
             vocabulary_size=tokenizer.vocabulary_size,
             rng=rng,

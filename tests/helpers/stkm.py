@@ -37,8 +37,6 @@ def tiny_stkm_cfg(norm="FrozenBN", **options):
     node.MAX_LENGTH = 24
     node.DECODER.DEPTH = 2
     node.DECODER.NUM_HEADS = 2
-    node.DECODER.KEY_DIM = 6
-    node.DECODER.VALUE_DIM = 5
     node.DECODER.FFN_DIM = 24
     node.DECODER.DROPOUT = 0.0
     for key, value in options.items():

@@ -67,7 +67,7 @@ def test_hooks_go_when_the_model_fails(attention):
 
 
 def test_cross_attention_of_a_block_alone():
-    block = CrossBlock(24, 3, 2.0, 0.0).eval()
+    block = CrossBlock(24, 3, 0.0).eval()
     text, image = torch.randn(2, 4, 24), torch.randn(2, 10, 24)
     padding = torch.zeros(2, 4, dtype=torch.bool)
     with recorded_attention([block.cross_attention]) as maps:

@@ -48,9 +48,8 @@ def _add_data(cfg: CN) -> None:
 def _add_optimizer(cfg: CN) -> None:
     # "SGD", "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
-    # Betas and epsilon of Adam and AdamW.
+    # Betas of Adam and AdamW.
     cfg.SOLVER.BETAS = (0.9, 0.999)
-    cfg.SOLVER.EPS = 1e-8
     # Weight decay of the weights of batch norms alone; None: that of all norms
     # (WEIGHT_DECAY_NORM). The VLPT-STD release decays them as it does any weight.
     cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
@@ -61,8 +60,6 @@ def _add_optimizer(cfg: CN) -> None:
 
 
 def _add_schedule(cfg: CN) -> None:
-    # Exponent of LR_SCHEDULER_NAME "WarmupPolyLR"; "WarmupLinearLR" is the same with 1.
-    cfg.SOLVER.POLY_LR_POWER = 0.9
     # Length of the training in passes over the training images. Where it is not 0, MAX_ITER is
     # computed from it when the training starts; to give MAX_ITER itself, set EPOCHS to 0.
     cfg.SOLVER.EPOCHS = 0
@@ -77,8 +74,6 @@ def _add_step(cfg: CN) -> None:
     cfg.SOLVER.AMP.DTYPE = "bfloat16"
     # Keep convolution weights with channels last in memory (faster on CPUs, and on GPUs with AMP).
     cfg.SOLVER.CHANNELS_LAST = False
-    # With several processes: allow parameters that take no part in a step's losses.
-    cfg.SOLVER.FIND_UNUSED_PARAMETERS = True
 
 
 def _add_evaluation(cfg: CN) -> None:
@@ -89,11 +84,10 @@ def _add_evaluation(cfg: CN) -> None:
     cfg.TEST.IMS_PER_BATCH = 1
     # Evaluate under autocast too, with SOLVER.AMP.DTYPE.
     cfg.TEST.AMP_ENABLED = False
-    # Result of the validation that chooses model_best.pth, such as "pretrain/mlm_accuracy"
-    # ("<dataset>/pretrain/mlm_accuracy" where there are several datasets); "": none is chosen.
+    # Result of the validation whose largest value chooses model_best.pth, such as
+    # "pretrain/mlm_accuracy" ("<dataset>/pretrain/mlm_accuracy" where there are several datasets);
+    # "": none is chosen.
     cfg.TEST.BEST_METRIC = ""
-    # Whether the best is the largest ("max") or the smallest ("min").
-    cfg.TEST.BEST_MODE = "max"
 
 
 def _add_run(cfg: CN) -> None:

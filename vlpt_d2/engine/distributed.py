@@ -3,7 +3,6 @@
 import inspect
 
 import torch
-from detectron2.config import CfgNode
 from detectron2.layers.batch_norm import NaiveSyncBatchNorm
 from detectron2.utils import comm
 from torch import nn
@@ -46,11 +45,10 @@ def sync_batch_norms_on_cpu(model: nn.Module) -> nn.Module:
     return model
 
 
-def distribute(cfg: CfgNode, model: nn.Module) -> nn.Module:
+def distribute(model: nn.Module) -> nn.Module:
     """Wrap a model for several processes; with one it is returned as it is.
 
     Args:
-        cfg: reads SOLVER.FIND_UNUSED_PARAMETERS.
         model: on the device of this process.
     """
     if comm.get_world_size() == 1:
@@ -63,7 +61,8 @@ def distribute(cfg: CfgNode, model: nn.Module) -> nn.Module:
         # With ids it would move every tensor of every sample by itself, before the model can.
         device_ids=None,
         **buffers,
-        find_unused_parameters=cfg.SOLVER.FIND_UNUSED_PARAMETERS,
+        # With WIP only, of the text encoder nothing but its word table takes part.
+        find_unused_parameters=True,
     )
 
 

@@ -173,24 +173,17 @@ class BestCheckpointer(HookBase):
         evaluation: EvalHook,
         checkpointer: TextCheckpointer,
         metric: str,
-        mode: str = "max",
     ):
         """
         Args:
             evaluation: whose results decide.
             checkpointer: writes the file.
-            metric: a flattened result, such as "pretrain/mlm_accuracy".
-            mode: "max" or "min".
-
-        Raises:
-            ValueError: no such mode. After an evaluation without the metric: KeyError.
+            metric: a flattened result, such as "pretrain/mlm_accuracy"; the largest is the best.
+                An evaluation without it raises a KeyError.
         """
-        if mode not in ("max", "min"):
-            raise ValueError(f"TEST.BEST_MODE is {mode!r}; it must be 'max' or 'min'")
         self._evaluation = evaluation
         self._checkpointer = checkpointer
         self._metric = metric
-        self._sign = 1 if mode == "max" else -1
         self._file = os.path.join(checkpointer.save_dir, "model_best.json")
         self._best: float | None = None
 
@@ -218,7 +211,7 @@ class BestCheckpointer(HookBase):
         value = results[self._metric]
         if math.isnan(value):
             return
-        if self._best is not None and self._sign * value <= self._sign * self._best:
+        if self._best is not None and value <= self._best:
             return
         self._best = value
         record = {"metric": self._metric, "value": value, "iteration": iteration}

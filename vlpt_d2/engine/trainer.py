@@ -73,7 +73,7 @@ class TextTrainer(DefaultTrainer):
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
         model = self.build_model(self.cfg)
         optimizer = self.build_optimizer(self.cfg, model)
-        model = distribute(self.cfg, model)
+        model = distribute(model)
         # The loader is built when the step to start at is known.
         self._trainer = StepTrainer(self.cfg, model, None, optimizer, self.cfg.SEED)
         self.scheduler = self.build_lr_scheduler(self.cfg, optimizer)
@@ -123,11 +123,7 @@ class TextTrainer(DefaultTrainer):
         built.append(evaluation)
         if comm.is_main_process():
             if cfg.TEST.BEST_METRIC:
-                built.append(
-                    BestCheckpointer(
-                        evaluation, self.checkpointer, cfg.TEST.BEST_METRIC, cfg.TEST.BEST_MODE
-                    )
-                )
+                built.append(BestCheckpointer(evaluation, self.checkpointer, cfg.TEST.BEST_METRIC))
             built.append(ResultWriter(evaluation, self.build_writers(), period=20))
             # The last of all: what is written here says that the run is complete.
             built.append(hooks.CallbackHook(after_step=lambda trainer: trainer.write_results()))

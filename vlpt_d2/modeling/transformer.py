@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 LAYER_NORM_EPS = 1e-6
+# Hidden width of every MLP over that of its block.
+MLP_RATIO = 4
 
 
 class Attention(nn.Module):
@@ -45,10 +47,10 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Sequential):
-    """Two linear layers with GELU between."""
+    """Two linear layers with GELU between, the hidden one four times as wide."""
 
-    def __init__(self, dim: int, ratio: float, dropout: float):
-        hidden = int(dim * ratio)
+    def __init__(self, dim: int, dropout: float):
+        hidden = dim * MLP_RATIO
         super().__init__(
             nn.Linear(dim, hidden),
             nn.GELU(),
@@ -61,12 +63,12 @@ class Mlp(nn.Sequential):
 class Block(nn.Module):
     """Self-attention and MLP, each with a residual connection."""
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, dropout: float):
+    def __init__(self, dim: int, num_heads: int, dropout: float):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.attention = Attention(dim, num_heads, dropout)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, mlp_ratio, dropout)
+        self.mlp = Mlp(dim, dropout)
 
     def forward(
         self,
@@ -98,7 +100,6 @@ class CrossBlock(nn.Module):
         self,
         dim: int,
         num_heads: int,
-        mlp_ratio: float,
         dropout: float,
         cross_attention: bool = True,
     ):
@@ -111,7 +112,7 @@ class CrossBlock(nn.Module):
         else:
             self.cross_attention = None
         self.norm3 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, mlp_ratio, dropout)
+        self.mlp = Mlp(dim, dropout)
 
     def forward(
         self, text: torch.Tensor, image: torch.Tensor, text_padding: torch.Tensor

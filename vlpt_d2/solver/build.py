@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 _OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LocalResponseNorm)
 _OTHER_NORMS += (ChannelLayerNorm, FrozenBatchNorm2d)
 
+# Exponent of "WarmupPolyLR" (MhLiao/DB).
+_POLY_POWER = 0.9
+
 
 def parameter_groups(cfg: CfgNode, model: nn.Module) -> list[dict[str, Any]]:
     """Group the trainable parameters by weight decay and learning rate.
@@ -81,7 +84,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         ValueError: no such optimiser.
     """
     solver = cfg.SOLVER
-    adam = {"betas": tuple(solver.BETAS), "eps": solver.EPS}
+    adam = {"betas": tuple(solver.BETAS)}
     sgd = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
     optimizers = {
         "SGD": (torch.optim.SGD, sgd),
@@ -117,7 +120,7 @@ def build_lr_scheduler(
     warm-up joins the decay where that is by then, below the full rate.
     """
     solver = cfg.SOLVER
-    powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": solver.POLY_LR_POWER}
+    powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": _POLY_POWER}
     if solver.WARMUP_ITERS >= solver.MAX_ITER:
         logger.warning(
             "SOLVER.WARMUP_ITERS %d is not below SOLVER.MAX_ITER %d: the learning rate rises to "

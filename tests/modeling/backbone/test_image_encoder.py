@@ -31,9 +31,8 @@ def tiny_cfg(depth=18, **options):
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 96), (160, 32)])
 @pytest.mark.parametrize("fusion", ["ConcatFusion", "PlainFPN"])
-@pytest.mark.parametrize("pooling", [True, False])
-def test_output_shapes(size, fusion, pooling):
-    encoder = build_backbone(tiny_cfg(FUSION=fusion, ATTENTION_POOLING=pooling)).eval()
+def test_output_shapes(size, fusion):
+    encoder = build_backbone(tiny_cfg(FUSION=fusion)).eval()
     out = encoder(torch.rand(2, 3, *size))
     assert out["fused"].shape == (2, 48, size[0] // 16, size[1] // 16)
     assert out["cls"].shape == (2, 48, 1, 1)
@@ -124,7 +123,7 @@ def test_plain_fpn_keeps_no_unused_weights():
 
 def test_position_table_is_interpolated():
     pooling = AttentionPooling(
-        embed_dim=12, depth=1, num_heads=2, mlp_ratio=2.0, dropout=0.0, position_grid=(4, 6)
+        embed_dim=12, depth=1, num_heads=2, dropout=0.0, position_grid=(4, 6)
     )
     assert pooling.positions((4, 6)) is pooling.position
     with torch.no_grad():

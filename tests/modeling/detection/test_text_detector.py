@@ -267,7 +267,8 @@ def test_the_published_settings_of_db(name, threshold, output, test_size):
     assert (detection.TEST_RESIZE, detection.TEST_SIZE[0]) == test_size
     assert (solver.OPTIMIZER, solver.BASE_LR, solver.WEIGHT_DECAY) == ("SGD", 0.007, 1e-4)
     epochs = 1000 if "plus_plus" in name else 1200
-    assert (epochs, 16, 0.9) == (solver.EPOCHS, solver.IMS_PER_BATCH, solver.POLY_LR_POWER)
+    assert (epochs, 16) == (solver.EPOCHS, solver.IMS_PER_BATCH)
+    assert solver.LR_SCHEDULER_NAME == "WarmupPolyLR"
     assert any(cfg.MODEL.RESNETS.DEFORM_ON_PER_STAGE) == name.endswith("dcn")
     assert (db.SCALE_FUSION == "adaptive") == ("plus_plus" in name)
 

@@ -1,4 +1,4 @@
-"""The contrast against slow loops: gradients of both releases, equal captions, two processes."""
+"""The contrast against slow loops: its gradients, equal captions, two processes."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def build(gradient, match):
     task = ContrastiveTask(
         image_projection=nn.Identity(),
         text_projection=nn.Identity(),
-        gradient=gradient,
+        gather_gradient=gradient,
         match_equal_captions=match,
     )
     return task.double()
@@ -49,22 +49,20 @@ def measure(gradient, match, part=slice(0, 6), processes=1):
     return loss.detach(), *gradients, metrics["itc/image_to_text"]
 
 
-def slow(match, queries, detached=False, others=()):
+def slow(match, queries, detached=False):
     """The mean over all valid pairs of the loss of some queries, by loops, and its gradients.
 
     Args:
         match: equal texts are positives.
         queries: rows.
         detached: no gradient through any key.
-        others: rows whose vectors have no gradient, as queries or as keys.
     """
     sides = vectors()
     log_scale = torch.tensor(-np.log(0.07), requires_grad=True)
-    rows = [[r.detach() if i in others else r for i, r in enumerate(side)] for side in sides]
     keep = VALID.nonzero().flatten().tolist()
     total = 0.0
-    for asked, answers in (rows, rows[::-1]):
-        keys = [k.detach() if detached else k for k in answers]
+    for asked, answers in (sides, sides[::-1]):
+        keys = answers.detach() if detached else answers
         for i in queries:
             if i not in keep:
                 continue
@@ -83,10 +81,9 @@ def assert_close(actual, expected):
 @pytest.mark.parametrize("match", [True, False])
 def test_one_process(match):
     everyone = slow(match, range(6))
-    assert_close(measure("all", match), everyone)
-    assert_close(measure("own", match), everyone)  # in one process all vectors are its own
+    assert_close(measure(True, match), everyone)
     queries_only = slow(match, range(6), detached=True)
-    assert_close(measure("none", match), queries_only)
+    assert_close(measure(False, match), queries_only)
     assert queries_only[0] == pytest.approx(everyone[0].item())
     assert not torch.allclose(queries_only[1], everyone[1], rtol=0.1)
 
@@ -98,7 +95,7 @@ def run_process(rank, folder):
     )
     results = {
         (gradient, match): measure(gradient, match, HALVES[rank], processes=2)
-        for gradient in ("all", "own", "none")
+        for gradient in (True, False)
         for match in (True, False)
     }
     torch.save(results, f"{folder}/rank{rank}.pth")
@@ -119,19 +116,14 @@ def test_two_processes(ranks, match):
     for rank, half in enumerate(HALVES):
         rows = range(6)[half]
         # Gradients of processes are averaged: each has its part of twice the joined loss.
-        loss, image, text, scale, _ = ranks[rank]["all", match]
+        loss, image, text, scale, _ = ranks[rank][True, match]
         own = slow(match, rows)
         assert_close([loss / 2, image / 2, text / 2], [own[0], joined[1][half], joined[2][half]])
         # VLPT's release: the loss of its own queries, keys without gradient.
-        loss, image, text, scale, _ = ranks[rank]["none", match]
+        loss, image, text, scale, _ = ranks[rank][False, match]
         own = slow(match, rows, detached=True)
         expected = [own[0], own[1][half], own[2][half], own[3]]
         assert_close([v / 2 for v in (loss, image, text, scale)], expected)
-        # oCLIP's: the loss of all, gradient at its own vectors, queries and keys alike.
-        loss, image, text, scale, _ = ranks[rank]["own", match]
-        own = slow(match, range(6), others=[i for i in range(6) if i not in rows])
-        assert_close([loss, image, text, scale], [own[0], own[1][half], own[2][half], own[3]])
-        assert_close([image, text], [joined[1][half], joined[2][half]])
 
 
 def test_equal_captions_are_no_misses():
@@ -139,7 +131,7 @@ def test_equal_captions_are_no_misses():
     vector = torch.eye(6, dtype=torch.float64)[[0, 1, 2, 3, 1, 4]]
     losses = {}
     for match in (True, False):
-        task = build("all", match)
+        task = build(True, match)
         loss, metrics = task.contrast(vector, vector, VALID, TEXTS, VALID.sum())
         losses[match] = loss.item()
         assert metrics["itc/image_to_text"] == (1.0 if match else 0.8)
@@ -149,25 +141,18 @@ def test_equal_captions_are_no_misses():
     apart[4, 5] = 0.2  # moving the second image away from its equal
     apart = F.normalize(apart, dim=1)
     for match in (True, False):
-        loss, _ = build("all", match).contrast(apart, apart, VALID, TEXTS, VALID.sum())
+        loss, _ = build(True, match).contrast(apart, apart, VALID, TEXTS, VALID.sum())
         losses[match] -= loss.item()
     assert losses[False] > 0 > losses[True]
 
 
-def test_unknown_gradient_is_refused():
-    with pytest.raises(ValueError, match="'some'"):
-        build("some", True)
-
-
 def test_what_the_keys_of_the_config_mean(tmp_path):
-    cfg, words = tiny_vlpt_cfg(tmp_path), tiny_oclip_cfg()
-    assert ITC(cfg, [], (1, 1)).gradient == WordContrast(words).gradient == "all"
-    assert ITC(cfg, [], (1, 1)).match_equal_captions and WordContrast(words).match_equal_captions
-    for node in (cfg.MODEL.VLPT.ITC, words.MODEL.OCLIP.ITC):
-        node.GATHER_GRADIENT = node.MATCH_EQUAL_CAPTIONS = False
-    assert (ITC(cfg, [], (1, 1)).gradient, WordContrast(words).gradient) == ("none", "own")
-    assert not ITC(cfg, [], (1, 1)).match_equal_captions
-    assert not WordContrast(words).match_equal_captions
+    cfg = tiny_vlpt_cfg(tmp_path)
+    for task in (ITC(cfg, [], (1, 1)), WordContrast(tiny_oclip_cfg())):
+        assert task.gather_gradient and task.match_equal_captions
+    cfg.MODEL.VLPT.ITC.GATHER_GRADIENT = cfg.MODEL.VLPT.ITC.MATCH_EQUAL_CAPTIONS = False
+    task = ITC(cfg, [], (1, 1))
+    assert not (task.gather_gradient or task.match_equal_captions)
 
 
 def test_keys_of_captions(tmp_path):

@@ -79,11 +79,11 @@ def mask_tokens(
     *,
     probability: float,
     budget: str,
-    mask_share: float,
-    random_share: float,
     mask_id: int,
     vocabulary_size: int,
     rng: np.random.RandomState,
+    mask_share: float = 0.8,
+    random_share: float = 0.1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Apply BERT's masking to one caption.
 

@@ -7,6 +7,8 @@ from detectron2.layers import ShapeSpec
 from fvcore.common.registry import Registry
 from torch import nn
 
+from .trunk import RESNET_FEATURES
+
 FUSION_REGISTRY = Registry("FUSION")
 FUSION_REGISTRY.__doc__ = """
 Modules that turn a dict of trunk maps into one (N, embed_dim, H / 16, W / 16) map; the name is
@@ -42,7 +44,7 @@ class _TopDown(nn.Module):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         node = cfg.MODEL.IMAGE_ENCODER
         return {
-            "input_shape": {name: input_shape[name] for name in node.IN_FEATURES},
+            "input_shape": {name: input_shape[name] for name in RESNET_FEATURES},
             "fpn_channels": node.FPN_CHANNELS,
             "embed_dim": node.EMBED_DIM,
         }

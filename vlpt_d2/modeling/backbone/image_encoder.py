@@ -35,7 +35,6 @@ class AttentionPooling(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        mlp_ratio: float,
         dropout: float,
         position_grid: tuple[int, int],
         init_std: float = 0.02,
@@ -46,7 +45,6 @@ class AttentionPooling(nn.Module):
             embed_dim: width of the tokens.
             depth: number of blocks.
             num_heads: attention heads; divides ``embed_dim``.
-            mlp_ratio: hidden width of the MLPs over ``embed_dim``.
             dropout: probability in [0, 1).
             position_grid: rows and columns of the position table.
             init_std: standard deviation of the initialisation.
@@ -59,9 +57,7 @@ class AttentionPooling(nn.Module):
         rows, columns = self.position_grid
         self.position = nn.Parameter(torch.zeros(1, 1 + rows * columns, embed_dim))
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, dropout) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         init_transformer_weights(self, init_std)
         nn.init.trunc_normal_(self.cls_token, std=init_std)
@@ -88,14 +84,6 @@ class AttentionPooling(nn.Module):
             tokens = checkpointed(block, tokens) if recompute else block(tokens)
         tokens = self.norm(tokens).transpose(1, 2)
         return tokens[:, :, 1:].reshape(n, d, h, w), tokens[:, :, :1].unsqueeze(3)
-
-
-class MeanPooling(nn.Module):
-    """[CLS] as the mean of the visual tokens; the map itself is left as it is."""
-
-    def forward(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Map (N, d, H, W) to itself and its mean (N, d, 1, 1)."""
-        return fused, fused.mean(dim=(2, 3), keepdim=True)
 
 
 class VLPTImageEncoder(ResNetTrunk):
@@ -131,18 +119,15 @@ class VLPTImageEncoder(ResNetTrunk):
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         node = cfg.MODEL.IMAGE_ENCODER
         trunk = build_resnet_trunk(cfg, input_shape)
-        pooling = MeanPooling()
-        if node.ATTENTION_POOLING:
-            pooling = AttentionPooling(
-                embed_dim=node.EMBED_DIM,
-                depth=node.DEPTH,
-                num_heads=node.NUM_HEADS,
-                mlp_ratio=node.MLP_RATIO,
-                dropout=node.DROPOUT,
-                position_grid=tuple(node.POSITION_GRID),
-                init_std=cfg.MODEL.VLPT.INIT_STD,
-                checkpointing=node.CHECKPOINTING,
-            )
+        pooling = AttentionPooling(
+            embed_dim=node.EMBED_DIM,
+            depth=node.DEPTH,
+            num_heads=node.NUM_HEADS,
+            dropout=node.DROPOUT,
+            position_grid=tuple(node.POSITION_GRID),
+            init_std=cfg.MODEL.VLPT.INIT_STD,
+            checkpointing=node.CHECKPOINTING,
+        )
         return {
             "bottom_up": trunk.bottom_up,
             "fusion": FUSION_REGISTRY.get(node.FUSION)(cfg, trunk.output_shape()),

@@ -9,28 +9,23 @@ from torch import nn
 from .batch import Encoded, Tokens, full_precision
 from .task import LogitScale, PretextTask, mean_over, share
 
-# Through which of the gathered rows the gradient flows: those of all processes, those of this
-# process ("own"), none.
-GRADIENTS = ("all", "own", "none")
 
-
-def gather_rows(x: torch.Tensor, gradient: str = "all") -> torch.Tensor:
+def gather_rows(x: torch.Tensor, gradient: bool = True) -> torch.Tensor:
     """Concatenate (N, ...) tensors of equal shape over processes, in rank order.
 
     Args:
         x: this process's rows.
-        gradient: one of :data:`GRADIENTS`. One process gathers its own rows only, and "none" cuts
-            their gradient too.
+        gradient: let it flow through the rows of all processes; if not, through none, this
+            process's own neither.
     """
-    if gradient == "none":
+    if not gradient:
         x = x.detach()
     if comm.get_world_size() == 1:
         return x
-    if gradient == "all" and x.requires_grad:
+    if x.requires_grad:
         return torch.cat(differentiable_all_gather(x))
     rows = [torch.empty_like(x) for _ in range(comm.get_world_size())]
-    torch.distributed.all_gather(rows, x.detach().contiguous())
-    rows[comm.get_rank()] = x
+    torch.distributed.all_gather(rows, x.contiguous())
     return torch.cat(rows)
 
 
@@ -73,7 +68,7 @@ class ContrastiveTask(PretextTask):
         image_projection: nn.Module,
         text_projection: nn.Module,
         weight: float = 1.0,
-        gradient: str = "all",
+        gather_gradient: bool = True,
         match_equal_captions: bool = True,
         temperature: float = 0.07,
         max_logit_scale: float = 100.0,
@@ -83,23 +78,16 @@ class ContrastiveTask(PretextTask):
             image_projection: from the image's vector to the one that is compared.
             text_projection: likewise of the text's.
             weight: factor of the loss.
-            gradient: through which of the gathered vectors, one of :data:`GRADIENTS`.
-
-                - "all": the exact gradient of the loss over the batch of all processes.
-                - "none": each direction of the loss reaches its own queries only (VLPT's release).
-                - "own": every process computes the loss of all queries and keeps the gradient at
-                  its own vectors (oCLIP's release). In one process the same as "all"; in n
-                  processes, whose gradients are averaged, 1 / n of it, but for the temperature's.
+            gather_gradient: the exact gradient of the loss over the batch of all processes; else
+                each direction of the loss reaches its own queries only (VLPT's release).
             match_equal_captions: texts that read the same are positives of each other; else each
                 is a negative of the others.
             temperature: initial temperature.
             max_logit_scale: largest inverse temperature.
         """
         super().__init__()
-        if gradient not in GRADIENTS:
-            raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, not {gradient!r}")
         self.weight = weight
-        self.gradient = gradient
+        self.gather_gradient = gather_gradient
         self.match_equal_captions = match_equal_captions
         self.image_projection = image_projection
         self.text_projection = text_projection
@@ -135,15 +123,11 @@ class ContrastiveTask(PretextTask):
             count: valid rows of all processes over the number of processes.
         """
         with torch.autocast(image.device.type, enabled=False):
-            all_image = gather_rows(image, self.gradient)
-            all_text = gather_rows(text, self.gradient)
+            all_image = gather_rows(image, self.gather_gradient)
+            all_text = gather_rows(text, self.gather_gradient)
             all_valid = gather_rows(valid)
             rows = torch.arange(len(all_valid), device=image.device)
-            if self.gradient == "own":
-                image, text, valid = all_image, all_text, all_valid
-                queries, count = rows[valid], valid.sum()
-            else:
-                queries = rows[comm.get_rank() * len(image) :][: len(image)][valid]
+            queries = rows[comm.get_rank() * len(image) :][: len(image)][valid]
             names = gather_rows(text_keys) if self.match_equal_captions else rows
             positives = (names[queries, None] == names) & all_valid
             scale = full_precision(self.scale())

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
+from detectron2.config import configurable
 from detectron2.modeling import Backbone
 from torch import nn
 
@@ -59,9 +60,7 @@ class MultiTaskPretraining(ImagePretraining):
     A meta-architecture gives :meth:`tokens`, :meth:`encode` and :meth:`unmasked`.
     """
 
-    #: The node of MODEL that holds its keys.
-    NODE = "VLPT"
-
+    @configurable
     def __init__(
         self,
         *,
@@ -85,8 +84,7 @@ class MultiTaskPretraining(ImagePretraining):
         super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
         if normalization not in ("global", "local"):
             raise ValueError(
-                f"MODEL.{self.NODE}.NORMALIZATION must be 'global' or 'local', not "
-                f"{normalization!r}"
+                f"MODEL.VLPT.NORMALIZATION must be 'global' or 'local', not {normalization!r}"
             )
         self.text_encoder = text_encoder
         self.tasks = nn.ModuleDict(tasks)

@@ -73,7 +73,7 @@ def test_one_pixel_text_comes_back():
     assert len(polygons) == 1 and iou(polygons[0], box) > 0.999
 
 
-def test_scores_of_core_and_box_by_hand():
+def test_scores_of_the_core_by_hand():
     # 9.6 px from the sides, the core is 28.8 .. 115.2 x 41.6 .. 54.4, and text fills the cells with
     # a centre in it: columns 7 to 28, rows 10 to 13.
     box = np.float32([(19.2, 32), (124.8, 32), (124.8, 64), (19.2, 64)])
@@ -82,9 +82,6 @@ def test_scores_of_core_and_box_by_hand():
     (core,) = decode_east_maps(score, geometry)[1]
     # The eight rows of points, from 42.4 to 53.6, all lie within them.
     assert core == pytest.approx(0.9)
-    (whole,) = decode_east_maps(score, geometry, box_score="box")[1]
-    # Rounded to cells, the box and its border are 28 x 9 of them.
-    assert whole == pytest.approx(0.9 * 22 * 4 / (28 * 9), rel=0.1)
     score[:, 20:] = 0
     (half,) = decode_east_maps(score, geometry)[1]
     assert 0.4 < half < 0.65
@@ -209,9 +206,3 @@ def came_back(images, angle_range):
         labelled=lambda maps: bool(maps["text"].any()),
         rectangles=True,
     )
-
-
-def test_unknown_method_is_told():
-    maps = np.zeros((4, 4), np.float32), np.zeros((5, 4, 4), np.float32)
-    with pytest.raises(ValueError, match="MODEL.EAST.BOX_SCORE is one of .*'mean'"):
-        decode_east_maps(*maps, box_score="mean")

@@ -140,22 +140,17 @@ def test_class_balanced_bce_by_hand():
     assert class_balanced_bce_loss(logits, target, mask).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_means_over_positive_and_over_all_cells():
+def test_mean_over_text_cells():
     loss = torch.tensor([1.0, 3.0, 100.0, torch.inf])
     text = torch.tensor([True, True, False, False])
-    assert mean_over_text(loss, text, "positive").item() == pytest.approx(2.0, rel=1e-5)
-    assert mean_over_text(loss, text, "all").item() == pytest.approx(1.0)
-    assert mean_over_text(loss, text & False, "positive").item() == 0
+    assert mean_over_text(loss, text).item() == pytest.approx(2.0, rel=1e-5)
+    assert mean_over_text(loss, text & False).item() == 0
 
 
-@pytest.mark.parametrize("geometry_mean", ["positive", "all"])
 @pytest.mark.parametrize("score_loss", ["dice", "balanced_bce", "hard_bce"])
-def test_loss_weights(score_loss, geometry_mean):
+def test_loss_weights(score_loss):
     """The head's losses of one text cell and one ignored one, from its predictions by hand."""
-    keys = {"SCORE_WEIGHT": 0.5, "GEOMETRY_WEIGHT": 2.0, "ANGLE_WEIGHT": 20.0}
-    head = build_text_head(
-        head_cfg(SCORE_LOSS=score_loss, GEOMETRY_MEAN=geometry_mean, **keys), SHAPES
-    )
+    head = build_text_head(head_cfg(SCORE_LOSS=score_loss), SHAPES)
     maps = targets("no text", (2, 2), 1)
     maps["text"][0, 0] = 1
     maps["text_mask"][0, 0, 1] = 0
@@ -169,17 +164,16 @@ def test_loss_weights(score_loss, geometry_mean):
         score = -0.5 * (p[0, 0].log() + (1 - p[1]).log().mean())
     else:  # The two cells without text are fewer than three.
         score = -(p[0, 0].log() + (1 - p[1]).log().sum()) / 3
-    torch.testing.assert_close(losses["loss_score"], 0.5 * score, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(losses["loss_score"], score, rtol=1e-4, atol=1e-5)
     d = (logits[0, 1:5, 0, 0].sigmoid() * 512).tolist()
     t = (6.0, 20.0, 8.0, 10.0)
     m = [min(pair) for pair in zip(d, t)]
     shared = (m[0] + m[2]) * (m[1] + m[3])
     union = (d[0] + d[2]) * (d[1] + d[3]) + (t[0] + t[2]) * (t[1] + t[3]) - shared
-    share = 1 if geometry_mean == "positive" else 0.25
-    expected = 2 * share * math.log((union + 1) / (shared + 1))
+    expected = math.log((union + 1) / (shared + 1))
     assert losses["loss_iou"].item() == pytest.approx(expected, rel=1e-4)
     angle = (torch.sigmoid(logits[0, 5, 0, 0]).item() - 0.5) * math.pi / 2
-    expected = 2 * 20 * share * (1 - math.cos(angle - 0.2))
+    expected = 10 * (1 - math.cos(angle - 0.2))
     assert losses["loss_angle"].item() == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
@@ -251,7 +245,7 @@ def test_polygon_output_is_the_same_rectangles():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("SCORE_LOSS", "focal"), ("GEOMETRY_MEAN", "text"), ("ANGLE_RANGE", 30)],
+    [("SCORE_LOSS", "focal"), ("ANGLE_RANGE", 30)],
 )
 def test_head_checks_its_config(key, value):
     with pytest.raises(ValueError, match=f"MODEL.EAST.{key} is one of .*{value}"):

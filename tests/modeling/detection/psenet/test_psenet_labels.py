@@ -64,14 +64,6 @@ def test_hand_drawn_rectangle():
     np.testing.assert_array_equal(maps["kernels"], expected[1:])
 
 
-def test_rounded_offsets():
-    # Offsets 3.4 and 5.6 become 3 and 6.
-    maps = draw_one(
-        [(10, 10), (50, 10), (50, 30), (10, 30)], (40, 64), kernels=3, round_shrink=True
-    )
-    assert maps["kernels"].sum(axis=(1, 2)).tolist() == [34 * 14, 28 * 8]
-
-
 def test_shrinking_is_capped():
     # 200 x 100: A / L = 33.3, so the last offset would be 28 without the cap.
     polygon = [(10, 10), (210, 10), (210, 110), (10, 110)]

@@ -11,6 +11,8 @@ from detectron2.utils.events import EventStorage
 from helpers.pretraining import make_samples, tiny_vlpt_cfg
 from torch.nn.parallel import DistributedDataParallel
 
+from vlpt_d2.modeling.pretraining.vlpt import VLPT
+
 # The two halves hold different numbers of words, so means of means would differ.
 CAPTIONS = ["exit shop open", "sale", "", "taxi bar hotel bus", "exits park", "gate bank zone"]
 
@@ -262,9 +264,10 @@ def test_wrong_settings_are_refused(tmp_path):
     with pytest.raises(ValueError, match="name one or more of"):
         build(cfg)
     cfg = tiny_vlpt_cfg(tmp_path)
-    cfg.MODEL.TEXT_ENCODER.EMBED_DIM = 32
-    with pytest.raises(ValueError, match="set MODEL.IMAGE_ENCODER.EMBED_DIM"):
-        build(cfg)
+    parts = VLPT.from_config(cfg)
+    parts["text_encoder"].embed_dim = 32
+    with pytest.raises(ValueError, match="has to give MODEL.IMAGE_ENCODER.EMBED_DIM"):
+        VLPT(**parts)
 
 
 def test_overfits_a_handful_of_images(tmp_path):

@@ -16,19 +16,8 @@ def add_db_keys(cfg: CN) -> None:
     # How the neck's levels are joined: "none": concatenated; "adaptive": each pixel of each level
     # weighted first (DB++).
     node.SCALE_FUSION = "none"
-    # Steepness k of the approximate binary map 1 / (1 + exp(-k (P - T))).
-    node.K = 50.0
-    # Weights of the balanced BCE on P, of the L1 on T and of the dice on the binary map.
-    node.PROBABILITY_WEIGHT = 5.0
-    node.THRESHOLD_WEIGHT = 10.0
-    node.BINARY_WEIGHT = 1.0
-    # Hard negatives kept for each positive pixel of the batch in the balanced BCE.
-    node.NEGATIVE_RATIO = 3.0
-
     # Texts are shrunk, and their borders widened, by area * (1 - SHRINK_RATIO^2) / perimeter.
     node.SHRINK_RATIO = 0.4
-    # Values of the threshold map far from and on the border of a text.
-    node.THRESHOLD_RANGE = (0.3, 0.7)
     # Texts whose axis-aligned box has a side below this many (network) pixels are ignored.
     node.MIN_TEXT_SIZE = 8.0
 
@@ -39,13 +28,12 @@ def add_db_keys(cfg: CN) -> None:
     # How detections grow back: "published", by area * ratio / perimeter, which leaves long texts
     # too small; or "exact", the inverse of the labels' shrinking.
     node.UNCLIP = "published"
-    # The ratios of "published", in "box" and in "polygon" mode.
+    # The ratio of "published" in "box" mode.
     node.UNCLIP_RATIO_BOX = 1.5
+    # The ratio of "published" in "polygon" mode.
     node.UNCLIP_RATIO_POLYGON = 2.0
     # Regions whose minimum-area rectangle has a side below this (network) pixels are dropped, and
     # once more after growing, below this + 2.
     node.MIN_SIZE = 3.0
     # Regions of one image that are decoded, largest first.
     node.MAX_CANDIDATES = 1000
-    # Tolerance of the contour simplification in "polygon" mode, as a share of the perimeter.
-    node.POLYGON_EPSILON = 0.002

@@ -15,6 +15,11 @@ from .decode import decode_probability_map
 from .labels import draw_db_labels
 from .neck import DB_NECK_REGISTRY
 
+# Steepness k of the approximate binary map (paper, equation 2), and the weights of the balanced BCE
+# on P, of the L1 on T and of the dice on the binary map (MhLiao/DB).
+STEEPNESS = 50.0
+PROBABILITY_WEIGHT, THRESHOLD_WEIGHT, BINARY_WEIGHT = 5.0, 10.0, 1.0
+
 
 @TEXT_HEADS_REGISTRY.register()
 class DBHead(TextHead):
@@ -32,9 +37,6 @@ class DBHead(TextHead):
         in_features: list[str],
         neck: nn.Module,
         norm: str,
-        k: float,
-        loss_weights: dict[str, float],
-        negative_ratio: float,
         decoding: dict,
     ):
         """Build the head.
@@ -43,9 +45,6 @@ class DBHead(TextHead):
             in_features: names of the maps the neck reads, finest first.
             neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
             norm: normalisation of the two branches, as in :func:`detectron2.layers.get_norm`.
-            k: steepness of the approximate binarisation.
-            loss_weights: of "probability", "threshold" and "binary".
-            negative_ratio: hard negatives per positive in the probability loss.
             decoding: keyword arguments of :func:`decode_probability_map`.
 
         Raises:
@@ -59,9 +58,6 @@ class DBHead(TextHead):
             )
         self.probability = _branch(neck.out_channels, norm)
         self.threshold = _branch(neck.out_channels, norm)
-        self.k = k
-        self.loss_weights = dict(loss_weights)
-        self.negative_ratio = negative_ratio
         self.decoding = dict(decoding)
 
     @classmethod
@@ -75,13 +71,6 @@ class DBHead(TextHead):
                 cfg, [input_shape[f] for f in head.IN_FEATURES]
             ),
             "norm": head.NORM,
-            "k": node.K,
-            "loss_weights": {
-                "probability": node.PROBABILITY_WEIGHT,
-                "threshold": node.THRESHOLD_WEIGHT,
-                "binary": node.BINARY_WEIGHT,
-            },
-            "negative_ratio": node.NEGATIVE_RATIO,
             "decoding": {
                 "polygon_mode": polygon_mode,
                 "binary_thresh": node.BINARY_THRESH,
@@ -93,7 +82,6 @@ class DBHead(TextHead):
                 ),
                 "min_size": node.MIN_SIZE,
                 "max_candidates": node.MAX_CANDIDATES,
-                "epsilon": node.POLYGON_EPSILON,
             },
         }
 
@@ -104,7 +92,6 @@ class DBHead(TextHead):
         return partial(
             draw_db_labels,
             shrink_ratio=node.SHRINK_RATIO,
-            threshold_range=tuple(node.THRESHOLD_RANGE),
             min_text_size=node.MIN_TEXT_SIZE,
         )
 
@@ -124,14 +111,13 @@ class DBHead(TextHead):
             probability = logits.float().sigmoid()
             threshold = threshold_logits.float().sigmoid()
             # The paper's 1 / (1 + exp(-k (P - T))), in the form that does not overflow.
-            binary = torch.sigmoid(self.k * (probability - threshold))
+            binary = torch.sigmoid(STEEPNESS * (probability - threshold))
         text, text_mask = targets["text"], targets["text_mask"]
         return {
-            "loss_probability": self.loss_weights["probability"]
-            * balanced_bce_loss(logits, text, text_mask, self.negative_ratio),
-            "loss_threshold": self.loss_weights["threshold"]
+            "loss_probability": PROBABILITY_WEIGHT * balanced_bce_loss(logits, text, text_mask),
+            "loss_threshold": THRESHOLD_WEIGHT
             * masked_l1_loss(threshold, targets["threshold"], targets["threshold_mask"]),
-            "loss_binary": self.loss_weights["binary"] * dice_loss(binary, text, text_mask),
+            "loss_binary": BINARY_WEIGHT * dice_loss(binary, text, text_mask),
         }
 
     def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:

@@ -14,12 +14,6 @@ def add_east_keys(cfg: CN) -> None:
     # Loss on the score map: "dice" (both public versions), "balanced_bce" (the paper) or
     # "hard_bce" (DB's: all text and three times as many hardest other cells of the batch).
     node.SCORE_LOSS = "dice"
-    # Weights of the score's loss, of the rectangles' loss and, within it, of the angles' part.
-    node.SCORE_WEIGHT = 1.0
-    node.GEOMETRY_WEIGHT = 1.0
-    node.ANGLE_WEIGHT = 10.0
-    # The rectangles' loss is averaged over "positive" cells or over "all".
-    node.GEOMETRY_MEAN = "positive"
 
     # Each corner of a text moves inward by this share of its shorter side; below 0.5.
     node.SHRINK_RATIO = 0.3
@@ -35,11 +29,8 @@ def add_east_keys(cfg: CN) -> None:
     node.SCORE_THRESH = 0.8
     # Rectangles are merged, and the weaker one suppressed, above this IoU.
     node.NMS_THRESH = 0.2
-    # A detection's score is the mean score in the "core" of its rectangle, which labels fill, or in
-    # the whole "box" (argman/EAST); those up to BOX_THRESH are dropped.
-    node.BOX_SCORE = "core"
+    # Detections with a mean score up to this value in the core of their rectangle, which labels
+    # fill, are dropped.
     node.BOX_THRESH = 0.1
-    # Cells of one image that give a rectangle, shared evenly by its connected regions, and merged
-    # rectangles that take part in the suppression; 0: all.
+    # Cells of one image that give a rectangle, shared evenly by its connected regions; 0: all.
     node.MAX_CELLS = 20000
-    node.MAX_BOXES = 1000

@@ -5,12 +5,9 @@ from collections import Counter
 import cv2
 import numpy as np
 
-from ..raster import mean_inside
 from .geometry import corners_from_distances
 from .labels import STRIDE
 from .nms import locality_aware_nms
-
-BOX_SCORES = ("core", "box")
 
 # Points along each side at which the core of a box is looked at.
 _SAMPLES = 8
@@ -23,7 +20,6 @@ def decode_east_maps(
     score_thresh: float = 0.8,
     nms_thresh: float = 0.2,
     box_thresh: float = 0.1,
-    box_score: str = "core",
     shrink_ratio: float = 0.3,
     max_cells: int = 20000,
     max_boxes: int = 1000,
@@ -32,7 +28,8 @@ def decode_east_maps(
     """Find the texts of a score and a geometry map.
 
     Every cell above ``score_thresh`` gives a rectangle; :func:`locality_aware_nms` makes them few.
-    Their scores are means of the score map.
+    Their scores are means of the score map in the core of each rectangle, the part that labels
+    fill, so that perfect maps give nearly 1.
 
     Args:
         score: (h, w) float32 in [0, 1].
@@ -40,10 +37,6 @@ def decode_east_maps(
             pixels, angle in radians.
         score_thresh, nms_thresh, box_thresh: of cells, of the merging and the suppression, of
             texts.
-        box_score: what the score of a text is the mean of: "core", the part of the rectangle that
-            labels fill, so that perfect maps give nearly 1; or "box", all of it, as in
-            argman/EAST, where they give about a third, and small texts less: the filter then drops
-            some that were found.
         shrink_ratio: of the labels; the core's sides are away from the rectangle's by this share
             of its shorter side.
         max_cells: cells that give a rectangle; 0: all. Where there are more, connected regions
@@ -58,12 +51,7 @@ def decode_east_maps(
     Returns:
         Rectangles as (4, 2) float32 arrays of (x, y) input pixels, clockwise on screen from the top
         left, which may reach beyond the map, and their scores, (M,) float32.
-
-    Raises:
-        ValueError: unknown ``box_score``.
     """
-    if box_score not in BOX_SCORES:
-        raise ValueError(f"MODEL.EAST.BOX_SCORE is one of {BOX_SCORES}, not {box_score!r}")
     cells = np.flatnonzero(score > score_thresh)
     dropped = max(0, len(cells) - max_cells) if max_cells else 0
     found = Counter(cells=len(cells), dropped_cells=dropped)
@@ -82,11 +70,7 @@ def decode_east_maps(
     if counts is not None:
         limited = found["dropped_cells"] + found["dropped_boxes"] > 0
         counts.update(found, limited_maps=int(limited))
-    if box_score == "core":
-        means = _mean_in_cores(score, boxes, shrink_ratio)
-    else:
-        # In cells, of which the first has its centre at 0.
-        means = mean_inside(score, list(boxes / STRIDE - 0.5)).astype(np.float32)
+    means = _mean_in_cores(score, boxes, shrink_ratio)
     keep = means > box_thresh
     return list(boxes[keep].astype(np.float32)), means[keep]
 

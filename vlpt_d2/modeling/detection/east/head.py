@@ -23,7 +23,9 @@ SCORE_LOSSES = {
     "balanced_bce": class_balanced_bce_loss,
     "hard_bce": balanced_bce_loss,
 }
-GEOMETRY_MEANS = ("positive", "all")
+# Factor of the angles' loss beside those of the score and of the rectangles (paper, equation 7,
+# lambda_theta).
+ANGLE_WEIGHT = 10.0
 
 # What an untrained head predicts: the score, about the share of cells that are text, and the
 # distance to each side, in pixels.
@@ -50,8 +52,6 @@ class EASTHead(TextHead):
         angle_range: int,
         distance_scale: float,
         score_loss: str,
-        loss_weights: dict[str, float],
-        geometry_mean: str,
         decoding: dict,
     ):
         """Build the head.
@@ -62,9 +62,6 @@ class EASTHead(TextHead):
             angle_range: angles are predicted within +- this many degrees, 45 or 90.
             distance_scale: distances are predicted between 0 and this many pixels.
             score_loss: one of SCORE_LOSSES.
-            loss_weights: of "score", "iou" and "angle".
-            geometry_mean: what the losses on the rectangles are averaged over, "positive" cells or
-                "all".
             decoding: keyword arguments of :func:`decode_east_maps`.
 
         Raises:
@@ -75,7 +72,6 @@ class EASTHead(TextHead):
         for key, value, known in (
             ("ANGLE_RANGE", angle_range, ANGLE_RANGES),
             ("SCORE_LOSS", score_loss, tuple(SCORE_LOSSES)),
-            ("GEOMETRY_MEAN", geometry_mean, GEOMETRY_MEANS),
         ):
             if value not in known:
                 raise ValueError(f"MODEL.EAST.{key} is one of {known}, not {value!r}")
@@ -96,8 +92,6 @@ class EASTHead(TextHead):
         self.angle_range = math.radians(angle_range)
         self.distance_scale = distance_scale
         self.score_loss = score_loss
-        self.loss_weights = dict(loss_weights)
-        self.geometry_mean = geometry_mean
         self.decoding = dict(decoding)
 
     @classmethod
@@ -112,20 +106,12 @@ class EASTHead(TextHead):
             "angle_range": node.ANGLE_RANGE,
             "distance_scale": node.DISTANCE_SCALE,
             "score_loss": node.SCORE_LOSS,
-            "loss_weights": {
-                "score": node.SCORE_WEIGHT,
-                "iou": node.GEOMETRY_WEIGHT,
-                "angle": node.GEOMETRY_WEIGHT * node.ANGLE_WEIGHT,
-            },
-            "geometry_mean": node.GEOMETRY_MEAN,
             "decoding": {
                 "score_thresh": node.SCORE_THRESH,
                 "nms_thresh": node.NMS_THRESH,
                 "box_thresh": node.BOX_THRESH,
-                "box_score": node.BOX_SCORE,
                 "shrink_ratio": node.SHRINK_RATIO,
                 "max_cells": node.MAX_CELLS,
-                "max_boxes": node.MAX_BOXES,
             },
         }
 
@@ -153,11 +139,11 @@ class EASTHead(TextHead):
             return torch.cat([share[:, :4] * self.distance_scale, angle], dim=1)
 
     def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the three weighted losses against the maps of :func:`draw_east_labels`."""
+        """Return the three losses against the maps of :func:`draw_east_labels`."""
         return self.map_losses(self.output(x), targets)
 
     def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted losses of logits (N, 6, h, w), see :meth:`losses`."""
+        """Losses of logits (N, 6, h, w), see :meth:`losses`."""
         text, mask = targets["text"], targets["text_mask"]
         score_loss = SCORE_LOSSES[self.score_loss](logits[:, 0], text, mask)
         geometry, target = self.geometry(logits), targets["geometry"]
@@ -165,10 +151,9 @@ class EASTHead(TextHead):
         iou = rectangle_iou_loss(geometry[:, :4], target[:, :4])
         angle = angle_loss(geometry[:, 4], target[:, 4])
         return {
-            "loss_score": self.loss_weights["score"] * score_loss,
-            "loss_iou": self.loss_weights["iou"] * mean_over_text(iou, learnt, self.geometry_mean),
-            "loss_angle": self.loss_weights["angle"]
-            * mean_over_text(angle, learnt, self.geometry_mean),
+            "loss_score": score_loss,
+            "loss_iou": mean_over_text(iou, learnt),
+            "loss_angle": ANGLE_WEIGHT * mean_over_text(angle, learnt),
         }
 
     def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:

@@ -63,14 +63,12 @@ def angle_loss(angle: Tensor, target: Tensor) -> Tensor:
         return 1.0 - torch.cos(angle.float() - target.float())
 
 
-def mean_over_text(loss: Tensor, text: Tensor, over: str, eps: float = 1e-6) -> Tensor:
-    """Mean of a loss that only text cells have.
+def mean_over_text(loss: Tensor, text: Tensor, eps: float = 1e-6) -> Tensor:
+    """Mean of a loss that only text cells have, over these cells (SakuraRiven/EAST).
 
     Args:
         loss: any shape.
         text: 1 in the cells that count, same shape.
-        over: "positive": the mean over these cells (SakuraRiven/EAST); "all": their sum over the
-            number of all cells, so images with little text count little (argman/EAST).
         eps: keeps the quotient finite without text.
 
     Returns:
@@ -79,4 +77,4 @@ def mean_over_text(loss: Tensor, text: Tensor, over: str, eps: float = 1e-6) -> 
     text = text.float()
     # Where there is no text the prediction may be anything, even infinite.
     total = torch.where(text > 0, loss.float(), 0.0).sum()
-    return total / (text.sum() + eps if over == "positive" else text.numel())
+    return total / (text.sum() + eps)

@@ -16,6 +16,10 @@ from .decode import decode_kernel_maps
 from .labels import draw_psenet_labels, kernel_scales
 from .neck import PSENetNeck
 
+# Weights of the dice loss on the texts and of the mean dice loss on their smaller kernels (paper,
+# equation 4).
+TEXT_WEIGHT, KERNEL_WEIGHT = 0.7, 0.3
+
 
 @TEXT_HEADS_REGISTRY.register()
 class PSENetHead(TextHead):
@@ -35,9 +39,6 @@ class PSENetHead(TextHead):
         channels: int,
         norm: str,
         kernels: int,
-        loss_weights: dict[str, float],
-        negative_ratio: float,
-        kernel_mask: str,
         decode_stride: int,
         decoding: dict,
     ):
@@ -49,21 +50,13 @@ class PSENetHead(TextHead):
             channels: of the hidden layer.
             norm: its normalisation, as in :func:`detectron2.layers.get_norm`.
             kernels: number of maps, the text's included.
-            loss_weights: of "text" and of "kernels".
-            negative_ratio: hard negatives per positive of an image in the loss on the texts.
-            kernel_mask: where the loss on the kernels looks: "target" or "prediction".
             decode_stride: of the predicted maps; they are upsampled from the neck's stride.
             decoding: keyword arguments of :func:`decode_kernel_maps` but the stride.
 
         Raises:
-            ValueError: ``kernel_mask`` is unknown, or ``decode_stride`` does not divide the neck's
-                stride.
+            ValueError: ``decode_stride`` does not divide the neck's stride.
         """
         super().__init__(in_features, neck)
-        if kernel_mask not in ("target", "prediction"):
-            raise ValueError(
-                f'MODEL.PSENET.KERNEL_MASK is "target" or "prediction", not {kernel_mask!r}'
-            )
         if decode_stride < 1 or neck.stride % decode_stride:
             raise ValueError(
                 f"MODEL.PSENET.DECODE_STRIDE = {decode_stride} does not divide {neck.stride}, the "
@@ -75,9 +68,6 @@ class PSENetHead(TextHead):
         # wide start (deviation 0.5) may leave them at "text everywhere" for good.
         nn.init.normal_(self.kernels.weight, std=0.01)
         nn.init.zeros_(self.kernels.bias)
-        self.loss_weights = dict(loss_weights)
-        self.negative_ratio = negative_ratio
-        self.kernel_mask = kernel_mask
         self.decode_stride = decode_stride
         self.decoding = dict(decoding)
 
@@ -93,9 +83,6 @@ class PSENetHead(TextHead):
             "channels": node.NECK_CHANNELS,
             "norm": head.NORM,
             "kernels": node.KERNELS,
-            "loss_weights": {"text": node.TEXT_WEIGHT, "kernels": node.KERNEL_WEIGHT},
-            "negative_ratio": node.NEGATIVE_RATIO,
-            "kernel_mask": node.KERNEL_MASK,
             "decode_stride": node.DECODE_STRIDE,
             "decoding": {
                 "polygon_mode": wants_polygons(cfg),
@@ -104,7 +91,6 @@ class PSENetHead(TextHead):
                 "min_kernel_area": node.MIN_KERNEL_AREA,
                 "min_area": node.MIN_AREA,
                 "max_candidates": node.MAX_CANDIDATES,
-                "epsilon": node.POLYGON_EPSILON,
             },
         }
 
@@ -113,13 +99,7 @@ class PSENetHead(TextHead):
         """Return :func:`draw_psenet_labels` with the settings of MODEL.PSENET."""
         node = cfg.MODEL.PSENET
         kernel_scales(node.KERNELS, node.MIN_SCALE)  # checks them before the first image is read
-        return partial(
-            draw_psenet_labels,
-            kernels=node.KERNELS,
-            min_scale=node.MIN_SCALE,
-            max_shrink=node.MAX_SHRINK,
-            round_shrink=node.ROUND_SHRINK,
-        )
+        return partial(draw_psenet_labels, kernels=node.KERNELS, min_scale=node.MIN_SCALE)
 
     def predict(self, x: Tensor) -> dict[str, Tensor]:
         """Return {"kernels": (N, n, H, W)} in [0, 1], the text first, at the decoding stride."""
@@ -139,14 +119,15 @@ class PSENetHead(TextHead):
         with torch.autocast(logits.device.type, enabled=False):
             logits = F.interpolate(logits.float(), size=text.shape[-2:], mode="bilinear")
             probabilities = logits.sigmoid()
-            inside = text if self.kernel_mask == "target" else probabilities[:, 0] > 0.5
-        selected = hard_negative_mask(logits[:, 0], text, text_mask, self.negative_ratio)
+        selected = hard_negative_mask(logits[:, 0], text, text_mask)
         text_loss = sample_dice_loss(probabilities[:, 0], text, selected)
-        inside = (inside > 0) & (text_mask > 0)
+        # Kernels are learnt inside the true texts, as in the reference's python3 branch; the paper
+        # has them where text is predicted.
+        inside = (text > 0) & (text_mask > 0)
         kernel_loss = sample_dice_loss(probabilities[:, 1:], targets["kernels"], inside[:, None])
         return {
-            "loss_text": self.loss_weights["text"] * text_loss.mean(),
-            "loss_kernels": self.loss_weights["kernels"] * kernel_loss.mean(),
+            "loss_text": TEXT_WEIGHT * text_loss.mean(),
+            "loss_kernels": KERNEL_WEIGHT * kernel_loss.mean(),
         }
 
     def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:

@@ -27,7 +27,6 @@ def draw_psenet_labels(
     kernels: int = 7,
     min_scale: float = 0.4,
     max_shrink: float = 20.0,
-    round_shrink: bool = False,
 ) -> dict[str, np.ndarray]:
     """Draw the maps PSENet is trained on.
 
@@ -43,7 +42,6 @@ def draw_psenet_labels(
         kernels: their number n, the text itself included.
         min_scale: m, see :func:`kernel_scales`.
         max_shrink: in pixels.
-        round_shrink: round d_i to whole pixels, as the reference does.
 
     Returns:
         uint8 maps in {0, 1}: "text" (H, W); "kernels" (n - 1, H, W), the largest one first;
@@ -67,8 +65,6 @@ def draw_psenet_labels(
             continue
         area, perimeter = cv2.contourArea(polygon), cv2.arcLength(polygon, True)
         offsets = np.minimum(area * shares / max(perimeter, 1e-6), max_shrink)
-        if round_shrink:
-            offsets = np.floor(offsets + 0.5)
         window, depth = signed_distance(polygon, 0.0, image_size, reach=float(offsets[-1]))
         inside = depth > 0
         deepest = float(depth.max(initial=0.0))

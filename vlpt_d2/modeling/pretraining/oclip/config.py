@@ -22,9 +22,6 @@ def add_oclip_keys(cfg: CN) -> None:
     # Rows and columns of the learned positions of the pool and of the decoder (input size over
     # stride); interpolated for other maps.
     node.POSITION_GRID = [16, 16]
-    # "global": losses are means over the valid items of all processes and micro-batches;
-    # "local": means of each process, as in the release.
-    node.NORMALIZATION = "global"
 
     words = node.WORDS = CN()
     # Words of an image; of more, training takes a random subset and testing the first.
@@ -34,30 +31,16 @@ def add_oclip_keys(cfg: CN) -> None:
     # Probability that a character beside the masked one is hidden too (release: 0). Of a few words
     # the rest of the spelling tells any character, and nothing is left to look for in the image.
     words.HIDDEN_SHARE = 0.0
-    # Width, blocks, heads and MLP ratio of the transformer over a word's characters.
-    words.WIDTH = 64
+    # Blocks of the transformer over a word's characters.
     words.DEPTH = 6
-    words.NUM_HEADS = 8
-    words.MLP_RATIO = 4.0
-    # Whether a character sees those before it alone; the end of the word sees all either way.
-    words.CAUSAL = True
 
     decoder = node.DECODER = CN()
-    # Cross-attention blocks from words to image tokens, their heads and MLP ratio.
+    # Cross-attention blocks from words to image tokens.
     decoder.DEPTH = 6
+    # Attention heads of each block.
     decoder.NUM_HEADS = 8
-    decoder.MLP_RATIO = 4.0
-    # Weight of the prediction of masked characters.
-    decoder.WEIGHT = 1.0
 
     itc = node.ITC = CN()
-    # Weight of the image-text contrast (both directions averaged).
+    # Weight of the image-text contrast (both directions averaged) beside the prediction of masked
+    # characters.
     itc.WEIGHT = 1.0
-    # Gradient through the features gathered from other processes too; without, every process
-    # keeps that of its own features in the loss of all (the release).
-    itc.GATHER_GRADIENT = True
-    # Images with the same words are positives of each other; else negatives (the release).
-    itc.MATCH_EQUAL_CAPTIONS = True
-    # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
-    itc.TEMPERATURE = 0.07
-    itc.MAX_LOGIT_SCALE = 100.0

@@ -19,12 +19,12 @@ class LookupBlock(nn.Module):
     attention as it is, and the attention's output is normalised before it is added.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float):
+    def __init__(self, dim: int, num_heads: int):
         super().__init__()
         self.attention = Attention(dim, num_heads, dropout=0.0)
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, mlp_ratio, dropout=0.0)
+        self.mlp = Mlp(dim, dropout=0.0)
 
     def forward(self, words: torch.Tensor, image: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Map words (N, W, dim) to (N, W, dim), given values and keys (N, S, dim)."""
@@ -41,7 +41,6 @@ class VisualTextualDecoder(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        mlp_ratio: float,
         position_grid: tuple[int, int],
     ):
         """
@@ -49,16 +48,13 @@ class VisualTextualDecoder(nn.Module):
             embed_dim: width d of words and image tokens.
             depth: number of blocks.
             num_heads: attention heads; divides ``embed_dim``.
-            mlp_ratio: hidden width of the MLPs over ``embed_dim``.
             position_grid: rows and columns of the position table.
         """
         super().__init__()
         self.position_grid = tuple(position_grid)
         rows, columns = self.position_grid
         self.position = nn.Parameter(torch.randn(1, rows * columns, embed_dim) * embed_dim**-0.5)
-        self.blocks = nn.ModuleList(
-            LookupBlock(embed_dim, num_heads, mlp_ratio) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(LookupBlock(embed_dim, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         init_clip_blocks(self.blocks, embed_dim)
 
@@ -84,15 +80,14 @@ class MaskedCharacters(PretextTask):
     """Predict the masked character of each word from the rest of the word and the image."""
 
     @configurable
-    def __init__(self, *, decoder: nn.Module, embed_dim: int, weight: float = 1.0):
+    def __init__(self, *, decoder: nn.Module, embed_dim: int):
         """
         Args:
             decoder: module from (words, image tokens, size of the map) to words.
             embed_dim: width of the words.
-            weight: factor of the loss.
         """
         super().__init__()
-        self.weight = weight
+        self.weight = 1.0
         self.decoder = decoder
         self.head = nn.Linear(embed_dim, VOCABULARY_SIZE)
         nn.init.normal_(self.head.weight, std=embed_dim**-0.5)
@@ -105,14 +100,9 @@ class MaskedCharacters(PretextTask):
             embed_dim=cfg.MODEL.OCLIP.EMBED_DIM,
             depth=node.DEPTH,
             num_heads=node.NUM_HEADS,
-            mlp_ratio=node.MLP_RATIO,
             position_grid=cfg.MODEL.OCLIP.POSITION_GRID,
         )
-        return {
-            "decoder": decoder,
-            "embed_dim": cfg.MODEL.OCLIP.EMBED_DIM,
-            "weight": node.WEIGHT,
-        }
+        return {"decoder": decoder, "embed_dim": cfg.MODEL.OCLIP.EMBED_DIM}
 
     def count(self, tokens: WordBatch) -> torch.Tensor:
         return tokens.masked.sum()

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
+from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
 from torch import nn
 
 from ..contrast import ContrastiveTask
 from ..multi_task import MicroBatchContext, MultiTaskPretraining
-from ..task import PretextTask
 from .decoder import MaskedCharacters
 from .evaluator import OclipEvaluator
 from .word_encoder import WordEncoder
@@ -24,24 +23,18 @@ class WordContrast(ContrastiveTask):
     """
 
     @configurable
-    def __init__(self, **options: float | bool | str):
+    def __init__(self, *, weight: float = 1.0):
         """
         Args:
-            options: weight, gradient, match_equal_captions, temperature, max_logit_scale: see
-                :class:`~vlpt_d2.modeling.pretraining.contrast.ContrastiveTask`.
+            weight: factor of the loss.
         """
-        super().__init__(image_projection=nn.Identity(), text_projection=nn.Identity(), **options)
+        super().__init__(
+            image_projection=nn.Identity(), text_projection=nn.Identity(), weight=weight
+        )
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        node = cfg.MODEL.OCLIP.ITC
-        return {
-            "weight": node.WEIGHT,
-            "gradient": "all" if node.GATHER_GRADIENT else "own",
-            "match_equal_captions": node.MATCH_EQUAL_CAPTIONS,
-            "temperature": node.TEMPERATURE,
-            "max_logit_scale": node.MAX_LOGIT_SCALE,
-        }
+        return {"weight": cfg.MODEL.OCLIP.ITC.WEIGHT}
 
     def text_vectors(self, encoded: EncodedWords) -> torch.Tensor:
         present = encoded.tokens.present[..., None]
@@ -58,37 +51,6 @@ class OCLIP(MultiTaskPretraining):
     :class:`~.evaluator.OclipEvaluator` adds up.
     """
 
-    NODE = "OCLIP"
-
-    @configurable
-    def __init__(
-        self,
-        *,
-        backbone: Backbone,
-        text_encoder: nn.Module,
-        tasks: dict[str, PretextTask],
-        pixel_mean: list[float],
-        pixel_std: list[float],
-        normalization: str = "global",
-    ):
-        """
-        Args:
-            backbone: gives ``fused`` (N, d, h, w) and ``cls`` (N, d, 1, 1).
-            text_encoder: characters (N, W, L) to words (N, W, d).
-            tasks: by name.
-            pixel_mean: of each channel, in [0, 255].
-            pixel_std: of each channel.
-            normalization: "global" or "local"; see ``MODEL.OCLIP.NORMALIZATION``.
-        """
-        super().__init__(
-            backbone=backbone,
-            text_encoder=text_encoder,
-            tasks=tasks,
-            pixel_mean=pixel_mean,
-            pixel_std=pixel_std,
-            normalization=normalization,
-        )
-
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> OclipEvaluator:
         return OclipEvaluator(cfg)
@@ -101,7 +63,6 @@ class OCLIP(MultiTaskPretraining):
             "tasks": {"ITC": WordContrast(cfg), "CHARACTERS": MaskedCharacters(cfg)},
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
-            "normalization": cfg.MODEL.OCLIP.NORMALIZATION,
         }
 
     def tokens(self, samples: list[dict]) -> WordBatch:

@@ -5,13 +5,14 @@ from detectron2.config import CfgNode, configurable
 from torch import nn
 
 from ...transformer import LAYER_NORM_EPS, Block, causal_mask, init_clip_blocks
-from .characters import EOS, PAD, VOCABULARY_SIZE
+from .characters import EOS, VOCABULARY_SIZE
 
 
 class WordEncoder(nn.Module):
     """A transformer over the characters of a word; the vector of its end stands for the word.
 
-    Words do not see each other (oCLIP, section 3.2; release src/clip/model.py, encode_text).
+    A character sees those before it only, and words do not see each other (oCLIP, section 3.2;
+    release src/clip/model.py, encode_text).
     """
 
     @configurable
@@ -20,30 +21,23 @@ class WordEncoder(nn.Module):
         *,
         embed_dim: int,
         max_characters: int,
-        width: int,
         depth: int,
-        num_heads: int,
-        mlp_ratio: float,
-        causal: bool = True,
+        width: int = 64,
+        num_heads: int = 8,
     ):
         """
         Args:
             embed_dim: width d of the words' vectors.
             max_characters: longest word, its end included.
-            width: of the transformer.
             depth: number of blocks.
+            width: of the transformer.
             num_heads: attention heads; divides ``width``.
-            mlp_ratio: hidden width of the MLPs over ``width``.
-            causal: whether a character sees those before it alone.
         """
         super().__init__()
         self.embed_dim = embed_dim
-        self.causal = causal
         self.characters = nn.Embedding(VOCABULARY_SIZE, width)
         self.position = nn.Parameter(torch.zeros(max_characters, width))
-        self.blocks = nn.ModuleList(
-            Block(width, num_heads, mlp_ratio, dropout=0.0) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(width, num_heads, dropout=0.0) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.projection = nn.Linear(width, embed_dim, bias=False)
         # Deviations of CLIP and of the release.
@@ -58,11 +52,7 @@ class WordEncoder(nn.Module):
         return {
             "embed_dim": cfg.MODEL.OCLIP.EMBED_DIM,
             "max_characters": node.MAX_CHARACTERS,
-            "width": node.WIDTH,
             "depth": node.DEPTH,
-            "num_heads": node.NUM_HEADS,
-            "mlp_ratio": node.MLP_RATIO,
-            "causal": node.CAUSAL,
         }
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -75,14 +65,10 @@ class WordEncoder(nn.Module):
         """
         words = ids.flatten(0, 1)
         length = words.shape[1]
-        blocked = causal_mask(length, words.device) if self.causal else None
-        padding = None
-        if not self.causal:
-            # Rows without a word keep one key: a softmax over nothing is not a number.
-            padding = (words == PAD) & (torch.arange(length, device=words.device) > 0)
+        blocked = causal_mask(length, words.device)
         x = self.characters(words) + self.position[:length]
         for block in self.blocks:
-            x = block(x, padding, blocked)
+            x = block(x, blocked=blocked)
         end = (words == EOS).int().argmax(dim=1)
         x = x[torch.arange(len(x), device=x.device), end]
         return self.projection(self.norm(x)).unflatten(0, ids.shape[:2])

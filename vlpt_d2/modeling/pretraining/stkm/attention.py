@@ -12,22 +12,21 @@ from torch import Tensor, nn
 
 
 class HeadAttention(nn.Module):
-    """Multi-head attention with given widths of a head; they need not add up to the model's."""
+    """Multi-head attention with a given width of its heads, which need not add up to ``dim``."""
 
-    def __init__(self, dim: int, num_heads: int, key_dim: int, value_dim: int):
+    def __init__(self, dim: int, num_heads: int, head_dim: int):
         """
         Args:
             dim: width of queries, of what they attend to, and of the result.
             num_heads: attention heads.
-            key_dim: channels of a head's queries and keys.
-            value_dim: channels of a head's values.
+            head_dim: channels of a head.
         """
         super().__init__()
         self.num_heads = num_heads
-        self.query = nn.Linear(dim, num_heads * key_dim)
-        self.key = nn.Linear(dim, num_heads * key_dim)
-        self.value = nn.Linear(dim, num_heads * value_dim)
-        self.output = nn.Linear(num_heads * value_dim, dim)
+        self.query = nn.Linear(dim, num_heads * head_dim)
+        self.key = nn.Linear(dim, num_heads * head_dim)
+        self.value = nn.Linear(dim, num_heads * head_dim)
+        self.output = nn.Linear(num_heads * head_dim, dim)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Project (N, M, dim) to keys and values, each (N, heads, M, channels of a head)."""
@@ -75,8 +74,7 @@ class PostNormLayer(nn.Module):
         *,
         dim: int,
         num_heads: int,
-        key_dim: int,
-        value_dim: int,
+        head_dim: int,
         ffn_dim: int,
         dropout: float,
     ):
@@ -84,15 +82,14 @@ class PostNormLayer(nn.Module):
         Args:
             dim: width of the tokens.
             num_heads: attention heads.
-            key_dim: channels of a head's queries and keys.
-            value_dim: channels of a head's values.
+            head_dim: channels of a head.
             ffn_dim: hidden width of the feed-forward network.
             dropout: probability in [0, 1).
         """
         super().__init__()
-        self.self_attention = HeadAttention(dim, num_heads, key_dim, value_dim)
+        self.self_attention = HeadAttention(dim, num_heads, head_dim)
         self.norm1 = nn.LayerNorm(dim)
-        self.cross_attention = HeadAttention(dim, num_heads, key_dim, value_dim)
+        self.cross_attention = HeadAttention(dim, num_heads, head_dim)
         self.norm2 = nn.LayerNorm(dim)
         self.ffn = nn.Sequential(nn.Linear(dim, ffn_dim), nn.ReLU(), nn.Linear(ffn_dim, dim))
         self.norm3 = nn.LayerNorm(dim)

@@ -9,8 +9,6 @@ from ....config import declare_keys
 def add_stkm_keys(cfg: CN) -> None:
     """Add MODEL.STKM; defaults are those of the paper, or of its release where they differ."""
     node = cfg.MODEL.STKM = CN()
-    # Maps of the trunk that are fused, finest first.
-    node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
     # Channels of every FPN level.
     node.FPN_CHANNELS = 256
     # Normalisation of the FPN, the fusion and the position module: "BN", "SyncBN", ...
@@ -24,17 +22,12 @@ def add_stkm_keys(cfg: CN) -> None:
     node.EMBED_DIM = 512
     # Longest sequence, in characters and flags; also the rows of the position table.
     node.MAX_LENGTH = 400
-    # Share of the target's probability that is spread over the other classes.
-    node.LABEL_SMOOTHING = 0.1
 
     decoder = node.DECODER = CN()
     # Layers: 4 in the paper, 1 in the release.
     decoder.DEPTH = 4
-    # Attention heads of each layer, and the channels of a head's queries and keys, and of its
-    # values; together they need not make EMBED_DIM.
+    # Attention heads of each layer, of 32 channels each.
     decoder.NUM_HEADS = 8
-    decoder.KEY_DIM = 32
-    decoder.VALUE_DIM = 32
     # Hidden width of each layer's feed-forward network.
     decoder.FFN_DIM = 1024
     # Dropout of what each attention and each feed-forward network adds.

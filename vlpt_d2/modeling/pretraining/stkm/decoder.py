@@ -23,11 +23,10 @@ class CharacterDecoder(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        key_dim: int,
-        value_dim: int,
         ffn_dim: int,
         dropout: float,
         max_length: int,
+        head_dim: int = 32,
         num_classes: int = NUM_CLASSES,
     ):
         """
@@ -35,11 +34,10 @@ class CharacterDecoder(nn.Module):
             embed_dim: width of the visual tokens and of the layers; even.
             depth: number of layers.
             num_heads: attention heads of each.
-            key_dim: channels of a head's queries and keys.
-            value_dim: channels of a head's values.
             ffn_dim: hidden width of the feed-forward networks.
             dropout: probability in [0, 1).
             max_length: longest sequence.
+            head_dim: channels of a head's queries, keys and values (the release's).
             num_classes: characters and flags.
 
         Raises:
@@ -57,8 +55,7 @@ class CharacterDecoder(nn.Module):
             PostNormLayer(
                 dim=embed_dim,
                 num_heads=num_heads,
-                key_dim=key_dim,
-                value_dim=value_dim,
+                head_dim=head_dim,
                 ffn_dim=ffn_dim,
                 dropout=dropout,
             )
@@ -73,8 +70,6 @@ class CharacterDecoder(nn.Module):
             "embed_dim": node.EMBED_DIM,
             "depth": node.DECODER.DEPTH,
             "num_heads": node.DECODER.NUM_HEADS,
-            "key_dim": node.DECODER.KEY_DIM,
-            "value_dim": node.DECODER.VALUE_DIM,
             "ffn_dim": node.DECODER.FFN_DIM,
             "dropout": node.DECODER.DROPOUT,
             "max_length": node.MAX_LENGTH,

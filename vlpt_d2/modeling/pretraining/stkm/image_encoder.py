@@ -7,7 +7,7 @@ from detectron2.layers import ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import Tensor, nn
 
-from ...backbone.trunk import ResNetTrunk, build_resnet_trunk
+from ...backbone.trunk import RESNET_FEATURES, ResNetTrunk, build_resnet_trunk
 from ...detection.layers import conv_norm_relu
 from ...detection.psenet.neck import PSENetNeck
 
@@ -130,7 +130,7 @@ class STKMImageEncoder(ResNetTrunk):
         return {
             "bottom_up": trunk.bottom_up,
             "fusion": STKMFusion(
-                input_shape={name: shapes[name] for name in node.IN_FEATURES},
+                input_shape={name: shapes[name] for name in RESNET_FEATURES},
                 fpn_channels=node.FPN_CHANNELS,
                 embed_dim=node.EMBED_DIM,
                 norm=node.NORM,

@@ -8,7 +8,7 @@ from torch import Tensor
 from .characters import PAD
 
 
-def smoothed_divergence(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+def smoothed_divergence(logits: Tensor, targets: Tensor, smoothing: float = 0.1) -> Tensor:
     """Sum of the Kullback-Leibler divergences from smoothed one-hot targets.
 
     A target keeps 1 - smoothing; the rest is spread evenly over the other classes but padding. So
@@ -17,7 +17,7 @@ def smoothed_divergence(logits: Tensor, targets: Tensor, smoothing: float) -> Te
     Args:
         logits: (M, C), of places that are not padding.
         targets: (M,) int64, none of them :data:`PAD`.
-        smoothing: in [0, 1).
+        smoothing: in (0, 1); that of the release.
 
     Returns:
         Tensor: 0-d; 0 where M is.
@@ -27,6 +27,5 @@ def smoothed_divergence(logits: Tensor, targets: Tensor, smoothing: float) -> Te
     hit = log_probabilities.gather(1, targets[:, None]).squeeze(1)
     others = log_probabilities.sum(dim=1) - log_probabilities[:, PAD] - hit
     negative_entropy = (1 - smoothing) * math.log(1 - smoothing)
-    if smoothing:
-        negative_entropy += smoothing * math.log(spread)
+    negative_entropy += smoothing * math.log(spread)
     return (negative_entropy - (1 - smoothing) * hit - spread * others).sum()

@@ -35,7 +35,6 @@ class STKM(ImagePretraining):
         decoder: nn.Module,
         pixel_mean: list[float],
         pixel_std: list[float],
-        label_smoothing: float = 0.1,
     ):
         """
         Args:
@@ -43,16 +42,9 @@ class STKM(ImagePretraining):
             decoder: from (N, L) targets and (N, h * w, d) visual tokens to (N, L, classes) logits.
             pixel_mean: of each channel, in [0, 255].
             pixel_std: of each channel.
-            label_smoothing: see :func:`~.loss.smoothed_divergence`.
-
-        Raises:
-            ValueError: the label smoothing is not in [0, 1).
         """
         super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"MODEL.STKM.LABEL_SMOOTHING must be in [0, 1), not {label_smoothing}")
         self.decoder = decoder
-        self.label_smoothing = label_smoothing
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> STKMEvaluator:
@@ -65,7 +57,6 @@ class STKM(ImagePretraining):
             "decoder": CharacterDecoder(cfg),
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
-            "label_smoothing": cfg.MODEL.STKM.LABEL_SMOOTHING,
         }
 
     def encode(self, samples: list[dict]) -> Tensor:
@@ -97,7 +88,7 @@ class STKM(ImagePretraining):
         logits = self.decoder(targets, self.encode(samples))
         valid = targets != PAD
         logits, targets = logits[valid], targets[valid]
-        loss = mean_over(smoothed_divergence(logits, targets, self.label_smoothing), count)
+        loss = mean_over(smoothed_divergence(logits, targets), count)
         left_out = torch.tensor(float(sum(s["words_left_out"] for s in samples)))
         self.log_metrics(
             {

@@ -19,23 +19,18 @@ def add_vlpt_keys(cfg: CN) -> None:
 
 def _add_image_encoder(cfg: CN) -> None:
     node = cfg.MODEL.IMAGE_ENCODER = CN()
-    # Maps of the trunk that are fused, finest first.
-    node.IN_FEATURES = ["res2", "res3", "res4", "res5"]
     # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
     # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).
     node.FUSION = "ConcatFusion"
     # Channels of every FPN level.
     node.FPN_CHANNELS = 256
-    # Width d of the visual tokens.
+    # Width d of the visual and the text tokens. A pre-trained text encoder of another width is
+    # projected to it.
     node.EMBED_DIM = 384
-    # Whether transformer blocks run over [CLS] and the visual tokens; else [CLS] is their mean.
-    node.ATTENTION_POOLING = True
     # Number of blocks of the attention pooling.
     node.DEPTH = 1
     # Attention heads of each block.
     node.NUM_HEADS = 6
-    # Hidden width of each block's MLP, as a multiple of EMBED_DIM.
-    node.MLP_RATIO = 4.0
     # Dropout after the position embedding, the attention projection and the MLP layers.
     node.DROPOUT = 0.1
     # Rows and columns of the learned position table (input size / 16); interpolated elsewhere.
@@ -55,15 +50,10 @@ def _add_text_encoder(cfg: CN) -> None:
     node.PRETRAINED = ""
     # Caption length K in tokens, [CLS] and [SEP] included.
     node.MAX_TOKENS = 30
-    # Width of the text tokens, that of MODEL.IMAGE_ENCODER.EMBED_DIM; a pre-trained encoder of
-    # another width is projected to it.
-    node.EMBED_DIM = 384
     # Transformer blocks.
     node.DEPTH = 3
     # Attention heads of each block.
     node.NUM_HEADS = 6
-    # Hidden width of each block's MLP, as a multiple of EMBED_DIM.
-    node.MLP_RATIO = 4.0
     # Dropout after the embeddings, the attention projection and the MLP layers.
     node.DROPOUT = 0.1
 
@@ -74,8 +64,6 @@ def _add_cross_encoder(cfg: CN) -> None:
     node.DEPTH = 4
     # Attention heads of each block.
     node.NUM_HEADS = 6
-    # Hidden width of each block's MLP, as a multiple of the width.
-    node.MLP_RATIO = 4.0
     # Dropout after the attention projections and the MLP layers.
     node.DROPOUT = 0.1
     # Whether text attends to the image tokens (off: the ablation "without MHCA").
@@ -86,8 +74,6 @@ def _add_tasks(cfg: CN) -> None:
     node = cfg.MODEL.VLPT = CN()
     # Pretext tasks, any subset of ITC, WIP and MLM; the others are not built.
     node.TASKS = ["ITC", "WIP", "MLM"]
-    # Add a learned embedding of the modality to the outputs of both encoders.
-    node.MODALITY_EMBEDDING = True
     # Standard deviation of the normal initialisation of linear and embedding layers.
     node.INIT_STD = 0.02
     # "global": losses are means over the valid items of all processes and micro-batches;
@@ -102,9 +88,6 @@ def _add_tasks(cfg: CN) -> None:
     node.ITC.GATHER_GRADIENT = True
     # Captions of the same tokens are positives of each other; else negatives (the release).
     node.ITC.MATCH_EQUAL_CAPTIONS = True
-    # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
-    node.ITC.TEMPERATURE = 0.07
-    node.ITC.MAX_LOGIT_SCALE = 100.0
 
     node.WIP = CN()
     # Weight of the word-in-image prediction.
@@ -113,13 +96,8 @@ def _add_tasks(cfg: CN) -> None:
     node.WIP.NUM_NEGATIVES = 63
     # "similarity": nearest rows of the current word embedding table; "random": uniform rows.
     node.WIP.NEGATIVES = "similarity"
-    # Never take another word of the same caption as a negative (the release does).
-    node.WIP.EXCLUDE_CAPTION = False
     # The image vector that is the query: "cls" (the paper's figure) or "first_token" (the release).
     node.WIP.QUERY = "cls"
-    # Initial temperature, and the largest logit scale (1 / temperature) it may reach.
-    node.WIP.TEMPERATURE = 0.07
-    node.WIP.MAX_LOGIT_SCALE = 100.0
 
     node.MLM = CN()
     # Weight of the masked language modelling.
@@ -129,6 +107,3 @@ def _add_tasks(cfg: CN) -> None:
     # "tokens": the share is of the caption's own tokens (at least one word is selected);
     # "slots": of all MAX_TOKENS slots, padding included, as the release's collator draws them.
     node.MLM.BUDGET = "tokens"
-    # Of the selected tokens, the shares shown as [MASK] and as a random token; the rest is shown.
-    node.MLM.MASK_SHARE = 0.8
-    node.MLM.RANDOM_SHARE = 0.1

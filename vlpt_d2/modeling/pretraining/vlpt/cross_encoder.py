@@ -17,7 +17,6 @@ class CrossModalEncoder(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        mlp_ratio: float,
         dropout: float,
         cross_attention: bool = True,
         init_std: float = 0.02,
@@ -27,15 +26,13 @@ class CrossModalEncoder(nn.Module):
             embed_dim: width d of text and image tokens.
             depth: number of blocks.
             num_heads: attention heads; divides ``embed_dim``.
-            mlp_ratio: hidden width of the MLPs over ``embed_dim``.
             dropout: probability in [0, 1).
             cross_attention: whether text attends to the image.
             init_std: standard deviation of the initialisation.
         """
         super().__init__()
         self.blocks = nn.ModuleList(
-            CrossBlock(embed_dim, num_heads, mlp_ratio, dropout, cross_attention)
-            for _ in range(depth)
+            CrossBlock(embed_dim, num_heads, dropout, cross_attention) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         init_transformer_weights(self, init_std)
@@ -47,7 +44,6 @@ class CrossModalEncoder(nn.Module):
             "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
             "depth": node.DEPTH,
             "num_heads": node.NUM_HEADS,
-            "mlp_ratio": node.MLP_RATIO,
             "dropout": node.DROPOUT,
             "cross_attention": node.CROSS_ATTENTION,
             "init_std": cfg.MODEL.VLPT.INIT_STD,

@@ -20,7 +20,7 @@ class ITC(ContrastiveTask):
         *,
         embed_dim: int,
         weight: float = 1.0,
-        gradient: str = "all",
+        gather_gradient: bool = True,
         match_equal_captions: bool = True,
         temperature: float = 0.07,
         max_logit_scale: float = 100.0,
@@ -29,7 +29,7 @@ class ITC(ContrastiveTask):
         """
         Args:
             embed_dim: width of the tokens and of the contrasted vectors.
-            weight, gradient, match_equal_captions, temperature, max_logit_scale: see
+            weight, gather_gradient, match_equal_captions, temperature, max_logit_scale: see
                 :class:`~..contrast.ContrastiveTask`.
             init_std: standard deviation of the initialisation.
         """
@@ -37,7 +37,7 @@ class ITC(ContrastiveTask):
             image_projection=nn.Linear(embed_dim, embed_dim),
             text_projection=nn.Linear(embed_dim, embed_dim),
             weight=weight,
-            gradient=gradient,
+            gather_gradient=gather_gradient,
             match_equal_captions=match_equal_captions,
             temperature=temperature,
             max_logit_scale=max_logit_scale,
@@ -50,10 +50,8 @@ class ITC(ContrastiveTask):
         return {
             "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
             "weight": node.WEIGHT,
-            "gradient": "all" if node.GATHER_GRADIENT else "none",
+            "gather_gradient": node.GATHER_GRADIENT,
             "match_equal_captions": node.MATCH_EQUAL_CAPTIONS,
-            "temperature": node.TEMPERATURE,
-            "max_logit_scale": node.MAX_LOGIT_SCALE,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
 

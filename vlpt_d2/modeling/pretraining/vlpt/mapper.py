@@ -37,7 +37,7 @@ class PretrainMapper:
                 of an image depend on its id alone.
             tokenizer: makes ids of captions.
             images: reads and augments them.
-            masking: ``probability, budget, mask_share, random_share`` of
+            masking: ``probability`` and ``budget`` of
                 :func:`~vlpt_d2.data.text.masking.mask_tokens`.
         """
         self.is_train = is_train
@@ -58,8 +58,6 @@ class PretrainMapper:
             "masking": {
                 "probability": mlm.PROBABILITY if "MLM" in cfg.MODEL.VLPT.TASKS else 0.0,
                 "budget": mlm.BUDGET,
-                "mask_share": mlm.MASK_SHARE,
-                "random_share": mlm.RANDOM_SHARE,
             },
         }
 

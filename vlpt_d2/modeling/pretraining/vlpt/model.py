@@ -33,7 +33,6 @@ class VLPT(MultiTaskPretraining):
         tasks: dict[str, PretextTask],
         pixel_mean: list[float],
         pixel_std: list[float],
-        modality_embedding: bool = True,
         normalization: str = "global",
         init_std: float = 0.02,
     ):
@@ -44,7 +43,6 @@ class VLPT(MultiTaskPretraining):
             tasks: by name.
             pixel_mean: of each channel, in [0, 255].
             pixel_std: of each channel.
-            modality_embedding: add a learned vector to all tokens of a modality.
             normalization: "global" or "local"; see ``MODEL.VLPT.NORMALIZATION``.
             init_std: standard deviation of the modality embedding's initialisation.
         """
@@ -59,12 +57,12 @@ class VLPT(MultiTaskPretraining):
         width, text_width = backbone.output_shape()["fused"].channels, text_encoder.embed_dim
         if width != text_width:
             raise ValueError(
-                f"image tokens have {width} channels and text tokens {text_width}; set MODEL."
-                "IMAGE_ENCODER.EMBED_DIM and MODEL.TEXT_ENCODER.EMBED_DIM alike"
+                f"image tokens have {width} channels and text tokens {text_width}: the text "
+                "encoder has to give MODEL.IMAGE_ENCODER.EMBED_DIM"
             )
-        self.modality = nn.Embedding(2, width) if modality_embedding else None
-        if self.modality is not None:
-            nn.init.normal_(self.modality.weight, std=init_std)
+        # Added to all tokens of a modality.
+        self.modality = nn.Embedding(2, width)
+        nn.init.normal_(self.modality.weight, std=init_std)
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> PretrainEvaluator:
@@ -91,7 +89,6 @@ class VLPT(MultiTaskPretraining):
             },
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
-            "modality_embedding": node.MODALITY_EMBEDDING,
             "normalization": node.NORMALIZATION,
             "init_std": node.INIT_STD,
         }
@@ -120,7 +117,7 @@ class VLPT(MultiTaskPretraining):
         self, features: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, tuple[int, int]]:
         image, grid = super().visual_tokens(features)
-        return (image if self.modality is None else image + self.modality.weight[1]), grid
+        return image + self.modality.weight[1], grid
 
     def with_captions(
         self, image: torch.Tensor, grid: tuple[int, int], tokens: TokenBatch
@@ -137,8 +134,7 @@ class VLPT(MultiTaskPretraining):
 
     def encode_text(self, input_ids: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
         """Encode captions, masked or whole, to (N, K, d) with the modality embedding."""
-        text = self.text_encoder(input_ids, tokens.attention_mask)
-        return text if self.modality is None else text + self.modality.weight[0]
+        return self.text_encoder(input_ids, tokens.attention_mask) + self.modality.weight[0]
 
     def unmasked(self, encoded: EncodedBatch) -> EncodedBatch:
         tokens = encoded.tokens

@@ -33,7 +33,6 @@ class VLPTTextEncoder(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        mlp_ratio: float,
         dropout: float,
         init_std: float = 0.02,
     ):
@@ -45,7 +44,6 @@ class VLPTTextEncoder(nn.Module):
             embed_dim: width d.
             depth: number of blocks.
             num_heads: attention heads; divides ``embed_dim``.
-            mlp_ratio: hidden width of the MLPs over ``embed_dim``.
             dropout: probability in [0, 1).
             init_std: standard deviation of the initialisation.
         """
@@ -57,9 +55,7 @@ class VLPTTextEncoder(nn.Module):
         self.token_type_embeddings = nn.Embedding(1, embed_dim)
         self.embedding_norm = nn.LayerNorm(embed_dim, eps=EMBEDDING_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, dropout) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         init_transformer_weights(self, init_std)
         with torch.no_grad():
@@ -73,10 +69,9 @@ class VLPTTextEncoder(nn.Module):
             "vocabulary_size": tokenizer.vocabulary_size,
             "padding_id": tokenizer.special["pad"],
             "max_tokens": node.MAX_TOKENS,
-            "embed_dim": node.EMBED_DIM,
+            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
             "depth": node.DEPTH,
             "num_heads": node.NUM_HEADS,
-            "mlp_ratio": node.MLP_RATIO,
             "dropout": node.DROPOUT,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
@@ -132,7 +127,7 @@ class HuggingFaceTextEncoder(nn.Module):
             )
         return {
             "encoder": encoder,
-            "embed_dim": node.EMBED_DIM,
+            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
 

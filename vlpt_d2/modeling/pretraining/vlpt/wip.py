@@ -27,7 +27,7 @@ def nearest_rows(
         table: (V, d).
         ids: (T,) the rows to find neighbours of.
         k: neighbours of each; fewer where the table has fewer.
-        excluded: rows that are nobody's neighbour, (E,) for all or (T, E) for each; -1 is none.
+        excluded: (E,) rows that are nobody's neighbour.
 
     Returns:
         (T, k) ids, nearest first, and (T, k) bool, False where no row was left to take. A row is
@@ -47,11 +47,7 @@ def _nearest_rows(
         rows = ids[start : start + CHUNK]
         similarity = table[rows] @ table.T
         similarity.scatter_(1, rows[:, None], float("-inf"))
-        out = excluded[start : start + CHUNK] if excluded.dim() == 2 else excluded[None]
-        out = out.expand(len(rows), -1)
-        # -1 points at the row itself, which is out already.
-        out = torch.where(out < 0, rows[:, None], out)
-        similarity.scatter_(1, out, float("-inf"))
+        similarity[:, excluded] = float("-inf")
         values, indices = similarity.topk(k, dim=1)
         neighbours.append(indices)
         found.append(values > float("-inf"))
@@ -98,7 +94,6 @@ class WIP(PretextTask):
         weight: float = 1.0,
         num_negatives: int = 63,
         negatives: str = "similarity",
-        exclude_caption: bool = False,
         query: str = "cls",
         temperature: float = 0.07,
         max_logit_scale: float = 100.0,
@@ -112,7 +107,6 @@ class WIP(PretextTask):
             weight: factor of the loss.
             num_negatives: negatives of each word piece.
             negatives: "similarity" or "random".
-            exclude_caption: no negative stands in the same caption.
             query: "cls" or "first_token", the image vector that is compared.
             temperature: initial temperature.
             max_logit_scale: largest inverse temperature.
@@ -128,7 +122,6 @@ class WIP(PretextTask):
         self.weight = weight
         self.num_negatives = num_negatives
         self.negatives = negatives
-        self.exclude_caption = exclude_caption
         self.query_index = ("cls", "first_token").index(query)
         self.image_projection = nn.Linear(embed_dim, embed_dim)
         self.word_projection = nn.Linear(table_dim, embed_dim)
@@ -146,10 +139,7 @@ class WIP(PretextTask):
             "weight": node.WEIGHT,
             "num_negatives": node.NUM_NEGATIVES,
             "negatives": node.NEGATIVES,
-            "exclude_caption": node.EXCLUDE_CAPTION,
             "query": node.QUERY,
-            "temperature": node.TEMPERATURE,
-            "max_logit_scale": node.MAX_LOGIT_SCALE,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
 
@@ -165,27 +155,12 @@ class WIP(PretextTask):
         if self.negatives == "random":
             negatives = random_rows(len(table), ids, self.num_negatives, excluded)
             found = torch.ones_like(negatives, dtype=torch.bool)
-            if self.exclude_caption:
-                captions = self._caption_rows(tokens)
-                found = (negatives[:, :, None] != captions[:, None]).all(dim=2)
-        elif self.exclude_caption:
-            captions = self._caption_rows(tokens)
-            special = excluded.expand(len(ids), -1)
-            negatives, found = nearest_rows(
-                table, ids, self.num_negatives, torch.cat([captions, special], dim=1)
-            )
         else:
             unique, inverse = ids.unique(return_inverse=True)
             negatives, found = nearest_rows(table, unique, self.num_negatives, excluded)
             negatives, found = negatives[inverse], found[inverse]
         found = torch.cat([torch.ones_like(found[:, :1]), found], dim=1)
         return torch.cat([ids[:, None], negatives], dim=1), found
-
-    @staticmethod
-    def _caption_rows(tokens: TokenBatch) -> torch.Tensor:
-        """(T, K) ids of the words of the caption that each visible piece is in; -1 elsewhere."""
-        image_of = tokens.visible.nonzero()[:, 0]
-        return tokens.original_ids.masked_fill(tokens.word_index < 0, -1)[image_of]
 
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
         """(T, 1 + L) logits of the T visible pieces in row-major order; column 0 is the truth."""
