@@ -137,11 +137,13 @@ def test_missing_dataset_folder_says_what_to_do(tiny_cfg, tmp_path, monkeypatch)
 
 
 FORKED = """
+import time
 import cv2, numpy as np
 from torch.utils.data import DataLoader
 from vlpt_d2.data.loader import _start_worker
 cv2.setNumThreads(2)
-cv2.GaussianBlur(np.zeros((800, 800, 3), np.float32), (0, 0), 3)  # starts the threads
+cv2.resize(np.zeros((1500, 1500, 3), np.float32), (3000, 3000))  # starts the threads
+time.sleep(0.5)  # they sleep
 options = {"worker_init_fn": _start_worker, "timeout": 30, "multiprocessing_context": "fork"}
 loader = DataLoader(range(2), num_workers=1, **options)
 print(len(list(loader)))
