@@ -50,6 +50,11 @@ def default_settings() -> Mapping[str, str]:
     return settings(get_cfg())
 
 
+def _with_lists(text: str) -> str:
+    """Tuples in a tuple come back from YAML as lists."""
+    return text.translate(str.maketrans("()", "[]")).replace(",]", "]")
+
+
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Say what differs.
 
@@ -68,7 +73,7 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, st
         default = default_settings().get(key, "")
         former = _FORMER_DEFAULTS.get(key)
         before, after = (default if x == former else x for x in (then.get(key, default), value))
-        if before != after:
+        if _with_lists(before) != _with_lists(after):
             found[key] = f"{key} was {before or repr('')}, is {after or repr('')}"
     for fault in removed_faults(then, now):
         found[fault.split()[0]] = fault
