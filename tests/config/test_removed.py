@@ -1,6 +1,7 @@
 """Configs and records of earlier versions, whose keys the package no longer has."""
 
 import logging
+import re
 
 import pytest
 
@@ -54,3 +55,38 @@ def test_a_changed_default_without_effect_is_no_difference():
     assert differences(now, now | {"SOLVER.NO_WEIGHT_DECAY": former}) == {}
     (other,) = differences(now | {"SOLVER.NO_WEIGHT_DECAY": "['bias']"}, now)
     assert other == "SOLVER.NO_WEIGHT_DECAY"
+
+
+@pytest.mark.parametrize(
+    "key, other",
+    [
+        ("MODEL.DB.K", 30.0),
+        ("MODEL.DB.THRESHOLD_RANGE", (0.2, 0.8)),
+        ("MODEL.PSENET.KERNEL_MASK", "prediction"),
+        ("SOLVER.FIND_UNUSED_PARAMETERS", False),
+    ],
+)
+def test_another_value_is_refused_with_key_and_value(tmp_path, key, other):
+    message = rf"{key} is .*, but this key is gone: it is always {re.escape(str(REMOVED[key]))}"
+    path = old_config(tmp_path, **{key.replace(".", "__"): other})
+    with pytest.raises(ConfigError, match=rf"config\.yaml: {message}"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=message):
+        load_config("", [key, str(other)])
+    cfg = load_config("", [key, str(REMOVED[key]), "SOLVER.MAX_ITER", "7"])
+    assert cfg.SOLVER.MAX_ITER == 7
+    now = settings(get_cfg())
+    assert differences(now | {key: str(REMOVED[key])}, now) == {}
+    assert list(differences(now | {key: str(other)}, now)) == [key]
+
+
+def test_the_width_of_the_text_tokens_is_that_of_the_image_tokens():
+    image, text = "MODEL.IMAGE_ENCODER.EMBED_DIM", "MODEL.TEXT_ENCODER.EMBED_DIM"
+    for opts in ([image, "192", text, "192"], [text, "192", image, "192"], [text, "384"]):
+        assert int(opts[1]) == load_config("", opts).MODEL.IMAGE_ENCODER.EMBED_DIM
+    with pytest.raises(ConfigError, match=f"{text} is 192, but this key is gone: {image}, 384"):
+        load_config("", [text, "192"])
+
+
+def test_no_removed_key_is_a_key():
+    assert not REMOVED.keys() & settings(get_cfg()).keys()

@@ -195,6 +195,19 @@ def test_everything_that_changed_is_told_in_one_warning(tiny_cfg, half, warnings
     assert dumped(half).SOLVER.MAX_ITER == 7 and (half / "model_0000005.pth").exists()
 
 
+@pytest.mark.parametrize("value, accepted", [("50.0", True), ("30.0", False)])
+def test_a_removed_key_of_the_checkpoint_counts_by_its_value(tiny_cfg, half, value, accepted):
+    path = half / (half / "last_checkpoint").read_text()
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["trainer"]["settings"]["MODEL.DB.K"] = value
+    torch.save(checkpoint, path)
+    if accepted:
+        assert train(tiny_cfg, folder=half, resume=True).start_iter == 3
+        return
+    with pytest.raises(CheckpointError, match=r"MODEL\.DB\.K is 30\.0, but this key is gone"):
+        train(tiny_cfg, folder=half, resume=True)
+
+
 def test_other_number_of_images_is_told(tiny_cfg, tiny_photos, half, warnings):
     tiny_photos.pop()
     train(tiny_cfg, folder=half, resume=True)

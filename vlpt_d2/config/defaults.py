@@ -55,11 +55,15 @@ def _add_optimizer(cfg: CN) -> None:
     cfg.SOLVER.WEIGHT_DECAY_BATCH_NORM = None
     # Parameters of which one part of the dotted name is in this list have no weight decay.
     cfg.SOLVER.NO_WEIGHT_DECAY = ["cls_token", "position", "position_embeddings"]
-    # CLIP_GRADIENTS.CLIP_TYPE is "value" or "norm" as in detectron2 (each parameter by itself), or
-    # "full_model": the norm of the whole gradient.
+    # "value" or "norm" as in detectron2 (each parameter by itself), or "full_model": the norm of
+    # the whole gradient.
+    cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "value"
 
 
 def _add_schedule(cfg: CN) -> None:
+    # detectron2's, or "WarmupPolyLR" (exponent 0.9) or "WarmupLinearLR": after the warm-up the rate
+    # falls to 0 at MAX_ITER.
+    cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
     # Length of the training in passes over the training images. Where it is not 0, MAX_ITER is
     # computed from it when the training starts; to give MAX_ITER itself, set EPOCHS to 0.
     cfg.SOLVER.EPOCHS = 0

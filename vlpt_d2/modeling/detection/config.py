@@ -44,8 +44,9 @@ def _add_mapper(cfg: CN) -> None:
     # "fit": crops that are tried before the whole image is taken (0: always). "fixed" with
     # CROP_CUTS_TEXT off: windows that are drawn, the first that cuts the fewest texts is taken.
     node.CROP_MAX_TRIES = 10
-    # "fit": the least and the largest side of a crop as a share of the image's (DB: no limit).
+    # "fit": the least side of a crop as a share of the image's.
     node.CROP_MIN_SIDE = 0.1
+    # "fit": the largest side of a crop as a share of the image's (DB: no limit).
     node.CROP_MAX_SIDE = 1.0
     # "fixed": probability that the window must hold a text that is not ignored.
     node.CROP_TEXT_PROB = 0.625
@@ -53,9 +54,11 @@ def _add_mapper(cfg: CN) -> None:
     node.CROP_CUTS_TEXT = True
     # Training: (height, width) of the crop.
     node.TRAIN_SIZE = (640, 640)
-    # Training: colours are scaled by a factor from 1 +- this; 0 leaves them (as in DB).
+    # Training: brightness is scaled by a factor from 1 +- this; 0 leaves it (as in DB).
     node.BRIGHTNESS = 0.0
+    # Training: likewise the contrast.
     node.CONTRAST = 0.0
+    # Training: likewise the saturation.
     node.SATURATION = 0.0
     # Training: hues are turned by up to this share of the circle, in [0, 0.5].
     node.HUE = 0.0
