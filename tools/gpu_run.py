@@ -6,8 +6,8 @@ on it, several trainings at once. Started again, it resumes what is unfinished. 
 ended are also measured at thresholds chosen on the validation images. The folder "results" then
 holds tables, records, curves, weights and what the time went to, in files below 16 MB.
 
-With --steps it measures single training steps instead, with one batch in memory: those of the grid
-and those of the paper's sizes (VLPT R-50 at 512 px, DB R-50 at 640 px).
+With --steps it measures single training steps of the paper's sizes instead, with one batch in
+memory: VLPT R-50 at 512 px, DB R-50 at 640 px.
 """
 
 import argparse
@@ -73,8 +73,6 @@ BESIDE_PROBE = 7
 PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
 #: name, config, options of the steps that --steps measures.
 STEPS = (
-    ("VLPT, grid", "photo/pretrain_vlpt.yaml", ()),
-    ("DB, grid", "photo/db.yaml", ()),
     ("VLPT R-50, 512 px", "pretrain.yaml", ("SOLVER.IMS_PER_BATCH", "100")),
     ("DB R-50, 640 px", "detection/icdar2015/db_R_50.yaml", ("SOLVER.AMP.ENABLED", "True")),
 )
@@ -178,6 +176,8 @@ class GpuRun:
     def render(self, words: int, part: str, more: Sequence[str]) -> None:
         """One corpus; nothing where it is finished."""
         folder = self.data / f"words_{words}_{part}"
+        if (folder / "coco.json").is_file() and not (folder / "progress.jsonl").is_file():
+            return
         settings = (
             *RENDERED,
             f"max_words={words}",
