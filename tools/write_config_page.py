@@ -62,7 +62,7 @@ class Key:
 
 def main() -> None:
     """Write the page."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     PAGE.write_text(page(), encoding="utf-8")
 
 
@@ -118,10 +118,14 @@ def page() -> str:
 def _settings_table() -> Iterator[str]:
     yield "| key | default | meaning |"
     yield "|---|---|---|"
-    tree, lines = _parse(Path(inspect.getsourcefile(RenderSettings)))
-    (body,) = (n.body for n in ast.walk(tree) if getattr(n, "name", "") == RenderSettings.__name__)
-    for node in body:
-        if isinstance(node, ast.AnnAssign):
+    tree, lines = _parse(inspect.getsourcefile(RenderSettings) or "")
+    (settings,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == RenderSettings.__name__
+    )
+    for node in settings.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
             meaning = _cell(_comment(lines, node.lineno))
             default = getattr(RenderSettings(), name)
@@ -131,8 +135,8 @@ def _settings_table() -> Iterator[str]:
 def _declared() -> Iterator[Key]:
     """The keys in the order of the code, of all files with functions that declare keys."""
     functions = [f for f in declared_keys() if f.__module__.startswith("vlpt_d2.")]
-    for path in dict.fromkeys(inspect.getsourcefile(function) for function in functions):
-        tree, lines = _parse(Path(path))
+    for path in dict.fromkeys(inspect.getsourcefile(function) or "" for function in functions):
+        tree, lines = _parse(path)
         for function in tree.body:
             if isinstance(function, ast.FunctionDef):
                 groups = {"cfg": ""}
@@ -147,19 +151,20 @@ def _assigned(node: ast.Assign, groups: dict[str, str], lines: list[str]) -> Ite
     for target in node.targets:
         if isinstance(target, ast.Name):
             groups[target.id] = name
-    is_group = isinstance(node.value, ast.Call)
-    if not is_group or node.value.args:
+    # A group without values is no key.
+    if not isinstance(node.value, ast.Call) or node.value.args:
         yield Key(name, _comment(lines, node.lineno))
 
 
 def _dotted(target: ast.expr, groups: dict[str, str]) -> str:
-    if isinstance(target, ast.Name):
-        return groups[target.id]
-    return f"{_dotted(target.value, groups)}.{target.attr}".removeprefix(".")
+    if isinstance(target, ast.Attribute):
+        return f"{_dotted(target.value, groups)}.{target.attr}".removeprefix(".")
+    assert isinstance(target, ast.Name)
+    return groups[target.id]
 
 
-def _parse(path: Path) -> tuple[ast.Module, list[str]]:
-    text = path.read_text("utf-8")
+def _parse(path: str) -> tuple[ast.Module, list[str]]:
+    text = Path(path).read_text("utf-8")
     return ast.parse(text), text.splitlines()
 
 
