@@ -1,6 +1,8 @@
 # make quickstart   pre-train, fine-tune, evaluate in small (FRESH=1 starts anew)
 # make test         the test suite (ARGS="-k labels" passes options to pytest)
-# make lint         ruff
+# make lint         ruff and mypy (which takes minutes the first time)
+# make docs         the documentation as a site in site/
+# make coverage     the test suite with the share of lines that it runs, at least the floor in pyproject.toml
 # make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
 # make kills        trainings and comparisons killed at 50 moments and resumed (ARGS="--seed 1")
 # make setup        only the virtual environment in .venv, nothing if it is up to date
@@ -17,7 +19,7 @@ export UV_COMPILE_BYTECODE := 1
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-.PHONY: setup quickstart test lint fuzz kills
+.PHONY: setup quickstart test lint docs coverage fuzz kills
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -49,6 +51,13 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --cov $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)

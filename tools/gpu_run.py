@@ -350,9 +350,9 @@ def measure_steps(output: Path, opts: Sequence[str]) -> None:
     """Time steps with one batch in memory, and write them to ``steps.md``."""
     rows = []
     for name, config, options in STEPS:
-        options = [*options, "MODEL.WEIGHTS", "", "SOLVER.CHANNELS_LAST", "True", *opts]
+        arguments = [*options, "MODEL.WEIGHTS", "", "SOLVER.CHANNELS_LAST", "True", *opts]
         try:
-            rows.append([name, *measure_step(load_config(config, options))])
+            rows.append([name, *measure_step(load_config(config, arguments))])
         except (FileNotFoundError, torch.OutOfMemoryError) as error:
             print(f"{name}: left out: {error}", flush=True)
     headers = ["step", "images", "ms", "images/s", "TFLOP", "TFLOP/s", "MFU %", "peak GiB"]

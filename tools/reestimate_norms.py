@@ -33,10 +33,10 @@ def main() -> None:
     cfg = load_config(args.config_file, args.opts)
     set_threads(cfg)
     model = torch.nn.Module()
-    model.backbone = build_resnet_trunk(cfg, ShapeSpec(channels=len(cfg.MODEL.PIXEL_MEAN)))
+    trunk = model.backbone = build_resnet_trunk(cfg, ShapeSpec(channels=len(cfg.MODEL.PIXEL_MEAN)))
     TextCheckpointer(model, cfg=cfg).load(args.weights)
     batches = image_batches(cfg, args.images, size=args.size, limit=args.limit)
-    norms = reestimate_norms(model.backbone, batches)
+    norms = reestimate_norms(trunk, batches)
     count = save_trunk(model.state_dict(), describe_trunk(cfg), args.output)
     print(f"{args.output}: {count} tensors below {TRUNK_PREFIX}, {norms} norms measured")
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -146,7 +146,8 @@ class _Index:
     def __init__(self, folder: Path, described: dict[str, Any]):
         self.folder = folder
         self.path_of_index = folder / _INDEX
-        header, *lines = read_json_lines(self.path_of_index) or [None]
+        lines = read_json_lines(self.path_of_index)
+        header = lines.pop(0) if lines else None
         if header is None:
             write_text(self.path_of_index, json.dumps(described) + "\n")
         elif header != described:
@@ -297,7 +298,7 @@ def _detect(
             failed(str(error))
         else:
             readable.append((page, image))
-    results = predictor([image for _, image in readable])
+    results = cast(list[TextDetections], predictor([image for _, image in readable]))
     for (page, image), found in zip(readable, results):
         yield page, TextDetections(found.instances, image, str(page.path))
 

@@ -195,8 +195,8 @@ def _crop(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
     # OpenCV counts from the centre of the first pixel.
-    target = np.float32([(0, 0), (width, 0), (width, height), (0, height)]) - 0.5
-    transform = cv2.getPerspectiveTransform(np.float32(corners) - 0.5, target)
+    target = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32) - 0.5
+    transform = cv2.getPerspectiveTransform(corners.astype(np.float32) - 0.5, target)
     return cv2.warpPerspective(image, transform, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 

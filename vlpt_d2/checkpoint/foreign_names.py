@@ -96,7 +96,9 @@ def foreign_name(name: str, layout: str) -> str:
         if layout == "openmmlab":
             return f"stem.{3 * (number - 1) + norm}.{leaf}"
         return f"{'bn' if norm else 'conv'}{number}.{leaf}"
-    stage, block, module, leaf = _OURS.fullmatch(name).groups()
+    match = _OURS.fullmatch(name)
+    assert match is not None, name
+    stage, block, module, leaf = match.groups()
     place = f"layer{int(stage) - 1}.{block}"
     norm = leaf.startswith("norm.")
     if module == "shortcut":

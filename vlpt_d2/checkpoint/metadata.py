@@ -47,7 +47,7 @@ _DEFAULTS = {"MODEL.RESNETS.VARIANT": "plain"}
 BATCH_NORMS = {"BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "FrozenBN"}
 
 # Depth by the blocks of each stage and whether they are bottlenecks.
-_DEPTHS = {
+_DEPTHS: dict[tuple[tuple[int, ...], bool], int] = {
     ((2, 2, 2, 2), False): 18,
     ((3, 4, 6, 3), False): 34,
     ((3, 4, 6, 3), True): 50,

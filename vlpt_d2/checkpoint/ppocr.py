@@ -125,7 +125,8 @@ def _weights_and_biases(graph: Any) -> list[tuple[np.ndarray, np.ndarray | None]
     from onnx.numpy_helper import to_array
 
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    sources, added = {}, {}
+    sources: dict[str, str] = {}
+    added: dict[str, str] = {}
     for node in graph.node:
         if node.op_type == "Constant":
             constants[node.output[0]] = node.attribute[0].t

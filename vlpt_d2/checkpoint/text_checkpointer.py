@@ -33,7 +33,9 @@ _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have beside plain ones.
 _OFFSET = ".conv2.offset."
 # What two meta-architectures have in common beside the trunk, if they are built alike.
-_SHARED = {frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."}
+_SHARED: dict[frozenset[str | None], str] = {
+    frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."
+}
 
 
 class TextCheckpointer(DetectionCheckpointer):
@@ -342,7 +344,8 @@ class TextCheckpointer(DetectionCheckpointer):
         target: dict[str, torch.Tensor],
     ) -> dict[str, str]:
         """What both architectures have beside the trunk, all of it or nothing."""
-        prefix = _SHARED.get(frozenset({architecture, self._architecture}))
+        pair: frozenset[str | None] = frozenset({architecture, self._architecture})
+        prefix = _SHARED.get(pair)
         if prefix is None:
             return {}
         theirs, ours = (

@@ -8,6 +8,7 @@ two modes agree.
 """
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from detectron2.layers import FrozenBatchNorm2d
@@ -76,7 +77,7 @@ def reestimate_norms(model: nn.Module, batches: Iterable[torch.Tensor]) -> int:
             module.training = mode
     if any(m.count == 0 for m in moments.values()):
         raise ValueError("there is no batch of images, or a batch norm that takes no part")
-    for norm, measured in moments.items():
+    for norm, measured in cast(dict[Any, _Moments], moments).items():
         mean, variance = measured.mean_and_variance()
         before = (norm.running_var.double().cpu() + norm.eps).sqrt()
         weight, bias = norm.weight.double().cpu(), norm.bias.double().cpu()

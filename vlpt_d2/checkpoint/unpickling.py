@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import pickle
 import re
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any, BinaryIO, ClassVar, cast
 
 import numpy as np
 
@@ -58,7 +59,13 @@ class ArrayUnpickler(pickle._Unpickler):
         size: its bytes; what is built holds no more.
     """
 
-    dispatch = {
+    # Of the unpickler in Python, whose stubs leave them out.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _REFUSED
     }
 
@@ -93,7 +100,7 @@ class ArrayUnpickler(pickle._Unpickler):
         state = self.stack.pop()
         if not isinstance(self.stack[-1], (_Dict, _Dtype, _Array)):
             raise pickle.UnpicklingError(f"a state for {type(self.stack[-1]).__name__}")
-        self.stack[-1].__setstate__(state)
+        cast(Any, self.stack[-1]).__setstate__(state)
         if isinstance(self.stack[-1], _Array):
             self._take(self.stack[-1].nbytes)
 
@@ -182,7 +189,9 @@ class _Array(np.ndarray):
         native = dtype.value.newbyteorder("=")
         if native != dtype.value:
             data = np.frombuffer(data, dtype.value).astype(native).tobytes()
-        super().__setstate__((1, shape, native, bool(fortran), bytes(data)))
+        # numpy's stubs want its own bool.
+        whole: Any = (1, shape, native, bool(fortran), bytes(data))
+        super().__setstate__(whole)
 
 
 def _ndarray(*_: Any) -> None:
@@ -195,7 +204,7 @@ def _reconstruct(*_: Any) -> _Array:
     return np.ndarray.__new__(_Array, 0, "V1")
 
 
-def _scalar(dtype: Any, data: Any) -> np.generic:
+def _scalar(dtype: Any, data: Any) -> Any:
     array = _reconstruct()
     array.__setstate__((1, (), dtype, False, data))
     return array[()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, list[Any]]:
     from ..data.loader import get_dataset_dicts
     from ..data.shards import open_shards
 
+    dicts: Sequence[dict[str, Any]]
     if args.shards is not None:
         if args.format is not None:
             raise ValueError("--shards and --format exclude each other")

@@ -250,8 +250,9 @@ def _table_rows(
                     value = getattr(spread, part) if spread else None
                     line[f"{name}_{part}"] = "" if value is None else round(value, 3)
             for name, other in (("baseline", baseline), ("best", best)):
-                same = other is None or other is cell
-                line[f"against_{name}"] = "" if same else compare(cell.hmean, other.hmean)
+                line[f"against_{name}"] = (
+                    "" if other is None or other is cell else compare(cell.hmean, other.hmean)
+                )
             yield line
 
 

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from .grid import Grid
 from .run import GridRun, RunState
@@ -132,8 +133,8 @@ def compare(one: SeedValues | None, other: SeedValues | None) -> str:
 
 def best_of(cells: Sequence[ArmScores]) -> ArmScores | None:
     """The cell of the highest mean hmean; None before anything is measured."""
-    measured = [cell for cell in cells if cell.hmean is not None]
-    return max(measured, key=lambda cell: cell.hmean.mean, default=None)
+    measured = [(cell.hmean.mean, cell) for cell in cells if cell.hmean is not None]
+    return max(measured, key=itemgetter(0), default=(0.0, None))[1]
 
 
 def conclusion(cells: Sequence[ArmScores]) -> str:

@@ -54,7 +54,7 @@ class CollatedBatch:
 
     def samples(self) -> list[Any]:
         """The samples; their tensors are views of the block, which lives as long as one of them."""
-        tensors = {}
+        tensors: dict[int, Tensor] = {}
         for numbers, stack in self._stacks():
             tensors.update(zip(numbers, stack.unbind()))
         unpickler = _TensorUnpickler(io.BytesIO(self._pickled), tensors)

@@ -145,7 +145,8 @@ def _convert_one(
     # Folders may hold files of the same name.
     stem = names(Path(record["file_name"]).stem, number)
     path, annotations, size = _place_image(record, folder / "images", stem, images)
-    result, records = Conversion(), []
+    records: list[dict[str, Any]] = []
+    result = Conversion()
     WRITERS[form](folder, path, annotations, size, records, result)
     return {
         "source": digest,
@@ -313,7 +314,8 @@ def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
         records: for each image "image", with its "file_name", "height" and "width", and
             "annotations" in detectron2's format, with "text"; a "score" is kept.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, record in enumerate(records, 1):
         images.append({"id": image_id, **record["image"]})
         for annotation in record["annotations"]:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -158,7 +158,11 @@ def count_pages(source: Source, name: str) -> int:
     Raises:
         FileNotFoundError, CorruptImageError: see :func:`read_image`.
     """
-    return _with_image(source, name, lambda image: image.n_frames if image.format == "TIFF" else 1)
+
+    def pages(image: Image.Image) -> int:
+        return cast(Any, image).n_frames if image.format == "TIFF" else 1
+
+    return _with_image(source, name, pages)
 
 
 def stored_size(source: Source, name: str) -> tuple[tuple[int, int], int]:
@@ -183,7 +187,8 @@ def stored_size(source: Source, name: str) -> tuple[tuple[int, int], int]:
         orientation = _orientation(image)
         if image.format == "TIFF":
             # Newer versions of Pillow have turned the size already.
-            width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+            tags = cast(Any, image).tag_v2
+            width, height = tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]
         return (int(height), int(width)), orientation
 
     return _with_image(source, name, look)
@@ -296,7 +301,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         return image
     image = image.convert("RGBA")
     alpha, colours = image.getchannel("A"), image.convert("RGB")
-    least, most = alpha.getextrema()
+    least, most = cast(tuple[int, int], alpha.getextrema())
     # Nothing is transparent; or nothing would be seen, so the alpha channel is no transparency.
     if least == 255 or most == 0:
         return colours

@@ -134,6 +134,7 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
                 )
             raise KeyError(f"no dataset {name!r} is registered{hint}")
     parts = [DatasetCatalog.get(name) for name in names]
+    dicts: Any
     if all(isinstance(part, ShardedDicts) for part in parts):
         dicts = ShardedDicts.joined(parts)
     elif any(isinstance(part, LazyDicts) for part in parts):
@@ -172,7 +173,7 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
         ValueError: an image has no ground truth, or shards are mixed with other datasets.
     """
     seed = cfg.SEED if seed is None else seed
-    dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    dicts: Any = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     _refuse_unannotated(dicts)
     order = None
     if isinstance(dicts, ShardedDicts):
@@ -220,7 +221,7 @@ def build_test_loader(cfg: CfgNode, name: str) -> DataLoader:
 class _Loader(DataLoader):
     """torch's loader, of lists of samples."""
 
-    def __iter__(self) -> Iterator[list[dict]]:
+    def __iter__(self) -> Iterator[list[dict]]:  # type: ignore[override] # not torch's private class
         return map(CollatedBatch.samples, super().__iter__())
 
 

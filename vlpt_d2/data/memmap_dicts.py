@@ -151,7 +151,7 @@ class MemmapDicts(LazyDicts):
 
     def _check(self) -> None:
         for name, crc in self.meta.get("crc32", {}).items():
-            if zlib.crc32(self._arrays[name]) != crc:
+            if zlib.crc32(self._arrays[name].data) != crc:
                 path = Path(self.folder) / f"{name}.bin"
                 raise MemmapError(f"{path}: is damaged, its checksum is another; {_AGAIN}")
         arrays = self._arrays

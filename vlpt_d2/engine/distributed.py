@@ -1,6 +1,7 @@
 """Models over several processes, on GPUs or on the CPU."""
 
 import inspect
+from typing import Any
 
 import torch
 from detectron2.layers.batch_norm import NaiveSyncBatchNorm
@@ -55,7 +56,8 @@ def distribute(model: nn.Module) -> nn.Module:
         return model
     # Each process keeps the statistics of its own batch norms; the argument's name changed.
     has_new_name = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    buffers = {"forward_sync_buffers" if has_new_name else "broadcast_buffers": False}
+    argument = "forward_sync_buffers" if has_new_name else "broadcast_buffers"
+    buffers: dict[str, Any] = {argument: False}
     return DistributedDataParallel(
         model,
         # With ids it would move every tensor of every sample by itself, before the model can.

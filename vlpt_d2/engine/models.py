@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from detectron2.config import CfgNode
-from torch import nn
 
 from ..checkpoint import CheckpointError, TextCheckpointer
 from .trainer import TextTrainer
@@ -11,7 +12,7 @@ from .trainer import TextTrainer
 __all__ = ["build_model_with_weights"]
 
 
-def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") -> nn.Module:
+def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") -> Any:
     """Build the model of a config, load its weights and put it in eval mode.
 
     Args:
@@ -22,7 +23,7 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
             in addition to a trunk.
 
     Returns:
-        The model, on MODEL.DEVICE.
+        The model, of the class that MODEL.META_ARCHITECTURE names, on MODEL.DEVICE.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -58,4 +58,6 @@ def overfit(cfg: CfgNode) -> dict[str, float]:
     set_threads(cfg)
     trainer = TextTrainer(cfg)
     trainer.resume_or_load(resume=False)
-    return dict(trainer.train()["text"])
+    results = trainer.train()
+    assert results is not None  # of the main process, which this is
+    return dict(results["text"])

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
 
 import torch
 from detectron2.utils import comm
@@ -207,7 +208,7 @@ class _Member:
                 return _Failure(ProcessError(f"{name}: {message}", details), lost)
         except EOFError:
             pass
-        code = self._process.exitcode
+        code = cast(int, self._process.exitcode)
         if code == 0:
             return None
         if code > 0:
@@ -221,7 +222,7 @@ class _Member:
         if self._ended:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(cast(int, self._process.pid), signal.SIGKILL)
         if self._process.is_alive():
             # It has not come as far as its own group.
             self._process.kill()
@@ -259,7 +260,7 @@ def _run_member(place: Place, function: Callable[..., Any], args: tuple, reports
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    cast(BaseProcess, multiprocessing.parent_process()).join()
     os.killpg(0, signal.SIGKILL)
 
 

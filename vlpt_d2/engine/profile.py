@@ -1,8 +1,9 @@
 """Where the time and the memory of a detector's training and inference go."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from detectron2.config import CfgNode
@@ -137,7 +138,7 @@ def profile_inference(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
         size = _largest(batch)
 
     _rounds(clock, step, steps, warmup)
-    images = min(cfg.TEST.IMS_PER_BATCH, len(loader.dataset))
+    images = min(cfg.TEST.IMS_PER_BATCH, len(cast(Sized, loader.dataset)))
     return Profile(
         f"inference, {images} images of {size}",
         images,

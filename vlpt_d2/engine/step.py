@@ -136,7 +136,7 @@ class StepTrainer(SimpleTrainer):
 
     def _prepare(self, batches: list[list[dict]]) -> tuple[list[dict[str, Any]], float]:
         """Each micro-batch's keyword arguments, and the factor on its losses."""
-        model = unwrap(self.model)
+        model: Any = unwrap(self.model)
         if len(batches) == 1 or not hasattr(model, "prepare_accumulation"):
             return [{} for _ in batches], 1 / len(batches)
         with self.autocast:

@@ -5,10 +5,10 @@ import logging
 import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Sized
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode
@@ -183,7 +183,7 @@ class TextTrainer(DefaultTrainer):
         if comm.is_main_process():
             write_config(self.cfg)
         loader = self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
-        images = len(loader.dataset)
+        images = len(cast(Sized, loader.dataset))
         if self._images not in (None, images):
             logger.warning(
                 "the checkpoint was trained on %d images, and DATASETS.TRAIN has %d now: the run "

@@ -234,9 +234,9 @@ class ResultSet:
             )
         rows = _numbers([line for _, lines in plain for line in lines], 8).reshape(-1, 4, 2)
         start = 0
-        for image, lines in plain:
-            image.gt_polygons = list(rows[start : start + len(lines)])
-            start += len(lines)
+        for image, of_image in plain:
+            image.gt_polygons = list(rows[start : start + len(of_image)])
+            start += len(of_image)
         for counter in (report.repaired, report.dropped, report.notes):
             self.notes.update({f"ground truth: {fault}": n for fault, n in counter.items()})
         return images
@@ -340,10 +340,10 @@ class ResultSet:
                 image.det_polygons = [points[:, ::-1] for points in image.det_polygons]
         if protocol.sort_by_score:
             for image in images:
-                if image.scores:
-                    order = sorted(range(len(image.scores)), key=lambda i: -image.scores[i])
+                if scores := image.scores:
+                    order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
                     image.det_polygons = [image.det_polygons[i] for i in order]
-                    image.scores = [image.scores[i] for i in order]
+                    image.scores = [scores[i] for i in order]
         for what, key, is_whole in (
             ("ground truths", "gt_polygons", protocol.whole_gt),
             ("detections", "det_polygons", protocol.whole_dt),

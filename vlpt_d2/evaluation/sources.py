@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 __all__ = ["FileError", "Source"]
 
@@ -144,7 +145,7 @@ class Source:
                     data = b""
                 if len(data) == member.file_size and zlib.crc32(data) == member.CRC:
                     return data
-        return self._archive.read(member)
+        return cast(zipfile.ZipFile, self._archive).read(member)
 
     def _broken(self, error: BaseException) -> FileError:
         return FileError(

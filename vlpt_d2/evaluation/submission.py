@@ -90,7 +90,8 @@ def _write_art(
 
 def _named(stems: Iterable[str], name: Callable[[str], str]) -> dict[str, str]:
     """Stem -> its name in the submission."""
-    names, owners = {}, {}
+    names: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for stem in stems:
         names[stem] = name(stem)
         owner = owners.setdefault(names[stem], stem)

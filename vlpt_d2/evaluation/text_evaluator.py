@@ -192,7 +192,7 @@ class TextEvaluator(DatasetEvaluator):
     def _submit(self, rows: list[dict[str, Any]]) -> Path:
         """Write the submission; return its path."""
         suffix = "json" if self._submission_format == "art" else "zip"
-        path = Path(self._output_dir) / f"submission_{self._dataset_name}.{suffix}"
+        path = Path(str(self._output_dir)) / f"submission_{self._dataset_name}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         # Rendered images have no file.
         files = [row["file_name"] or f"img_{row['image_id']}.jpg" for row in rows]

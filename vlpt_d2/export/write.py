@@ -5,7 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from detectron2.config import CfgNode
@@ -146,7 +146,7 @@ def _convert_program(network: ExportNetwork) -> "onnx.ModelProto":
         axis: network.divisor * dim(name, min=1, max=4096)
         for axis, name in ((2, "rows"), (3, "columns"))
     }
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         network,
         (network.example(*_EXAMPLE),),
         dynamo=True,
@@ -167,7 +167,7 @@ def _convert_trace(network: ExportNetwork) -> "onnx.ModelProto":
     torch.onnx.export(
         network,
         (network.example(*_EXAMPLE),),
-        file,
+        cast(Any, file),  # a stream serves as well, which the stubs leave out
         dynamo=False,
         opset_version=OPSET,
         dynamic_axes={

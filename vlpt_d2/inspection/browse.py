@@ -105,7 +105,8 @@ def _labels(record: dict[str, Any], cfg: CfgNode) -> Picture:
 
     annotations = record.get("annotations", [])
     return Picture(
-        draw_labels(cfg, record, columns=2), _counted([a.get("iscrowd", 0) for a in annotations])
+        draw_labels(cfg, record, columns=2),
+        _counted(np.array([a.get("iscrowd", 0) for a in annotations], bool)),
     )
 
 
@@ -145,7 +146,7 @@ def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) ->
     return draw_polygons(image, cared.polygons, TRUTH, cared.words if with_words else None)
 
 
-def _counted(ignore: Sequence[Any]) -> str:
+def _counted(ignore: np.ndarray) -> str:
     skipped = sum(map(bool, ignore))
     return f"{len(ignore) - skipped} texts, {skipped} ignored"
 

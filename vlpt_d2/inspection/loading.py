@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ..engine.defaults import ConfigError, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
 from ..modeling.pixels import rgb_picture
-from ..modeling.pretraining import MLM, VLPT
+from ..modeling.pretraining import ITC, MLM, VLPT
 
 __all__ = ["Inspected", "Picture", "load_inspected"]
 
@@ -55,11 +56,11 @@ class Inspected:
         return self._task("MLM")
 
     @property
-    def itc(self) -> torch.nn.Module:
+    def itc(self) -> ITC:
         """The image-text contrast, which compares images with captions."""
         return self._task("ITC")
 
-    def _task(self, name: str) -> torch.nn.Module:
+    def _task(self, name: str) -> Any:
         if name not in self.model.tasks:
             raise ConfigError(
                 f"the model was built without {name}: MODEL.VLPT.TASKS is "

@@ -126,7 +126,7 @@ def windows_of_words(
         first = np.clip(high - sides, 0, (width, height) - sides)
         last = np.clip(low, first, (width, height) - sides)
         corner = np.floor(rng.uniform(first, last)).astype(int)
-        x0, y0, x1, y1 = *corner, *(corner + sides)
+        (x0, y0), (x1, y1) = corner.tolist(), (corner + sides).tolist()
         frame = shapely.box(x0, y0, x1, y1)
         inside = [
             i
@@ -212,7 +212,8 @@ def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWor
             }
             pointed += point_at_words(
                 sample,
-                *(view[row] for view in maps),
+                maps[0][row],
+                maps[1][row] if len(maps) > 1 else None,
                 layers=inspected.cfg.TEST.POINTING_LAYERS,
                 centre=token_centre(inspected.cfg),
             )

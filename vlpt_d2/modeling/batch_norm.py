@@ -13,16 +13,19 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
 
     Normalisation itself is unchanged: in training mode the batch's own statistics are used.
     """
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    before = [(m, m.momentum, int(m.num_batches_tracked)) for m in norms]
-    for norm in norms:
+    before = [
+        (m, m.momentum, m.num_batches_tracked, int(m.num_batches_tracked))
+        for m in module.modules()
+        if isinstance(m, _BatchNorm) and m.num_batches_tracked is not None
+    ]
+    for norm, *_ in before:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum, count in before:
+        for norm, momentum, tracked, count in before:
             norm.momentum = momentum
-            norm.num_batches_tracked.fill_(count)
+            tracked.fill_(count)
 
 
 def recompute_contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:

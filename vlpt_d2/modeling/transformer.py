@@ -5,6 +5,9 @@ OCR/VLPT-STD/models/encoders.py): LayerNorm before each part, GELU, dropout afte
 projection and the MLP layers, none on the attention weights, LayerNorm epsilon 1e-6.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -106,11 +109,10 @@ class CrossBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.attention = Attention(dim, num_heads, dropout)
+        self.cross_attention: Attention | None = None
         if cross_attention:
             self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
             self.cross_attention = Attention(dim, num_heads, dropout)
-        else:
-            self.cross_attention = None
         self.norm3 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(dim, dropout)
 
@@ -139,7 +141,7 @@ def causal_mask(length: int, device: torch.device | None = None) -> torch.Tensor
 
 
 def resized_positions(
-    table: torch.Tensor, grid: tuple[int, int], size: tuple[int, int], leading: int = 0
+    table: torch.Tensor, grid: Sequence[int], size: Sequence[int], leading: int = 0
 ) -> torch.Tensor:
     """Interpolate learned positions to the size of another map.
 
@@ -171,8 +173,9 @@ def init_transformer_weights(module: nn.Module, std: float) -> None:
     for m in module.modules():
         if isinstance(m, nn.Linear | nn.Embedding):
             nn.init.normal_(m.weight, std=std)
-            if getattr(m, "bias", None) is not None:
-                nn.init.zeros_(m.bias)
+            bias = getattr(m, "bias", None)
+            if bias is not None:
+                nn.init.zeros_(bias)
         elif isinstance(m, nn.MultiheadAttention):
             nn.init.normal_(m.in_proj_weight, std=std)
             nn.init.zeros_(m.in_proj_bias)
@@ -182,7 +185,7 @@ def init_transformer_weights(module: nn.Module, std: float) -> None:
 
 
 @torch.no_grad()
-def init_clip_blocks(blocks: nn.ModuleList, dim: int) -> None:
+def init_clip_blocks(blocks: Iterable[Any], dim: int) -> None:
     """Initialise blocks with an :class:`Attention` and an :class:`Mlp` as CLIP does, in place.
 
     Normal weights that keep the scale of what goes through, smaller by sqrt(2 x depth) where they
@@ -193,6 +196,7 @@ def init_clip_blocks(blocks: nn.ModuleList, dim: int) -> None:
         blocks: modules with ``attention`` and ``mlp``.
         dim: their width.
     """
+    blocks = list(blocks)
     residual = (2 * dim * max(len(blocks), 1)) ** -0.5
     for block in blocks:
         attention, (first, *_, last, _) = block.attention.attention, block.mlp

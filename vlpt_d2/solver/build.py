@@ -24,8 +24,10 @@ __all__ = ["build_lr_scheduler", "build_optimizer", "parameter_groups"]
 
 logger = logging.getLogger(__name__)
 
-_OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LocalResponseNorm)
-_OTHER_NORMS += (ChannelLayerNorm, FrozenBatchNorm2d)
+_OTHER_NORMS = (
+    *(nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LocalResponseNorm),
+    *(ChannelLayerNorm, FrozenBatchNorm2d),
+)
 
 # Exponent of "WarmupPolyLR" (MhLiao/DB).
 _POLY_POWER = 0.9
@@ -95,6 +97,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         raise ValueError(
             f"SOLVER.OPTIMIZER is {solver.OPTIMIZER!r}; it must be one of {', '.join(optimizers)}"
         )
+    kind: Any
     kind, arguments = optimizers[solver.OPTIMIZER]
     if solver.CLIP_GRADIENTS.ENABLED and solver.CLIP_GRADIENTS.CLIP_TYPE == "full_model":
         kind = _clipping_the_whole_gradient(
@@ -154,8 +157,9 @@ def _first(*values: float | None) -> float | None:
 
 
 def _clipping_the_whole_gradient(
-    kind: type[torch.optim.Optimizer], limit: float, norm_type: float
+    kind: Any, limit: float, norm_type: float
 ) -> type[torch.optim.Optimizer]:
+    # The base is known only here, which no type can say.
     class FullModelClipping(kind):
         def step(self, closure=None):
             parameters = [p for group in self.param_groups for p in group["params"]]

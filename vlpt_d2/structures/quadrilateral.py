@@ -23,7 +23,7 @@ def quadrilateral(polygon: np.ndarray) -> np.ndarray:
         return polygon
     import cv2  # not needed for what has four corners
 
-    corners = cv2.boxPoints(cv2.minAreaRect(np.float32(polygon)))
+    corners = cv2.boxPoints(cv2.minAreaRect(polygon.astype(np.float32)))
     if is_clockwise(corners) != is_clockwise(polygon):
         corners = corners[::-1]
     # The text's own corners: where its two long sides begin and end.

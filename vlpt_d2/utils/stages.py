@@ -13,7 +13,7 @@ import torch
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 __all__ = ["StageClock"]
 

@@ -16,8 +16,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self, cast
 
 from ...utils.atomic import write_json
 from ...utils.checksums import file_crc
@@ -223,7 +224,7 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
         name,
         info.file_size,
         info.header_offset + info.compress_size,
-        lambda: archive.open(info),
+        lambda: cast(BinaryIO, archive.open(info)),
         encrypted or _name_fault(name),
         info.CRC,
     )
@@ -241,7 +242,7 @@ class _StrictInfo(tarfile.TarInfo):
     """A header that has to be one: tarfile takes a damaged one for the archive's end."""
 
     @classmethod
-    def frombuf(cls, *arguments: Any) -> tarfile.TarInfo:
+    def frombuf(cls, *arguments: Any) -> Self:
         header = super().frombuf(*arguments)
         # Long names and the like, which are read into memory.
         if not (header.isfile() or header.isdir()) and header.size > _CHUNK:
@@ -249,20 +250,28 @@ class _StrictInfo(tarfile.TarInfo):
         return header
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # not in the stubs
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
+    return cast(BinaryIO, archive.extractfile(member))
 
 
 def _tar_members(path: Path) -> Iterator[_Member]:
     with open(path, "rb") as file:
         start = file.read(6)
         file.seek(0)
-        openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+        openers: dict[bytes, Any] = {
+            b"\x1f\x8b": gzip.open,
+            b"BZh": bz2.open,
+            b"\xfd7zXZ\x00": lzma.open,
+        }
         opener = next((o for magic, o in openers.items() if start.startswith(magic)), None)
         content: Any = opener(file, "rb") if opener else file
         with tarfile.open(fileobj=content, mode="r|", tarinfo=_StrictInfo) as archive:
@@ -274,7 +283,7 @@ def _tar_members(path: Path) -> Iterator[_Member]:
                     member.name,
                     member.size,
                     file.tell(),
-                    lambda member=member: archive.extractfile(member),
+                    partial(_content, archive, member),
                     special or _name_fault(member.name),
                 )
             # Only zeros follow, and then the checksum of the compressed file, which is compared

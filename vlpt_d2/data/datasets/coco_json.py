@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ from .text_files import GroundTruthError
 __all__ = ["TEXT_KEYS", "read_coco_json"]
 
 # Pixels; Pillow refuses larger images.
-_LARGEST_MASK = 2 * Image.MAX_IMAGE_PIXELS
+_LARGEST_MASK = 2 * cast(int, Image.MAX_IMAGE_PIXELS)
 #: Where tools put the transcription, in the annotation or in its ``attributes``.
 TEXT_KEYS = ("text", "utf8_string", "transcription", "caption", "rec_text")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,8 +302,9 @@ FILE_FORMAT = FileFormat(
 )
 
 
-def _spread(dicts: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    return [dicts[i * len(dicts) // count] for i in range(count)]
+def _few(count: int, dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    learnt = split_holdout(dicts)[0]
+    return [learnt[i * len(learnt) // count] for i in range(count)]
 
 
 # Checkpoints and thresholds are to be chosen on trainval_val, never on the test images.
@@ -316,13 +318,7 @@ DATASET = TextDataset(
     parts={
         "trainval_train": ("train", lambda dicts: split_holdout(dicts)[0]),
         "trainval_val": ("train", lambda dicts: split_holdout(dicts)[1]),
-        **{
-            f"trainval_train_{count}": (
-                "train",
-                lambda dicts, count=count: _spread(split_holdout(dicts)[0], count),
-            )
-            for count in (50, 200)
-        },
+        **{f"trainval_train_{count}": ("train", partial(_few, count)) for count in (50, 200)},
     },
     file_format=FILE_FORMAT,
     archives=(

@@ -90,9 +90,8 @@ def list_images(
     from ..image_io import IMAGE_SUFFIXES, readable_suffixes
 
     images: list[Path] = []
-    folders = [Path(folder) for folder in folders]
     unreadable = 0
-    for folder in folders:
+    for folder in map(Path, folders):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder;\n{tree}")
         # A link to nowhere is an image that is missing, so not left out here.

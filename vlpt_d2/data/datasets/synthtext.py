@@ -244,7 +244,7 @@ def _rings(
     for number, (box, word, ok) in enumerate(zip(boxes, words, sound, strict=True), 1):
         ring, fault = (box, None) if ok else repair_polygon(box)
         if ring is None:
-            report.count(report.dropped, fault, f"{name}:{number}")
+            report.count(report.dropped, str(fault), f"{name}:{number}")
             continue
         if fault is not None:
             report.count(report.repaired, fault, f"{name}:{number}")

@@ -195,7 +195,7 @@ def annotations_of(
         place = f"{source}:{text.place}" if text.place else source
         ring, fault = repair_polygon(text.points)
         if ring is None:
-            report.count(report.dropped, fault, place)
+            report.count(report.dropped, str(fault), place)
             continue
         if fault is not None:
             report.count(report.repaired, fault, place)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -136,11 +136,11 @@ def _read_txt(path: Path, report: ReadReport | None) -> list[TextAnnotation]:
     content = content.rstrip()
     texts, end, line = [], 0, 1
     while end < len(content):
-        start = _BLANK.match(content, end).end()
+        start = cast(re.Match, _BLANK.match(content, end)).end()  # matches nothing too
         line += content.count("\n", end, start)
         match = _WORD.match(content, end)
         text = match["text"].rstrip() if match else ""
-        if not text.endswith("]"):
+        if match is None or not text.endswith("]"):
             first, _, _ = content[start : start + 200].partition("\n")
             raise GroundTruthError(
                 f"{path}, line {line}: {shown(first)} is no word; "
@@ -149,8 +149,8 @@ def _read_txt(path: Path, report: ReadReport | None) -> list[TextAnnotation]:
         place, line, end = str(line), line + content.count("\n", start, match.end()), match.end()
         try:
             xs, ys = (
-                np.array(float_fields(re.split(r"[\s,]+", match[k].strip()), match[k], _EXPECTED))
-                for k in "xy"
+                np.array(float_fields(re.split(r"[\s,]+", part.strip()), part, _EXPECTED), float)
+                for part in match.group("x", "y")
             )
             word, orientation = _unquote(text[:-1]), _unquote(match["ornt"])
             texts.append(_text(xs, ys, word, orientation, place))

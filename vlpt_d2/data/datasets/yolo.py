@@ -8,6 +8,7 @@ x_centre y_centre width height`` (detection). There are no transcriptions.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,7 @@ def read_yolo(
         texts = []
         if os.path.isfile(file):
             size = np.array(header.shown[::-1])
-            texts = parse_lines(
-                read_text(file, report),
-                file,
-                lambda line, number, size=size: TextAnnotation(
-                    parse_yolo_line(line) * size, place=str(number)
-                ),
-            )
+            texts = parse_lines(read_text(file, report), file, partial(_annotation, size))
         else:
             report.count(report.notes, "images without a label file", path.name)
         dataset_dicts.append(
@@ -75,6 +70,10 @@ def read_yolo(
         )
     note_unused_labels(files, report)
     return dataset_dicts, check_report(report, str(labels))
+
+
+def _annotation(size: np.ndarray, line: str, number: int) -> TextAnnotation:
+    return TextAnnotation(parse_yolo_line(line) * size, place=str(number))
 
 
 def parse_yolo_line(line: str) -> np.ndarray:

@@ -86,10 +86,10 @@ def _plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    first = np.float32(random_colour(rng))
+    first = random_colour(rng).astype(np.float32)
     corners = np.stack([first + rng.normal(0, 30, 3) for _ in range(4)]).reshape(2, 2, 3)
-    corners = np.uint8(np.clip(corners, 0, 255))
-    return cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
+    clipped = np.clip(corners, 0, 255).astype(np.uint8)
+    return cv2.resize(clipped, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -98,7 +98,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     for cells in (3, 7, 17, 43):
         shade += strength * _smooth_noise(rng, height, width, cells)
         strength *= rng.uniform(0.4, 0.7)
-    tint = np.float32(rng.uniform(0.7, 1.1, 3))
+    tint = rng.uniform(0.7, 1.1, 3).astype(np.float32)
     return _shade(_plain(rng, height, width), shade, tint)
 
 
@@ -109,7 +109,7 @@ def _surface(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    colours = np.float32([random_colour(rng), random_colour(rng)])
+    colours = np.array([random_colour(rng), random_colour(rng)], np.float32)
     colours[1] = colours[0] + rng.uniform(0.1, 0.8) * (colours[1] - colours[0])
     angle = rng.uniform(0, np.pi)
     period = rng.uniform(0.02, 0.2) * height
@@ -118,7 +118,7 @@ def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     # Blended through a table of 256 shades.
     share = cv2.convertScaleAbs(np.clip(np.sin(phase) * rng.uniform(0.8, 6) + 0.5, 0, 1), alpha=255)
     table = colours[0] + np.linspace(0, 1, 256)[:, None] * (colours[1] - colours[0])
-    image = cv2.LUT(cv2.merge([share] * 3), np.uint8(np.clip(table, 0, 255))[None])
+    image = cv2.LUT(cv2.merge([share] * 3), np.clip(table, 0, 255).astype(np.uint8)[None])
     return _shade(image, _surface(rng, height, width))
 
 
@@ -126,7 +126,7 @@ def _bricks(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     brick_height = max(int(rng.uniform(0.03, 0.12) * height), 4)
     brick_width = int(brick_height * rng.uniform(1.0, 3.0))
     joint = max(int(brick_height * rng.uniform(0.04, 0.15)), 1)
-    colour, mortar = np.float32(random_colour(rng)), random_colour(rng)
+    colour, mortar = random_colour(rng).astype(np.float32), random_colour(rng)
     image = np.full((height, width, 3), mortar, np.uint8)
     shift = brick_width // 2 if rng.random() < 0.7 else 0
     spread = rng.uniform(2, 20)
@@ -143,10 +143,10 @@ def _facade(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     image = _clouds(rng, height, width)
     rows, columns = rng.integers(2, 7), rng.integers(2, 9)
     fill = rng.uniform(0.4, 0.8, 2)
-    glass, frame = np.float32(random_colour(rng)), random_colour(rng).tolist()
+    glass, frame = random_colour(rng).astype(np.float32), random_colour(rng).tolist()
     step_y, step_x = height / rows, width / columns
     offset_y, offset_x = rng.uniform(-0.3, 0.3, 2)
-    bars = rng.integers(0, 3)
+    bars = int(rng.integers(0, 3))
     for row in range(-1, rows + 1):
         for column in range(-1, columns + 1):
             top, left = int((row + offset_y) * step_y), int((column + offset_x) * step_x)

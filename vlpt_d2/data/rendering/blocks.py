@@ -75,10 +75,10 @@ def set_block(
             characters.append(np.stack([x + edges[:-1], low, x + edges[1:], high], axis=1))
         row += below - above + line_gap
     offset = np.array([width, height, width, height]) / 2
-    words = tuple(word for line in lines for word in line)
+    joined = tuple(word for line in lines for word in line)
     return TextBlock(
         canvas,
-        words,
+        joined,
         np.array(boxes, np.float64) - offset,
         tuple(each - offset for each in characters),
         largest,

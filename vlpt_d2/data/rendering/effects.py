@@ -1,6 +1,7 @@
 """Effects of camera and file on a whole image; none moves a pixel's content."""
 
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -38,15 +39,16 @@ def _light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Uneven light: a smooth factor, now and then with the edge of a shadow."""
     cells = rng.integers(2, 4)
     factors = 1 + rng.uniform(0.05, 0.3) * rng.standard_normal((cells, cells, 1))
-    factors = np.float32(np.clip(factors, 0.35, 1.5)).repeat(3, axis=2)
+    tripled = np.clip(factors, 0.35, 1.5).astype(np.float32).repeat(3, axis=2)
     height, width = image.shape[:2]
     # A quarter of the size is enough for something this smooth.
-    small = cv2.resize(factors, (width // 4 + 1, height // 4 + 1), interpolation=cv2.INTER_CUBIC)
+    size = width // 4 + 1, height // 4 + 1
+    small: np.ndarray = cv2.resize(tripled, size, interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.25:
         points = rng.uniform(-0.3, 1.3, (3, 2)) * (small.shape[1], small.shape[0])
         shade = np.full(small.shape[:2], 255, np.uint8)
         cv2.fillPoly(shade, [points.astype(np.int32)], rng.uniform(120, 220), cv2.LINE_AA)
-        small *= np.float32(cv2.blur(shade, (3, 3)))[..., None] / 255
+        small *= cv2.blur(shade, (3, 3)).astype(np.float32)[..., None] / 255
     field = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.multiply(image, field, dtype=cv2.CV_8U)
 
@@ -58,7 +60,7 @@ def _shift_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gain = rng.uniform(0.75, 1.15) * (1 + rng.normal(0, 0.05, 3))
     lift = rng.uniform(-0.05, 0.1)
     curve = levels[:, None] ** gamma * gain + lift
-    return cv2.LUT(image, np.uint8(np.clip(curve * 255, 0, 255))[None])
+    return cv2.LUT(image, np.clip(curve * 255, 0, 255).astype(np.uint8)[None])
 
 
 def _motion_kernel(rng: np.random.Generator, lengths: tuple[int, int]) -> np.ndarray:
@@ -80,7 +82,7 @@ def _noise_tile() -> np.ndarray:
     )
     # Partly common to the channels, as luminance noise is.
     noise = 0.8 * noise + 0.6 * noise[..., :1]
-    return np.int8(np.clip(noise * _NOISE_UNIT, -127, 127))
+    return np.clip(noise * _NOISE_UNIT, -127, 127).astype(np.int8)
 
 
 def _add_noise(image: np.ndarray, rng: np.random.Generator, std: float) -> np.ndarray:
@@ -99,4 +101,5 @@ def _compress(image: np.ndarray, quality: int) -> np.ndarray:
     """Encode and decode as JPEG; which channel is called red only moves the chroma slightly."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cast(np.ndarray, cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def _render_all(
         yield from map(_render_one, tasks)
         return
     # Never forked from this process: children would share its OpenCV and BLAS threads.
+    context: BaseContext
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
@@ -168,7 +170,8 @@ def _truth_lines(rendering: Rendering) -> Iterator[str]:
 
 
 def _coco(records: list[dict[str, Any]], order: CorpusOrder) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for record in records:
         number, (height, width) = record["number"], record["size"]
         name = f"images/img_{number}.{order.image_format}"

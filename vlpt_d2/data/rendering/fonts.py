@@ -15,8 +15,10 @@ _SUFFIXES = (".ttf", ".otf")
 _NEEDED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'()+,-./:;=?@"
 # Matplotlib's fonts for mathematics, some with other signs in the letters' places, and the last
 # resort, which draws a box for everything.
-_MATPLOTLIB_UNUSABLE = ("LastResort", "STIXNonUni", "STIXSiz", "cm", "DejaVuSansDisplay")
-_MATPLOTLIB_UNUSABLE += ("DejaVuSerifDisplay",)
+_MATPLOTLIB_UNUSABLE = (
+    *("LastResort", "STIXNonUni", "STIXSiz", "cm"),
+    *("DejaVuSansDisplay", "DejaVuSerifDisplay"),
+)
 # Font sizes are rounded to steps of this ratio, so that open faces can be kept; the warp that
 # follows makes up for the difference.
 _SIZE_STEP = 1.12
@@ -67,7 +69,7 @@ def draw_word(face: ImageFont.FreeTypeFont, word: str) -> tuple[np.ndarray, int,
     width, height = core.size
     mask = np.asarray(Image.Image()._new(core), np.uint8) if width and height else None
     if mask is None or not mask.any():
-        raise ValueError(f"the font {face.path} draws nothing for {word!r}")
+        raise ValueError(f"the font {face.path!s} draws nothing for {word!r}")
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
     mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

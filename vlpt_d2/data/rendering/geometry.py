@@ -104,7 +104,8 @@ class Warp:
         points = self.inverse(np.stack([xs.ravel(), ys.ravel()], axis=1))
         points += (columns / 2 - 0.5, rows / 2 - 0.5)
         maps = points.astype(np.float32).reshape(height, width, 2)
-        return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)
+        # Its stubs leave out that the second map may be None.
+        return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
 
 
 def draw_warp(

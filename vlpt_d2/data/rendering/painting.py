@@ -59,7 +59,7 @@ def paint_text(
     y0, x0 = max(top, 0), max(left, 0)
     y1, x1 = min(top + coverage.shape[0], rows), min(left + coverage.shape[1], columns)
     cut = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
-    window = np.float32(image[y0:y1, x0:x1])
+    window = image[y0:y1, x0:x1].astype(np.float32)
     covered = coverage[cut]
     mean, deviation = (v.ravel() for v in cv2.meanStdDev(window, mask=covered))
     # Busy backgrounds need a larger difference to leave the text readable.
@@ -71,8 +71,9 @@ def paint_text(
     if rng.random() < settings.shadow:
         reach = rng.uniform(0.05, 0.14) * cap_height
         angle = rng.uniform(0, 2 * np.pi)
-        shift = np.float32([[1, 0, reach * np.cos(angle)], [0, 1, reach * np.sin(angle)]])
-        shade = cv2.warpAffine(coverage, shift, coverage.shape[::-1])
+        shift = [[1, 0, reach * np.cos(angle)], [0, 1, reach * np.sin(angle)]]
+        size = coverage.shape[1], coverage.shape[0]
+        shade = cv2.warpAffine(coverage, np.array(shift, np.float32), size)
         shade = cv2.GaussianBlur(shade, (0, 0), max(rng.uniform(0.02, 0.09) * cap_height, 0.4))
         depth = rng.uniform(0.35, 0.9)
         dark = np.zeros(3) if light or rng.random() < 0.7 else np.full(3, 255.0)
@@ -83,11 +84,11 @@ def paint_text(
         edge = contrasting_colour(rng, colour, max(0.35, settings.contrast))
         _blend(window, cv2.dilate(coverage, disc)[cut], edge, 1.0)
 
-    fill: np.ndarray = np.float32(colour)
+    fill = colour.astype(np.float32)
     if rng.random() < settings.gradient:
         end = contrasting_colour(rng, mean, contrast)
         ramp = np.linspace(0, 1, window.shape[0], dtype=np.float32)[:, None, None]
-        fill = fill + ramp * np.float32(end - colour)
+        fill = fill + ramp * (end - colour).astype(np.float32)
     if rng.random() < settings.texture:
         # The light and shade of the surface goes on over the text.
         strength = rng.uniform(0.3, 1.0) * min(0.05 / max(unrest, 1e-6), 1.0)
@@ -98,5 +99,5 @@ def paint_text(
 
 
 def _blend(window: np.ndarray, coverage: np.ndarray, colour: np.ndarray, opacity: float) -> None:
-    alpha = np.float32(coverage)[..., None] * np.float32(opacity / 255)
-    window += alpha * (np.float32(colour) - window)
+    alpha = coverage.astype(np.float32)[..., None] * np.float32(opacity / 255)
+    window += alpha * (colour.astype(np.float32) - window)

@@ -159,8 +159,8 @@ class TextRenderer:
         for _ in range(count):
             if missing <= 0:
                 break
-            words = rng.integers(settings.words_per_line[0], settings.words_per_line[1] + 1)
-            words = min(int(words), missing)
+            drawn = rng.integers(settings.words_per_line[0], settings.words_per_line[1] + 1)
+            words = min(int(drawn), missing)
             lines.append([self.words.draw(rng, case) for _ in range(words)])
             missing -= words
         return lines

@@ -40,7 +40,7 @@ class WordSource:
 
     def draw_case(self, rng: np.random.Generator) -> int:
         """Return 0 (lower case), 1 (Capitalised) or 2 (UPPER CASE)."""
-        return int(min(np.searchsorted(self._cases, rng.random(), side="right"), 2))
+        return min(int(np.searchsorted(self._cases, rng.random(), side="right")), 2)
 
     def draw(self, rng: np.random.Generator, case: int) -> str:
         """Return one word in a case, perhaps a number, perhaps with punctuation."""
@@ -66,7 +66,7 @@ def build_word_source(settings: RenderSettings) -> WordSource:
         ImportError: for "wordfreq" where that package is missing.
     """
     if settings.word_list:
-        weighted = [(word, None) for word in settings.word_list]
+        weighted: Sequence[tuple[str, float | None]] = [(w, None) for w in settings.word_list]
         _check_characters(settings.word_list)
         bounds = (1, 10**6)
     else:
@@ -151,7 +151,7 @@ def _read_word_file(path: Path) -> list[tuple[str, float | None]]:
         rows.append((word, value))
     if any(value is None for _, value in rows):
         return [(word, None) for word, _ in rows]
-    return sorted(rows, key=lambda row: -row[1])
+    return sorted(rows, key=lambda row: -(row[1] or 0))
 
 
 def _draw_number(rng: np.random.Generator) -> str:

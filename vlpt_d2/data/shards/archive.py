@@ -17,7 +17,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from detectron2.structures import BoxMode
@@ -39,7 +39,7 @@ class ShardError(RuntimeError):
 
 
 @contextmanager
-def open_stream(url: str) -> Iterator[BinaryIO]:
+def open_stream(url: str) -> Iterator[IO[bytes]]:
     """Open a file for reading, wherever it is.
 
     Args:
@@ -58,26 +58,27 @@ def open_stream(url: str) -> Iterator[BinaryIO]:
         process = subprocess.Popen(shlex.split(url[len(PIPE) :]), stdout=subprocess.PIPE)
     except (OSError, ValueError) as error:
         raise ShardError(f"{url}: the command cannot be started ({error}).") from error
+    output = cast(IO[bytes], process.stdout)
     try:
         try:
-            yield process.stdout
+            yield output
         except Exception as error:
             # A command that failed wrote nothing, or half: that is the reason to name.
-            _drain(process.stdout)
+            _drain(output)
             if status := process.wait():
                 raise ShardError(f"{url}: the command ended with status {status}.") from error
             raise
-        _drain(process.stdout)
+        _drain(output)
         if status := process.wait():
             raise ShardError(f"{url}: the command ended with status {status}.")
     finally:
-        process.stdout.close()
+        output.close()
         if process.poll() is None:
             process.kill()
             process.wait()
 
 
-def _drain(stream: BinaryIO) -> None:
+def _drain(stream: IO[bytes]) -> None:
     """Read on to the end, else the command waits for ever, or fails, to write the rest."""
     while stream.read(1 << 20):
         pass
@@ -101,7 +102,7 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
     try:
         with open_stream(url) as stream:
             # Files that can be searched are not read where samples are skipped.
-            mode = "r:*" if stream.seekable() else "r|*"
+            mode: Literal["r:*", "r|*"] = "r:*" if stream.seekable() else "r|*"
             with tarfile.open(fileobj=stream, mode=mode) as archive:
                 for key, files in _groups(archive, skip):
                     yield _dataset_dict(url, key, files, checked)
@@ -139,19 +140,21 @@ def add_sample(
 
 
 def _groups(archive: tarfile.TarFile, skip: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-    number, key, files = -1, None, {}
+    number, key = -1, ""
+    files: dict[str, bytes] | None = None
     for member in archive:
         folder, slash, base = member.name.rpartition("/")
         if not member.isfile() or base.startswith((".", "__")):
             continue
         stem, _, kind = base.partition(".")
         name = folder + slash + stem
-        if name != key:
+        if files is None or name != key:
             if files:
                 yield key, files
             number, key, files = number + 1, name, {}
         if number >= skip:
-            files[kind.lower()] = archive.extractfile(member).read()
+            content = cast(IO[bytes], archive.extractfile(member))  # None of what is no file
+            files[kind.lower()] = content.read()
     if files:
         yield key, files
 

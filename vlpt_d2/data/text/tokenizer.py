@@ -1,8 +1,9 @@
 """WordPiece tokenisation of captions, offline by default."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from detectron2.utils.file_io import PathManager
@@ -107,9 +108,9 @@ class CaptionTokenizer:
         mask = np.arange(self.max_tokens) < n + 2
         return Encoding(ids, mask, words, places, cut=len(encoded.ids) - n)
 
-    def tokens(self, ids: np.ndarray) -> list[str]:
+    def tokens(self, ids: Iterable[int]) -> list[str]:
         """Return the word pieces of ``ids``."""
-        return [self.tokenizer.id_to_token(int(i)) for i in ids]
+        return [cast(str, self.tokenizer.id_to_token(int(i))) for i in ids]
 
     def pieces(self, text: str) -> list[int]:
         """Return the ids of all word pieces of a text, without special tokens."""

@@ -1,10 +1,12 @@
 """Affine transforms that add up, so that an image is resampled once however many are applied."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from fvcore.transforms.transform import NoOpTransform, Transform
+from numpy.typing import ArrayLike
 
 from ...structures import TextInstances
 
@@ -22,9 +24,9 @@ class AffineTransform(Transform):
 
     def __init__(
         self,
-        matrix: np.ndarray,
-        output_size: tuple[int, int],
-        content_size: tuple[int, int] | None = None,
+        matrix: ArrayLike,
+        output_size: Sequence[int],
+        content_size: Sequence[int] | None = None,
         resample: bool = False,
     ):
         """Build the transform.
@@ -39,8 +41,10 @@ class AffineTransform(Transform):
         """
         super().__init__()
         self.matrix = np.asarray(matrix, np.float64)
-        self.output_size = tuple(output_size)
-        self.content_size = tuple(content_size or output_size)
+        height, width = output_size
+        self.output_size = height, width
+        height, width = content_size or output_size
+        self.content_size = height, width
         self.resample = resample
 
     @property
@@ -111,9 +115,7 @@ class AveragingResize(AffineTransform):
     :class:`TextAugInput` does not postpone it.
     """
 
-    def __init__(
-        self, old_size: tuple[int, int], new_size: tuple[int, int], interp: int | None = None
-    ):
+    def __init__(self, old_size: Sequence[int], new_size: Sequence[int], interp: int | None = None):
         """
         Args:
             old_size: (H, W) of the image.
@@ -137,6 +139,10 @@ class AveragingResize(AffineTransform):
         if smaller != (width, height):
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         return image
+
+
+def _size(image: np.ndarray) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
 
 
 class TextAugInput:
@@ -163,7 +169,7 @@ class TextAugInput:
         """
         self._image = image
         self._pending: AffineTransform | None = None
-        self.image_size: tuple[int, int] = image.shape[:2]
+        self.image_size = _size(image)
         self.min_visible = min_visible
         self.texts = self._cut(TextInstances() if texts is None else texts, self.image_size)
 
@@ -192,7 +198,7 @@ class TextAugInput:
                 self._image = self.image
         else:
             self._image = tfm.apply_image(self.image)
-            visible_size = self.image_size = self._image.shape[:2]
+            visible_size = self.image_size = _size(self._image)
         self.texts = self._cut(self.texts.mapped(tfm.apply_coords), visible_size)
 
     def _cut(self, texts: TextInstances, size: tuple[int, int]) -> TextInstances:

@@ -101,7 +101,7 @@ def _why_alarm(
     shared = areas.shared[:, det]
     if len(shared) and shared.max() > 0 and int(np.argmax(shared)) in ignored_gt:
         return "dont_care"
-    if any(_is_split(g, sigma, tau) for g in np.flatnonzero(tau[:, det] >= HALF)):
+    if any(_is_split(g, sigma, tau) for g in np.flatnonzero(tau[:, det] >= HALF).tolist()):
         return "split"
     if np.count_nonzero(sigma[:, det] >= HALF) >= 2:
         return "merged"
@@ -112,4 +112,4 @@ def _why_alarm(
 
 def _is_split(gt: int, sigma: np.ndarray, tau: np.ndarray) -> bool:
     parts = tau[gt] >= HALF
-    return np.count_nonzero(parts) >= 2 and bool(sigma[gt, parts].sum() >= HALF)
+    return bool(np.count_nonzero(parts) >= 2 and sigma[gt, parts].sum() >= HALF)

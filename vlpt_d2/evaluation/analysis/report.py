@@ -28,7 +28,9 @@ def analyse(evaluation: Evaluation) -> dict[str, Any]:
         see :mod:`~.recall`; ``threshold_curve``: precision, recall and hmean of the detections
         that reach each confidence, or None; ``images``: per image the classes of what failed.
     """
-    rows, missed, alarms = [], Counter(), Counter()
+    rows: list[dict[str, Any]] = []
+    missed: Counter[str] = Counter()
+    alarms: Counter[str] = Counter()
     for image, result in zip(evaluation.images, evaluation.results, strict=True):
         failures = explain(image, result)
         missed.update(kind for _, kind in failures.missed)

@@ -55,12 +55,13 @@ def match_images(
     annotations: list[dict[str, Any]] = []
     detections: list[dict[str, Any]] = []
     results, sizes = [], []
-    for image, (gts, ignore, dets) in enumerate(
+    for image, (gts, marks, dets) in enumerate(
         zip(gt_polygons, gt_ignore, det_polygons, strict=True), 1
     ):
-        ignore = check_flags(ignore, len(gts))
-        values = scores[image - 1]
-        if len(dets) and (values is None or len(values) != len(dets)):
+        ignore = check_flags(marks, len(gts))
+        given = scores[image - 1]
+        values = () if given is None else given
+        if len(dets) and len(values) != len(dets):
             raise ValueError(
                 "the coco protocol ranks detections by confidence, but the result files have none. "
                 "Add one as the last field of every line."

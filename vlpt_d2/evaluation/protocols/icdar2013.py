@@ -92,7 +92,13 @@ class _Image:
         self.matches: list[tuple[int, int]] = []
         self.earned = np.zeros(2)
 
-    def enter(self, gts: Sequence[int], dets: Sequence[int], recall: float, precision: float):
+    def enter(
+        self,
+        gts: list[int] | np.ndarray,
+        dets: list[int] | np.ndarray,
+        recall: float,
+        precision: float,
+    ) -> None:
         self.gt_free[gts] = self.det_free[dets] = False
         self.earned += (recall, precision)
         self.matches += [(int(g), int(d)) for g in gts for d in dets]

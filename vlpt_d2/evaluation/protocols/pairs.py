@@ -82,12 +82,12 @@ class Pairs:
         gone_gt, gone_det = np.flatnonzero(ignored_gt), np.flatnonzero(ignored_det)
         gone_gt_starts = np.searchsorted(self.gt_image[gone_gt], edges).tolist()
         gone_det_starts = np.searchsorted(self.det_image[gone_det], edges).tolist()
-        gone_gt, gone_det = gone_gt.tolist(), gone_det.tolist()
+        gone_gts, gone_dets = gone_gt.tolist(), gone_det.tolist()
         results = []
         for i in range(len(self.repaired_gt)):
             gt, det = gt_starts[i], det_starts[i]
-            dropped_gt = [g - gt for g in gone_gt[gone_gt_starts[i] : gone_gt_starts[i + 1]]]
-            dropped_det = [d - det for d in gone_det[gone_det_starts[i] : gone_det_starts[i + 1]]]
+            dropped_gt = [g - gt for g in gone_gts[gone_gt_starts[i] : gone_gt_starts[i + 1]]]
+            dropped_det = [d - det for d in gone_dets[gone_det_starts[i] : gone_det_starts[i + 1]]]
             own = matches[match_starts[i] : match_starts[i + 1]]
             results.append(
                 ImageResult(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["PROTOCOLS", "Protocol", "image_protocols", "register_protocol"]
 
 #: ``(gt_polygons, gt_ignore, det_polygons) -> ImageResult``: per text and per detection (N_i, 2)
 #: points in pixels, in the order of their files, and per text the dataset's don't-care mark.
-MatchImage = Callable[[Iterable[np.ndarray], Sequence[bool], Iterable[np.ndarray]], ImageResult]
+MatchImage = Callable[[Sequence[np.ndarray], Sequence[bool], Sequence[np.ndarray]], ImageResult]
 #: The same for all images at once, with their confidences (None where there are none); also returns
 #: what there is to report beside the score.
 MatchSet = Callable[
@@ -70,9 +70,9 @@ class Protocol:
 
     def match_image(
         self,
-        gt_polygons: Iterable[np.ndarray],
+        gt_polygons: Sequence[np.ndarray],
         gt_ignore: Sequence[bool],
-        det_polygons: Iterable[np.ndarray],
+        det_polygons: Sequence[np.ndarray],
     ) -> ImageResult:
         """Match one image.
 
@@ -95,9 +95,9 @@ class Protocol:
 
     def match_images(
         self,
-        gt_polygons: Sequence[Iterable[np.ndarray]],
+        gt_polygons: Sequence[Sequence[np.ndarray]],
         gt_ignore: Sequence[Sequence[bool]],
-        det_polygons: Sequence[Iterable[np.ndarray]],
+        det_polygons: Sequence[Sequence[np.ndarray]],
         scores: Sequence[Sequence[float] | None],
     ) -> tuple[list[ImageResult], dict[str, Any]]:
         """Match many images; see :meth:`match_image`.

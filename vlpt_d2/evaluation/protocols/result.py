@@ -43,9 +43,10 @@ class ImageResult:
     ignored_det: list[int]
     repaired_gt: Counter[str] = field(default_factory=Counter)
     repaired_det: Counter[str] = field(default_factory=Counter)
-    num_matches: int | None = None
-    recall_credit: float | None = None
-    precision_credit: float | None = None
+    # None until __post_init__, which fills in what was not given.
+    num_matches: int = None  # type: ignore[assignment]
+    recall_credit: float = None  # type: ignore[assignment]
+    precision_credit: float = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.num_matches is None:

@@ -36,7 +36,7 @@ def to_shapes(polygons: Iterable[np.ndarray], faults: Counter[str]) -> np.ndarra
     sound = shapely.is_valid(shapes) & (shapely.area(shapes) >= MIN_AREA)
     for i in np.flatnonzero(~sound):
         ring, fault = repair_polygon(polygons[i])
-        faults[fault if ring is not None else f"unusable: {fault}"] += 1
+        faults[str(fault) if ring is not None else f"unusable: {fault}"] += 1
         shapes[i] = shapely.Polygon(ring)
     return shapes
 

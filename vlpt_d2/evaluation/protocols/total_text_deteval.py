@@ -131,7 +131,7 @@ class DetEval:
     def _one_to_one(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
         covers, lies_on = sigma > self.tr, tau > self.tp
         single = (covers.sum(axis=1) == 1) & (lies_on.sum(axis=1) == 1)
-        for g in np.flatnonzero(single):
+        for g in np.flatnonzero(single).tolist():
             d = int(np.argmax(covers[g]))
             if self.both_sides and (
                 np.count_nonzero(covers[:, d]) != 1
@@ -141,7 +141,7 @@ class DetEval:
             ledger.enter([g], [d], 1.0, 1.0)
 
     def _splits(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
-        for g in np.flatnonzero(np.count_nonzero(sigma > 0, axis=1) >= MANY):
+        for g in np.flatnonzero(np.count_nonzero(sigma > 0, axis=1) >= MANY).tolist():
             if ledger.gt_used[g]:
                 continue
             parts = np.flatnonzero((tau[g] >= self.tp) & ~ledger.det_used)
@@ -152,7 +152,7 @@ class DetEval:
                 ledger.enter([g], parts, WEIGHT, len(parts) * WEIGHT)
 
     def _merges(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
-        for d in np.flatnonzero(np.count_nonzero(tau > 0, axis=0) >= MANY):
+        for d in np.flatnonzero(np.count_nonzero(tau > 0, axis=0) >= MANY).tolist():
             if ledger.det_used[d]:
                 continue
             parts = np.flatnonzero((sigma[:, d] >= self.tp) & ~ledger.gt_used)
@@ -195,7 +195,11 @@ class _Ledger:
     pairs: list[tuple[int, int]] = field(default_factory=list)
 
     def enter(
-        self, gts: Sequence[int], dets: Sequence[int], recall: float, precision: float
+        self,
+        gts: list[int] | np.ndarray,
+        dets: list[int] | np.ndarray,
+        recall: float,
+        precision: float,
     ) -> None:
         self.gt_used[gts] = True
         self.det_used[dets] = True

@@ -6,6 +6,7 @@ weights load by name; what is new are the offsets, ``<block>.conv2.offset.*``.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,7 @@ class DeformConv2d(Conv2d):
             dilation=self.dilation,
         )
         nn.init.zeros_(self.offset.weight)
-        nn.init.zeros_(self.offset.bias)
+        nn.init.zeros_(cast(torch.Tensor, self.offset.bias))
         # Also of a stage that is frozen already.
         self.offset.requires_grad_(self.weight.requires_grad)
 
@@ -67,7 +68,7 @@ class DeformConv2d(Conv2d):
             offset = F.conv2d(
                 x.float(),
                 self.offset.weight.float(),
-                self.offset.bias.float(),
+                cast(torch.Tensor, self.offset.bias).float(),
                 stride=self.stride,
                 padding=self.padding,
                 dilation=self.dilation,

@@ -1,5 +1,7 @@
 """The VLPT image encoder as a detectron2 backbone: trunk, fusion, attention pooling."""
 
+from collections.abc import Sequence
+
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
@@ -63,7 +65,7 @@ class AttentionPooling(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=init_std)
         nn.init.trunc_normal_(self.position, std=init_std)
 
-    def positions(self, size: tuple[int, int]) -> torch.Tensor:
+    def positions(self, size: Sequence[int]) -> torch.Tensor:
         """Return the (1, 1 + H * W, embed_dim) table for a map of ``size`` (H, W)."""
         return resized_positions(self.position, self.position_grid, size, leading=1)
 

@@ -5,6 +5,8 @@ convolution with bias. This is the merged network, which the published ONNX file
 no norms then: it is fine-tuned with low learning rates, or given norms to be trained from scratch.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode
@@ -94,7 +96,7 @@ def _conv(in_channels: int, out_channels: int, size: int, norm: str, **more) -> 
         in_channels, out_channels, size, bias=not norm, norm=get_norm(norm, out_channels), **more
     )
     # By fan in: a depthwise convolution sums 9 values, however many channels there are.
-    gain = "relu" if conv.activation else "linear"
+    gain: Literal["relu", "linear"] = "relu" if conv.activation else "linear"
     nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity=gain)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

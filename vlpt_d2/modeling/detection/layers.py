@@ -9,7 +9,7 @@ def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, norm: str) 
     """A convolution that keeps the size, norm (see ``get_norm``) and ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    if not norm:
+    if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     layers = [conv, get_norm(norm, out_channels) or nn.Identity(), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -162,8 +162,8 @@ def mean_inside(probability: np.ndarray, polygons: Sequence[np.ndarray]) -> np.n
     if not len(polygons):
         return means
     counts = [len(polygon) for polygon in polygons]
-    ends = np.cumsum(counts)
-    starts = ends - counts
+    ends = np.cumsum(counts, dtype=np.int64)
+    starts = ends - np.array(counts, np.int64)
     points = np.rint(np.concatenate(polygons)).astype(np.int32)
     limits = np.array((probability.shape[1], probability.shape[0]), np.int32)
     low = np.clip(np.minimum.reduceat(points, starts), 0, limits)

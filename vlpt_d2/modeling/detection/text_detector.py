@@ -1,12 +1,12 @@
 """The one meta-architecture of the ROI-free text detectors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
@@ -20,11 +20,14 @@ from .text_head import TextHead, build_text_head
 class TextDetector(nn.Module):
     """A backbone and a text head: dense maps in, polygons out, no regions of interest."""
 
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
     @configurable
     def __init__(
         self,
         *,
-        backbone: nn.Module,
+        backbone: Backbone,
         text_head: TextHead,
         pixel_mean: list[float],
         pixel_std: list[float],
@@ -120,7 +123,7 @@ class TextDetector(nn.Module):
 
 def stack_targets(
     samples: list[dict],
-    size: tuple[int, int],
+    size: Sequence[int],
     stride: int | Mapping[str, int],
     device: torch.device,
 ) -> dict[str, Tensor | list]:

@@ -66,11 +66,12 @@ class TextHead(nn.Module):
     # The sides of the images are padded to a multiple of this, and of what the backbone needs.
     size_divisibility: int = 1
 
-    def __init__(self, in_features: list[str], neck: nn.Module):
+    def __init__(self, in_features: list[str], neck: Any):
         """
         Args:
             in_features: names of the backbone's maps the neck reads, finest first.
-            neck: module from the list of these maps to one, or to several levels.
+            neck: module from the list of these maps to one, or to several levels; of any kind
+                that the head knows.
         """
         super().__init__()
         self.in_features = list(in_features)
@@ -141,7 +142,7 @@ class TextHead(nn.Module):
         Of the counts, "limited_maps" is how often limits were met, "dropped_<name>" how many of
         the "<name>" were left out. To be called in all processes, whose counts are added up.
         """
-        counts = sum(comm.gather(self._counts), Counter())
+        counts: Counter[str] = sum(comm.gather(self._counts), Counter())
         dropped = {k: n for k, n in counts.items() if k.startswith("dropped_") and n}
         if dropped:
             logger.warning(

@@ -22,6 +22,9 @@ class ImagePretraining(nn.Module):
     checkpoints give their trunk to any detector.
     """
 
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
     def __init__(self, *, backbone: Backbone, pixel_mean: list[float], pixel_std: list[float]):
         """
         Args:

@@ -1,7 +1,7 @@
 """What the pretext tasks are given."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 
@@ -12,14 +12,19 @@ class Tokens(Protocol):
     @property
     def has_words(self) -> torch.Tensor:
         """(N,) bool: texts with at least one word."""
+        ...
 
     @property
     def text_keys(self) -> torch.Tensor:
         """(N,) int64, equal where texts read the same to the encoder, nothing masked."""
+        ...
+
+
+TokensT = TypeVar("TokensT", bound=Tokens)
 
 
 @dataclass
-class Encoded:
+class Encoded(Generic[TokensT]):
     """What both encoders made of a batch.
 
     Attributes:
@@ -30,11 +35,14 @@ class Encoded:
 
     image: torch.Tensor
     text: torch.Tensor
-    tokens: Tokens
+    tokens: TokensT
 
     def with_images_rolled(self) -> Self:
         """Pair every text with the next image of the batch: the shuffled-image control."""
         return replace(self, image=self.image.roll(-1, dims=0))
+
+
+EncodedT = TypeVar("EncodedT", bound=Encoded[Any])
 
 
 def hash_rows(ids: torch.Tensor) -> torch.Tensor:

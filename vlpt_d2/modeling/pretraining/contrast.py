@@ -6,7 +6,7 @@ from detectron2.utils import comm
 from fvcore.nn.distributed import differentiable_all_gather
 from torch import nn
 
-from .batch import Encoded, Tokens, full_precision
+from .batch import EncodedT, TokensT, full_precision
 from .task import LogitScale, PretextTask, mean_over, share
 
 
@@ -55,7 +55,7 @@ def contrastive_sum(
     return -matched.sum(), hits
 
 
-class ContrastiveTask(PretextTask):
+class ContrastiveTask(PretextTask[TokensT, EncodedT]):
     """In-batch contrast of one vector of each image and one of its text, over all processes.
 
     Loss: the mean of the image-to-text and the text-to-image cross-entropy. Texts that read the
@@ -93,14 +93,14 @@ class ContrastiveTask(PretextTask):
         self.text_projection = text_projection
         self.scale = LogitScale(temperature, max_logit_scale)
 
-    def text_vectors(self, encoded: Encoded) -> torch.Tensor:
+    def text_vectors(self, encoded: EncodedT) -> torch.Tensor:
         """Return the vector of each text before projection, (N, d); that of images is token 0."""
         raise NotImplementedError
 
-    def count(self, tokens: Tokens) -> torch.Tensor:
+    def count(self, tokens: TokensT) -> torch.Tensor:
         return tokens.has_words.sum()
 
-    def features(self, encoded: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+    def features(self, encoded: EncodedT) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the unit vectors of images and texts, (N, d) each."""
         image = full_precision(self.image_projection(encoded.image[:, 0]))
         text = full_precision(self.text_projection(self.text_vectors(encoded)))
@@ -142,13 +142,13 @@ class ContrastiveTask(PretextTask):
         return loss, metrics
 
     def forward(
-        self, encoded: Encoded, count: torch.Tensor
+        self, encoded: EncodedT, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         image, text = self.features(encoded)
         tokens = encoded.tokens
         return self.contrast(image, text, tokens.has_words, tokens.text_keys, count)
 
-    def measure(self, encoded: Encoded) -> dict[str, torch.Tensor]:
+    def measure(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
         image, text = self.features(encoded)
         return {
             "image_vector": image,

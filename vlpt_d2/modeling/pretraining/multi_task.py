@@ -1,8 +1,9 @@
 """Pre-training by several tasks on one encoding of images and texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Generic, cast
 
 import torch
 from detectron2.config import configurable
@@ -11,7 +12,7 @@ from torch import nn
 
 from ..batch_norm import frozen_statistics
 from .base import ImagePretraining
-from .batch import Encoded, Tokens
+from .batch import EncodedT, TokensT
 from .contrast import ContrastiveTask
 from .task import PretextTask
 
@@ -50,7 +51,7 @@ class CachedContrast:
     metrics: dict[str, torch.Tensor]
 
 
-class MultiTaskPretraining(ImagePretraining):
+class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
     """A backbone, an encoder of texts and pretext tasks on what both make of a batch.
 
     Training: a list of samples to a dict of losses. Inference: a list of samples to a list of
@@ -60,13 +61,16 @@ class MultiTaskPretraining(ImagePretraining):
     A meta-architecture gives :meth:`tokens`, :meth:`encode` and :meth:`unmasked`.
     """
 
+    # A module of the kind that the meta-architecture calls.
+    text_encoder: Any
+
     @configurable
     def __init__(
         self,
         *,
         backbone: Backbone,
         text_encoder: nn.Module,
-        tasks: dict[str, PretextTask],
+        tasks: dict[str, PretextTask[TokensT, EncodedT]],
         pixel_mean: list[float],
         pixel_std: list[float],
         normalization: str = "global",
@@ -87,18 +91,18 @@ class MultiTaskPretraining(ImagePretraining):
                 f"MODEL.VLPT.NORMALIZATION must be 'global' or 'local', not {normalization!r}"
             )
         self.text_encoder = text_encoder
-        self.tasks = nn.ModuleDict(tasks)
+        self.tasks = cast("Mapping[str, PretextTask[TokensT, EncodedT]]", nn.ModuleDict(tasks))
         self.normalization = normalization
 
-    def tokens(self, samples: list[dict]) -> Tokens:
+    def tokens(self, samples: list[dict]) -> TokensT:
         """Return the texts of samples as tensors on the model's device."""
         raise NotImplementedError
 
-    def encode(self, samples: list[dict]) -> Encoded:
+    def encode(self, samples: list[dict]) -> EncodedT:
         """Run both encoders."""
         raise NotImplementedError
 
-    def unmasked(self, encoded: Encoded) -> Encoded:
+    def unmasked(self, encoded: EncodedT) -> EncodedT:
         """Return the batch with its texts encoded anew, nothing masked."""
         raise NotImplementedError
 
@@ -111,7 +115,8 @@ class MultiTaskPretraining(ImagePretraining):
     ) -> tuple[torch.Tensor, tuple[int, int]]:
         """Return what :meth:`encode_images` does, from the backbone's output."""
         tokens = torch.cat([features["cls"].flatten(2), features["fused"].flatten(2)], dim=2)
-        return tokens.transpose(1, 2), tuple(features["fused"].shape[-2:])
+        height, width = features["fused"].shape[-2:]
+        return tokens.transpose(1, 2), (height, width)
 
     def forward(
         self, samples: list[dict], context: MicroBatchContext | None = None
@@ -129,7 +134,7 @@ class MultiTaskPretraining(ImagePretraining):
         return self.task_losses(self.encode(samples), context)
 
     def task_losses(
-        self, encoded: Encoded, context: MicroBatchContext | None = None
+        self, encoded: EncodedT, context: MicroBatchContext | None = None
     ) -> dict[str, torch.Tensor]:
         """Return the weighted losses of all tasks; see :meth:`forward`."""
         if context is None:
@@ -145,7 +150,7 @@ class MultiTaskPretraining(ImagePretraining):
         self.log_metrics(metrics)
         return losses
 
-    def counts(self, batches: list[Tokens]) -> dict[str, torch.Tensor]:
+    def counts(self, batches: list[TokensT]) -> dict[str, torch.Tensor]:
         """Count each task's items over micro-batches and, if "global", over processes.
 
         Returns:
@@ -153,7 +158,7 @@ class MultiTaskPretraining(ImagePretraining):
             gradients are averaged.
         """
         counts = torch.stack(
-            [sum(task.count(tokens) for tokens in batches) for task in self.tasks.values()]
+            [sum(map(task.count, batches), torch.tensor(0)) for task in self.tasks.values()]
         ).double()
         if self.normalization == "global":
             counts = self.mean_over_processes(counts)
@@ -186,7 +191,7 @@ class MultiTaskPretraining(ImagePretraining):
 
     def _contrast_all(
         self,
-        task: ContrastiveTask,
+        task: ContrastiveTask[TokensT, EncodedT],
         micro_batches: list[list[dict]],
         seeded: Callable[[int], AbstractContextManager],
         count: torch.Tensor,
@@ -218,7 +223,7 @@ class MultiTaskPretraining(ImagePretraining):
 
     @staticmethod
     def _cached_contrast(
-        task: ContrastiveTask, encoded: Encoded, cached: CachedContrast
+        task: ContrastiveTask[TokensT, EncodedT], encoded: EncodedT, cached: CachedContrast
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """A loss with the value and the gradient of the cached contrast."""
         image, text = task.features(encoded)
@@ -230,7 +235,7 @@ class MultiTaskPretraining(ImagePretraining):
         """Encode a batch and :meth:`measure` it; one dict of tensors for each sample."""
         return self.measure(self.encode(samples))
 
-    def measure(self, encoded: Encoded) -> list[dict]:
+    def measure(self, encoded: EncodedT) -> list[dict]:
         """Measure every task on a batch, and all but the contrast again with images shuffled.
 
         Retrieval is measured with whole texts, as it is used; in training the contrast sees the

@@ -1,12 +1,13 @@
 """The interface of the pretext tasks, and the temperature they share."""
 
 import math
+from typing import Generic
 
 import torch
 from fvcore.common.registry import Registry
 from torch import nn
 
-from .batch import Encoded, Tokens
+from .batch import EncodedT, TokensT
 
 PRETEXT_TASK_REGISTRY = Registry("PRETEXT_TASK")
 PRETEXT_TASK_REGISTRY.__doc__ = """
@@ -15,8 +16,8 @@ with the ids that stand for no word and the (V, d) shape of the word embedding t
 """
 
 
-class PretextTask(nn.Module):
-    """One loss of the pre-training.
+class PretextTask(nn.Module, Generic[TokensT, EncodedT]):
+    """One loss of the pre-training, of a form of texts and of what the encoders make of them.
 
     The loss is the sum over the task's items divided by ``count``. With ``count`` the number of
     items in the whole step's batch over the number of processes, averaging gradients over
@@ -25,17 +26,17 @@ class PretextTask(nn.Module):
 
     weight: float
 
-    def count(self, tokens: Tokens) -> torch.Tensor:
+    def count(self, tokens: TokensT) -> torch.Tensor:
         """Return how many items of a batch the loss is a mean of, as a 0-d tensor."""
         raise NotImplementedError
 
     def forward(
-        self, encoded: Encoded, count: torch.Tensor
+        self, encoded: EncodedT, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the loss and metrics to log, each a 0-d tensor."""
         raise NotImplementedError
 
-    def measure(self, encoded: Encoded) -> dict[str, torch.Tensor]:
+    def measure(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
         """Return what the evaluator needs of each image, tensors of N rows."""
         raise NotImplementedError
 

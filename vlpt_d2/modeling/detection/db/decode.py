@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
+from typing import Any
 
 import cv2
 import numpy as np
@@ -76,6 +77,7 @@ def decode_probability_map(
     rectangles = _rectangles(contours)
     large = rectangles[:, 2:4].min(axis=1) + 1.0 >= min_size
     contours, rectangles = list(compress(contours, large)), rectangles[large]
+    outlines: Any
     if polygon_mode:
         outlines = [_simplified(contour, epsilon) for contour in contours]
     else:

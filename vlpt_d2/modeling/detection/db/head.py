@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -35,7 +36,7 @@ class DBHead(TextHead):
         self,
         *,
         in_features: list[str],
-        neck: nn.Module,
+        neck: Any,
         norm: str,
         decoding: dict,
     ):
@@ -141,8 +142,11 @@ def _branch(in_channels: int, norm: str) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.ConvTranspose2d(hidden, 1, 2, stride=2),
     )
-    nn.init.kaiming_normal_(branch[0].weight)
-    for layer in (branch[3], branch[6]):
+    for layer in branch:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+        if not isinstance(layer, nn.ConvTranspose2d):
+            continue
         # Stride equals kernel size, so each output pixel sums one tap of every input channel;
         # torch counts taps times *output* channels, which starts the logits off saturated.
         nn.init.normal_(layer.weight, std=math.sqrt(2.0 / layer.in_channels))

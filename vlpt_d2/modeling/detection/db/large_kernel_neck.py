@@ -1,6 +1,7 @@
 """The neck of PP-OCRv6's small text detector."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -43,15 +44,14 @@ class LargeKernelNeck(nn.Module):
         self.out_channels = channels
         self.stride = input_shape[0].stride
         self.laterals = nn.ModuleList(_Attended(shape.channels, channels) for shape in input_shape)
-        self.depthwise = nn.ModuleList(
-            nn.Conv2d(channels, channels, 7, padding=3, groups=channels) for _ in input_shape
-        )
+        convs = [nn.Conv2d(channels, channels, 7, padding=3, groups=channels) for _ in input_shape]
+        self.depthwise = nn.ModuleList(convs)
         self.smooths = nn.ModuleList(
             _Attended(channels, channels // len(input_shape)) for _ in input_shape
         )
-        for conv in self.depthwise:
+        for conv in convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(cast(Tensor, conv.bias))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: Sequence[ShapeSpec]) -> dict:

@@ -44,7 +44,8 @@ class AdaptiveScaleFusion(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(self.reduce.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Concatenate weighted levels, (N, channels / num_levels, H, W) each, in their order."""

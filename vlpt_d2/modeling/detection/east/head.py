@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from functools import partial
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -48,7 +49,7 @@ class EASTHead(TextHead):
         self,
         *,
         in_features: list[str],
-        neck: nn.Module,
+        neck: Any,
         angle_range: int,
         distance_scale: float,
         score_loss: str,
@@ -83,12 +84,13 @@ class EASTHead(TextHead):
         # Score, top, right, bottom, left, angle.
         self.output = nn.Conv2d(neck.out_channels, 6, 1)
         nn.init.normal_(self.output.weight, std=0.01)
-        nn.init.zeros_(self.output.bias)
+        bias = cast(Tensor, self.output.bias)
+        nn.init.zeros_(bias)
         # Start with little text, and rectangles near the size of words, not in the middle of the
         # two scales: dice falls from its plateau several times sooner.
-        nn.init.constant_(self.output.bias[:1], _logit(_START_SCORE))
+        nn.init.constant_(bias[:1], _logit(_START_SCORE))
         start = min(_START_DISTANCE / distance_scale, 0.5)
-        nn.init.constant_(self.output.bias[1:5], _logit(start))
+        nn.init.constant_(bias[1:5], _logit(start))
         self.angle_range = math.radians(angle_range)
         self.distance_scale = distance_scale
         self.score_loss = score_loss

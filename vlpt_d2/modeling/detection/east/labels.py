@@ -42,7 +42,7 @@ def draw_east_labels(
         ignored; "geometry" float32 (5, ...), in text cells the distances to the top, right, bottom
         and left side in pixels and the angle in radians, else 0.
     """
-    shape = tuple(-(-side // STRIDE) for side in image_size)
+    shape = -(-image_size[0] // STRIDE), -(-image_size[1] // STRIDE)
     text = np.zeros(shape, np.uint8)
     text_mask = np.ones(shape, np.uint8)
     # Cells first: writing five numbers side by side is faster than into five planes.
@@ -70,7 +70,7 @@ def draw_east_labels(
         text[rows, columns] = 1
         geometry[rows, columns, :4] = distances
         geometry[rows, columns, 4] = angles[i]
-    for i in np.flatnonzero(skip):
+    for i in np.flatnonzero(skip).tolist():
         window, inside = pixels_inside(rings[i] / STRIDE, shape)
         text_mask[window][inside] = 0
     return {

@@ -106,7 +106,7 @@ def _expand(labels: np.ndarray, kernels: np.ndarray) -> np.ndarray:
     grown = alone[regions]
     if (rivals > 1).any():
         contested = (rivals > 1)[regions]
-        grown += expand_kernels(np.where(contested, labels, 0), kernels & contested)
+        grown += expand_kernels(np.where(contested, labels, 0), list(kernels & contested))
     return grown
 
 
@@ -177,11 +177,11 @@ def _grow(rings: Sequence[np.ndarray], areas: np.ndarray, move: Callable) -> lis
     """
     inner = np.array([cv2.contourArea(r) for r in rings])
     # A line of pixels has no area, and grows to a rectangle.
-    grown = [_pixel_rectangle(ring) if area <= 0 else None for ring, area in zip(rings, inner)]
+    grown = [_pixel_rectangle(ring) if area <= 0 else ring for ring, area in zip(rings, inner)]
     solid = np.flatnonzero(inner > 0)
     if solid.size:
         missing = np.maximum(np.asarray(areas)[solid] - inner[solid], 0.0)
-        for i, ring in zip(solid, move([rings[i] for i in solid], missing)):
+        for i, ring in zip(solid.tolist(), move([rings[i] for i in solid.tolist()], missing)):
             grown[i] = ring
     return grown
 
@@ -227,7 +227,7 @@ def _move_hulls(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.nda
     # Of the sharpest corners the points are cut off.
     cut = np.logical_or.reduceat(sharpness < 2.0 / _MITRE_LIMIT**2, starts)
     if cut.any():
-        which = np.flatnonzero(cut)
+        which = np.flatnonzero(cut).tolist()
         for i, ring in zip(which, _move_contours([rings[i] for i in which], missing[which])):
             moved[i] = ring
     return moved

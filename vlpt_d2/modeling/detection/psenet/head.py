@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +36,7 @@ class PSENetHead(TextHead):
         self,
         *,
         in_features: list[str],
-        neck: nn.Module,
+        neck: Any,
         channels: int,
         norm: str,
         kernels: int,
@@ -67,7 +68,7 @@ class PSENetHead(TextHead):
         # Maps start unsure: dice on saturated ones has next to no gradient, and the reference's
         # wide start (deviation 0.5) may leave them at "text everywhere" for good.
         nn.init.normal_(self.kernels.weight, std=0.01)
-        nn.init.zeros_(self.kernels.bias)
+        nn.init.zeros_(cast(Tensor, self.kernels.bias))
         self.decode_stride = decode_stride
         self.decoding = dict(decoding)
 

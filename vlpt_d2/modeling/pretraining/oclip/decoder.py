@@ -51,8 +51,8 @@ class VisualTextualDecoder(nn.Module):
             position_grid: rows and columns of the position table.
         """
         super().__init__()
-        self.position_grid = tuple(position_grid)
-        rows, columns = self.position_grid
+        rows, columns = position_grid
+        self.position_grid = rows, columns
         self.position = nn.Parameter(torch.randn(1, rows * columns, embed_dim) * embed_dim**-0.5)
         self.blocks = nn.ModuleList(LookupBlock(embed_dim, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
@@ -76,7 +76,7 @@ class VisualTextualDecoder(nn.Module):
         return self.norm(words)
 
 
-class MaskedCharacters(PretextTask):
+class MaskedCharacters(PretextTask[WordBatch, EncodedWords]):
     """Predict the masked character of each word from the rest of the word and the image."""
 
     @configurable

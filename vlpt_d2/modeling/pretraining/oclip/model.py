@@ -15,7 +15,7 @@ from .word_encoder import WordEncoder
 from .words import EncodedWords, WordBatch
 
 
-class WordContrast(ContrastiveTask):
+class WordContrast(ContrastiveTask[WordBatch, EncodedWords]):
     """The contrast of the image's global token and the mean of its words' vectors.
 
     Both were projected where they come from. The release's mean is over all slots, those without
@@ -43,7 +43,7 @@ class WordContrast(ContrastiveTask):
 
 
 @META_ARCH_REGISTRY.register()
-class OCLIP(MultiTaskPretraining):
+class OCLIP(MultiTaskPretraining[WordBatch, EncodedWords]):
     """oCLIP pre-training (Xue et al., "Language Matters", ECCV 2022) on the shared ResNet trunk.
 
     Training: a list of samples of :class:`~.mapper.OclipMapper` to a dict of

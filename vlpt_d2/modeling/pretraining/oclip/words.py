@@ -62,7 +62,7 @@ class WordBatch:
 
 
 @dataclass
-class EncodedWords(Encoded):
+class EncodedWords(Encoded[WordBatch]):
     """What both encoders made of a batch: its text is a vector for each word.
 
     Attributes:

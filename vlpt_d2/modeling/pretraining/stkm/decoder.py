@@ -1,5 +1,7 @@
 """The character decoder: which character comes next, given the image and those before it."""
 
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode, configurable
 from torch import Tensor, nn
@@ -108,12 +110,13 @@ class CharacterDecoder(nn.Module):
             characters, word ends and ends is read.
         """
         read = torch.full((len(memory), self.max_length), PAD, device=memory.device)
-        caches = [layer.cache(memory, self.max_length) for layer in self.layers]
+        layers: list[Any] = list(self.layers)
+        caches = [layer.cache(memory, self.max_length) for layer in layers]
         current = torch.full((len(memory),), START, device=memory.device)
         ended = torch.zeros_like(current, dtype=torch.bool)
         for index in range(self.max_length):
             x = (self.embedding(current) + self.position[index])[:, None]
-            for layer, cache in zip(self.layers, caches):
+            for layer, cache in zip(layers, caches):
                 x = layer.step(x, cache, index)
             logits = full_precision(self.output(x[:, 0]))
             logits[:, [PAD, START]] = -torch.inf

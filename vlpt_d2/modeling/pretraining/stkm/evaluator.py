@@ -65,7 +65,7 @@ class STKMEvaluator(DatasetEvaluator):
         gathered = comm.gather(self._sums)
         if not comm.is_main_process():
             return None
-        sums = Counter()
+        sums: Counter[str] = Counter()
         for part in gathered:
             sums.update(part)
         results: OrderedDict[str, float] = OrderedDict()

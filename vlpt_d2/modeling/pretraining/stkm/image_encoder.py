@@ -1,5 +1,7 @@
 """STKM's image encoder as a detectron2 backbone: trunk, FPN fusion, spatial positions."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
@@ -83,11 +85,11 @@ class SpatialPosition(nn.Module):
         self.conv = nn.Conv2d(2, embed_dim, 1, bias=not norm)
         self.norm = get_norm(norm, embed_dim) or nn.Identity()
 
-    def positions(self, size: tuple[int, int]) -> Tensor:
+    def positions(self, size: Sequence[int]) -> Tensor:
         """Return the (1, embed_dim, H, W) positions of a map of ``size`` (H, W), in (0, 1)."""
         # One map for the whole batch: the statistics of equal maps are those of one.
-        like = {"dtype": torch.float32, "device": self.conv.weight.device}
-        axes = [torch.arange(n, **like) / n for n in size]
+        device = self.conv.weight.device
+        axes = [torch.arange(n, dtype=torch.float32, device=device) / n for n in size]
         grid = torch.stack(torch.meshgrid(*axes, indexing="ij")).to(self.conv.weight.dtype)
         return self.norm(self.conv(grid[None])).sigmoid()
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....data.collate import stacked
 from ..base import ImagePretraining
@@ -32,7 +32,7 @@ class STKM(ImagePretraining):
         self,
         *,
         backbone: Backbone,
-        decoder: nn.Module,
+        decoder: CharacterDecoder,
         pixel_mean: list[float],
         pixel_std: list[float],
     ):

@@ -57,7 +57,7 @@ class TokenBatch:
 
 
 @dataclass
-class EncodedBatch(Encoded):
+class EncodedBatch(Encoded[TokenBatch]):
     """What VLPT's encoders made of a batch: its text begins with [CLS], its tokens are captions.
 
     Attributes:

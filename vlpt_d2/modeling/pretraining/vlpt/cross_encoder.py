@@ -1,5 +1,7 @@
 """The cross-modal encoder: text that looks at the image."""
 
+from typing import cast
+
 import torch
 from detectron2.config import CfgNode, configurable
 from torch import nn
@@ -52,7 +54,7 @@ class CrossModalEncoder(nn.Module):
     @property
     def cross_attentions(self) -> list[Attention]:
         """The text-to-image attention of each block; none in a model without."""
-        attentions = [block.cross_attention for block in self.blocks]
+        attentions = (cast(CrossBlock, block).cross_attention for block in self.blocks)
         return [attention for attention in attentions if attention is not None]
 
     def forward(

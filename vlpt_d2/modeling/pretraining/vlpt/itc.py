@@ -7,11 +7,11 @@ from torch import nn
 from ...transformer import init_transformer_weights
 from ..contrast import ContrastiveTask
 from ..task import PRETEXT_TASK_REGISTRY
-from .batch import EncodedBatch
+from .batch import EncodedBatch, TokenBatch
 
 
 @PRETEXT_TASK_REGISTRY.register()
-class ITC(ContrastiveTask):
+class ITC(ContrastiveTask[TokenBatch, EncodedBatch]):
     """The contrast of projections of the image's [CLS] and the caption's [CLS]."""
 
     @configurable

@@ -17,7 +17,7 @@ HEAD_NORM_EPS = 1e-12
 
 
 @PRETEXT_TASK_REGISTRY.register()
-class MLM(PretextTask):
+class MLM(PretextTask[TokenBatch, EncodedBatch]):
     """Predict the masked word pieces from the caption and the image.
 
     The vocabulary layer is not tied to the embedding table and runs on masked positions alone.
@@ -27,7 +27,7 @@ class MLM(PretextTask):
     def __init__(
         self,
         *,
-        cross_encoder: nn.Module,
+        cross_encoder: CrossModalEncoder,
         embed_dim: int,
         vocabulary_size: int,
         weight: float = 1.0,

@@ -1,6 +1,7 @@
 """The pre-training meta-architecture: image encoder, text encoder and the configured tasks."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -16,7 +17,7 @@ from .text_encoder import build_text_encoder
 
 
 @META_ARCH_REGISTRY.register()
-class VLPT(MultiTaskPretraining):
+class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
     """VLPT-STD pre-training (Song et al., CVPR 2022).
 
     Training: a list of samples of :class:`~.mapper.PretrainMapper` to a dict
@@ -29,7 +30,7 @@ class VLPT(MultiTaskPretraining):
         self,
         *,
         backbone: Backbone,
-        text_encoder: nn.Module,
+        text_encoder: Any,
         tasks: dict[str, PretextTask],
         pixel_mean: list[float],
         pixel_std: list[float],

@@ -1,5 +1,7 @@
 """Text encoders: ids of a caption to one vector for each token."""
 
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode, configurable
 from fvcore.common.registry import Registry
@@ -91,10 +93,11 @@ class HuggingFaceTextEncoder(nn.Module):
     """Any BERT-family encoder of transformers, from a model name or a local folder."""
 
     @configurable
-    def __init__(self, *, encoder: nn.Module, embed_dim: int, init_std: float = 0.02):
+    def __init__(self, *, encoder: Any, embed_dim: int, init_std: float = 0.02):
         """
         Args:
-            encoder: returns ``last_hidden_state`` (N, K, hidden) for ids and mask.
+            encoder: a model of transformers, which returns ``last_hidden_state`` (N, K, hidden)
+                for ids and mask.
             embed_dim: width of the output; a linear layer is added where it differs.
             init_std: standard deviation of that layer's initialisation.
         """
@@ -142,6 +145,6 @@ class HuggingFaceTextEncoder(nn.Module):
         return self.project(out.last_hidden_state)
 
 
-def build_text_encoder(cfg: CfgNode) -> nn.Module:
+def build_text_encoder(cfg: CfgNode) -> Any:
     """Build the encoder named by ``MODEL.TEXT_ENCODER.NAME``."""
     return TEXT_ENCODER_REGISTRY.get(cfg.MODEL.TEXT_ENCODER.NAME)(cfg)

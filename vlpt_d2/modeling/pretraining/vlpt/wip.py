@@ -73,7 +73,7 @@ def random_rows(num_rows: int, ids: torch.Tensor, k: int, excluded: torch.Tensor
 
 
 @PRETEXT_TASK_REGISTRY.register()
-class WIP(PretextTask):
+class WIP(PretextTask[TokenBatch, EncodedBatch]):
     """Tell each word piece of the caption from its look-alikes, given one vector of the image.
 
     For a visible piece k with table row W_k and negatives W_k^l:
@@ -83,6 +83,8 @@ class WIP(PretextTask):
     Candidate 0 is the true word and no negative equals it. [CLS], [SEP], padding and pieces
     selected for MLM take no part; special ids are never negatives.
     """
+
+    special_ids: torch.Tensor
 
     @configurable
     def __init__(
