@@ -135,7 +135,8 @@ def _settings_table() -> Iterator[str]:
 def _declared() -> Iterator[Key]:
     """The keys in the order of the code, of all files with functions that declare keys."""
     functions = [f for f in declared_keys() if f.__module__.startswith("vlpt_d2.")]
-    for path in dict.fromkeys(inspect.getsourcefile(function) or "" for function in functions):
+    # In one order, whatever was imported first.
+    for path in sorted({inspect.getsourcefile(function) or "" for function in functions}):
         tree, lines = _parse(path)
         for function in tree.body:
             if isinstance(function, ast.FunctionDef):
