@@ -5,6 +5,7 @@
 # make coverage     the test suite with the share of lines that it runs, at least the floor in pyproject.toml
 # make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
 # make kills        trainings and comparisons killed at 50 moments and resumed (ARGS="--seed 1")
+# make bundle       all that a machine without a network needs, in parts (ARGS="--data FOLDER")
 # make setup        only the virtual environment in .venv, nothing if it is up to date
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ export UV_COMPILE_BYTECODE := 1
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-.PHONY: setup quickstart test lint docs coverage fuzz kills
+.PHONY: setup quickstart test lint docs coverage fuzz kills bundle
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -64,3 +65,6 @@ fuzz: $(STAMP)
 
 kills: $(STAMP)
 	$(BIN)/python tools/kill_test.py $(ARGS)
+
+bundle: $(STAMP)
+	$(BIN)/python tools/bundle.py $(ARGS)
