@@ -116,7 +116,14 @@ def fetch(names: Iterable[str], python: str, folder: Path) -> None:
         wanted = f"{name}=={metadata.version(name)}"
         if not download(wanted, python, folder):
             build(wanted, folder)
-    build(str(ROOT), folder)
+    with tempfile.TemporaryDirectory() as copy:  # building leaves files behind
+        for source in ROOT.iterdir():
+            if source.name in ("vlpt_d2", "configs"):
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, Path(copy, source.name), ignore=ignored)
+            elif source.is_file():
+                shutil.copy(source, copy)
+        build(copy, folder)
 
 
 def download(wanted: str, python: str, folder: Path) -> bool:
