@@ -57,7 +57,7 @@ def untrained(
     noise = np.random.default_rng(0).random((*size, 3), np.float32)
     image = sum(cv2.GaussianBlur(noise, (0, 0), sigma) * sigma for sigma in (1, 4, 16))
     image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
-    pixels = (torch.from_numpy(image).permute(2, 0, 1) - model.pixel_mean) / model.pixel_std
+    pixels = model.normalise(torch.from_numpy(image).permute(2, 0, 1))
     head = model.text_head
     with torch.no_grad():
         features = model.backbone(pixels[None])

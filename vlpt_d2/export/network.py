@@ -64,5 +64,4 @@ class ExportNetwork(nn.Module):
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
         detector = self.detector
-        x = (images - detector.pixel_mean) / detector.pixel_std
-        return detector.text_head(detector.backbone(x))
+        return detector.text_head(detector.backbone(detector.normalise(images)))

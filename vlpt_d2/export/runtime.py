@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..config import get_cfg
 from ..modeling.detection import TextHead, build_text_head, decode_instances
+from ..modeling.pixels import pad_images
 from .metadata import KEY, parse
 from .network import ExportError
 
@@ -51,16 +52,11 @@ class ExportedDetector:
             batched_inputs: dicts with "image", (3, H, W) in [0, 255], resized as for the test.
         """
         images = [x["image"] for x in batched_inputs]
-        sizes = [tuple(x.shape[-2:]) for x in images]
-        divisor = self.metadata["input"]["divisor"]
-        height, width = (-(-max(sides) // divisor) * divisor for sides in zip(*sizes))
-        batch = self._mean.repeat(len(images), 1, height, width)
-        for padded, image, (h, w) in zip(batch, images, sizes):
-            padded[:, :h, :w] = image
-        found = self.runner(batch)
+        batch = pad_images(images, self._mean, self.metadata["input"]["divisor"])
+        found = self.runner(batch.tensor)
         return [
             ({name: m[i] for name, m in zip(self.metadata["maps"], found)}, size)
-            for i, size in enumerate(sizes)
+            for i, size in enumerate(batch.image_sizes)
         ]
 
     def __call__(self, batched_inputs: list[dict]) -> list[dict[str, Instances]]:

@@ -110,7 +110,7 @@ def draw_predictions(
     with torch.no_grad():
         ((maps, size),) = model.predict_maps([sample])
     found = model.decode(maps, size, sample)
-    divisor = max(model.backbone.size_divisibility, 1)
+    divisor = model.size_divisibility
     padded = [-(-side // divisor) * divisor for side in size]
     arrays = {}
     for name, m in maps.items():

@@ -7,21 +7,18 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
-from detectron2.structures import Boxes, ImageList, Instances
-from torch import Tensor, nn
+from detectron2.structures import Boxes, Instances
+from torch import Tensor
 
 from ...data.collate import stacked
 from ...structures import Polygons
-from ..pixels import normalise_images
+from ..pixels import ImageModel
 from .text_head import TextHead, build_text_head
 
 
 @META_ARCH_REGISTRY.register()
-class TextDetector(nn.Module):
+class TextDetector(ImageModel):
     """A backbone and a text head: dense maps in, polygons out, no regions of interest."""
-
-    pixel_mean: torch.Tensor
-    pixel_std: torch.Tensor
 
     @configurable
     def __init__(
@@ -40,11 +37,8 @@ class TextDetector(nn.Module):
             pixel_mean: per channel, in the channel order of INPUT.FORMAT.
             pixel_std: likewise.
         """
-        super().__init__()
-        self.backbone = backbone
+        super().__init__(backbone, pixel_mean, pixel_std)
         self.text_head = text_head
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -58,14 +52,9 @@ class TextDetector(nn.Module):
         }
 
     @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.pixel_mean.device
-
-    @property
     def size_divisibility(self) -> int:
         """What the sides of the padded images are multiples of."""
-        return math.lcm(max(self.backbone.size_divisibility, 1), self.text_head.size_divisibility)
+        return math.lcm(super().size_divisibility, self.text_head.size_divisibility)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Run on samples of the detection mapper.
@@ -84,7 +73,7 @@ class TextDetector(nn.Module):
             ValueError: a training sample has no "targets".
         """
         if self.training:
-            images = self._preprocess(batched_inputs)
+            images = self.preprocess_images(batched_inputs)
             features = self.backbone(images.tensor)
             targets = stack_targets(
                 batched_inputs, images.tensor.shape[-2:], self.text_head.target_stride, self.device
@@ -99,16 +88,12 @@ class TextDetector(nn.Module):
         self, batched_inputs: list[dict]
     ) -> list[tuple[dict[str, Tensor], tuple[int, int]]]:
         """Return each image's maps as the head predicts them, and its (H, W) without padding."""
-        images = self._preprocess(batched_inputs)
+        images = self.preprocess_images(batched_inputs)
         maps = self.text_head(self.backbone(images.tensor))
         return [
             ({name: m[i] for name, m in maps.items()}, size)
             for i, size in enumerate(images.image_sizes)
         ]
-
-    def _preprocess(self, batched_inputs: list[dict]) -> ImageList:
-        images = [x["image"] for x in batched_inputs]
-        return normalise_images(images, self.pixel_mean, self.pixel_std, self.size_divisibility)
 
     def decode(self, maps: dict[str, Tensor], size: tuple[int, int], sample: dict) -> Instances:
         """Turn one image's maps into detections in the pixels of the sample's "height", "width".

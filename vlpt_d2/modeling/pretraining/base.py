@@ -5,54 +5,25 @@ from collections.abc import Mapping
 import torch
 from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.modeling import Backbone
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage, has_event_storage
-from torch import nn
 
-from ..pixels import normalise_images
+from ..pixels import ImageModel
 
 __all__ = ["ImagePretraining"]
 
 
-class ImagePretraining(nn.Module):
+class ImagePretraining(ImageModel):
     """A backbone that learns from images and their words; its trunk is what is transferred.
 
     The backbone has its ResNet in ``backbone.bottom_up``, as all of this project do, so that
     checkpoints give their trunk to any detector.
     """
 
-    pixel_mean: torch.Tensor
-    pixel_std: torch.Tensor
-
-    def __init__(self, *, backbone: Backbone, pixel_mean: list[float], pixel_std: list[float]):
-        """
-        Args:
-            backbone: follows detectron2's backbone interface.
-            pixel_mean: of each channel, in [0, 255], in the channel order of INPUT.FORMAT.
-            pixel_std: likewise.
-        """
-        super().__init__()
-        self.backbone = backbone
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), False)
-
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> DatasetEvaluator:
         """Build what evaluates the outputs in evaluation mode on a dataset of images and words."""
         raise NotImplementedError
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.pixel_mean.device
-
-    def preprocess_images(self, samples: list[dict]) -> torch.Tensor:
-        """Normalise, pad to the backbone's divisibility and stack to (N, 3, H, W)."""
-        images = [s["image"] for s in samples]
-        return normalise_images(
-            images, self.pixel_mean, self.pixel_std, self.backbone.size_divisibility
-        ).tensor
 
     @staticmethod
     def mean_over_processes(counts: torch.Tensor) -> torch.Tensor:

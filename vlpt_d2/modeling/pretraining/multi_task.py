@@ -85,7 +85,7 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
             normalization: "global": losses are means over the items of all processes and
                 micro-batches; "local": of each process.
         """
-        super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        super().__init__(backbone, pixel_mean, pixel_std)
         if normalization not in ("global", "local"):
             raise ValueError(
                 f"MODEL.VLPT.NORMALIZATION must be 'global' or 'local', not {normalization!r}"
@@ -108,7 +108,7 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
 
     def encode_images(self, samples: list[dict]) -> tuple[torch.Tensor, tuple[int, int]]:
         """Return visual tokens (N, 1 + h * w, d), the global one first, and (h, w)."""
-        return self.visual_tokens(self.backbone(self.preprocess_images(samples)))
+        return self.visual_tokens(self.backbone(self.preprocess_images(samples).tensor))
 
     def visual_tokens(
         self, features: dict[str, torch.Tensor]

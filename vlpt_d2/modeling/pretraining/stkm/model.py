@@ -43,7 +43,7 @@ class STKM(ImagePretraining):
             pixel_mean: of each channel, in [0, 255].
             pixel_std: of each channel.
         """
-        super().__init__(backbone=backbone, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        super().__init__(backbone, pixel_mean, pixel_std)
         self.decoder = decoder
 
     @classmethod
@@ -61,7 +61,8 @@ class STKM(ImagePretraining):
 
     def encode(self, samples: list[dict]) -> Tensor:
         """Return the visual tokens (N, h * w, d) of samples."""
-        return self.backbone(self.preprocess_images(samples))["fused"].flatten(2).transpose(1, 2)
+        images = self.preprocess_images(samples).tensor
+        return self.backbone(images)["fused"].flatten(2).transpose(1, 2)
 
     def targets(self, samples: list[dict]) -> Tensor:
         """Return the sequences of samples (N, L), L being the length of the longest."""

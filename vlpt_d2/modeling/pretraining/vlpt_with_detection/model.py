@@ -71,7 +71,7 @@ class VLPTWithDetection(VLPT):
             ``loss_region_<name>``; else one dict for each sample: VLPT's tensors, and
             "region_polygons", the texts found, as (N, 2) arrays in pixels of its image.
         """
-        images = self.preprocess_images(samples)
+        images = self.preprocess_images(samples).tensor
         maps = self.backbone.trunk_maps(images)
         visual = self.visual_tokens(self.backbone.pool_maps(maps))
         encoded = self.with_captions(*visual, self.tokens(samples))
