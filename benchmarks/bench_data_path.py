@@ -13,13 +13,15 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data.transforms import ColorTransform
 from tabulate import tabulate
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from vlpt_d2.data import build_mapper
+from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.loader import SeededDataset, get_dataset_dicts
 from vlpt_d2.data.transforms import AffineTransform, TextAugInput
 from vlpt_d2.engine import load_config
+from vlpt_d2.engine.profile import stage_seconds
 from vlpt_d2.modeling.detection import mapper as detection_mapper
-from vlpt_d2.utils.stages import StageClock
 
 CONFIGS = (
     "detection/icdar2015/db_R_50.yaml",
@@ -36,6 +38,7 @@ STAGES = (
     (ColorTransform, "apply_image", "colours"),
     (detection_mapper, "image_to_tensor", "to tensor"),
 )
+ORDER = ("read", "polygons", "augment", "warp", "colours", "labels", "to tensor", "other")
 
 
 def stages_of_mapper(cfg: CfgNode, dicts: list[dict], warmup: int = 5) -> dict[str, float]:
@@ -46,30 +49,27 @@ def stages_of_mapper(cfg: CfgNode, dicts: list[dict], warmup: int = 5) -> dict[s
         dicts: the images, each mapped once; the same random numbers for every config.
         warmup: images mapped once before.
     """
-    clock = StageClock(memory=False)
     mapper = build_mapper(cfg, True)
-    mapper.augmentations = clock.wrap("augment", mapper.augmentations)
-    mapper.label_function = clock.wrap("labels", mapper.label_function)
+    mapper.augmentations = record_function("augment")(mapper.augmentations)
+    mapper.label_function = record_function("labels")(mapper.label_function)
     samples = SeededDataset(dicts, mapper, seed=0)
     for number in range(min(warmup, len(dicts))):
         samples[number]
     patches = [
-        mock.patch.object(owner, name, clock.wrap(stage, getattr(owner, name)))
+        mock.patch.object(owner, name, record_function(stage)(getattr(owner, name)))
         for owner, name, stage in STAGES
     ]
     for patch in patches:
         patch.start()
     try:
-        for number in range(len(dicts)):
-            with clock.round():
-                samples[number]
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            for number in range(len(dicts)):
+                with record_function("other"):
+                    samples[number]
     finally:
         mock.patch.stopall()
-    names = {name for each in clock.rounds for name in each}
-    return {
-        name: 1e3 * sum(each.get(name, 0.0) for each in clock.rounds) / len(clock.rounds)
-        for name in names
-    }
+    stages = stage_seconds(profiler.events(), ORDER)
+    return {name: 1e3 * seconds / len(dicts) for name, (seconds, _) in stages.items()}
 
 
 def main() -> None:
@@ -81,16 +81,18 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    configs = {name: load_config(name) for name in args.config_file}
+    for cfg in configs.values():
+        register_from_config(cfg)
     dicts = get_dataset_dicts([args.dataset])
     dicts = dicts[:: max(1, len(dicts) // args.images)][: args.images]
-    order = ("read", "polygons", "augment", "warp", "colours", "labels", "to tensor", "other")
     rows, first = [], None
-    for name in args.config_file:
-        times = stages_of_mapper(load_config(name), dicts)
+    for name, cfg in configs.items():
+        times = stages_of_mapper(cfg, dicts)
         rate = 1e3 / sum(times.values())
         first = first or rate
-        rows.append([name, rate, rate / first, *(times.get(stage, 0.0) for stage in order)])
-    headers = ["config", "images/s", "ratio", *(f"{stage} ms" for stage in order)]
+        rows.append([name, rate, rate / first, *(times.get(stage, 0.0) for stage in ORDER)])
+    headers = ["config", "images/s", "ratio", *(f"{stage} ms" for stage in ORDER)]
     print(f"{len(dicts)} images of {args.dataset}, one core")
     print(tabulate(rows, headers=headers, floatfmt=".2f"))
 

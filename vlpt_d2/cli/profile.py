@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """example, without any data set on the disk:
   vlpt-d2 profile --config-file quickstart/db_rendered.yaml SOLVER.IMS_PER_BATCH 4
-Images, sizes, batches, device and precision are the config's. On a GPU every stage waits for its
-kernels. benchmarks/bench_data_path.py shows what "data" is made of."""
+Images, sizes, batches, device and precision are the config's. "ms" is time on the CPU; on a GPU
+"GPU ms" is that of the kernels a stage launches. FLOP are those of convolutions, matrix products
+and attention. benchmarks/bench_data_path.py shows what "data" is made of."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -22,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config-file", required=True, help="the detector's config")
-    parser.add_argument("--steps", type=int, default=5, help="measured steps; medians are shown")
+    parser.add_argument("--steps", type=int, default=5, help="measured steps; means are shown")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them")
     parser.add_argument(
         "--only", choices=("training", "inference"), help="one of the two (default: both)"
@@ -33,6 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; return 0."""
+    # Read when torch is loaded: its profiler logs each start and end to the console.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from ..data.datasets.from_config import register_from_config
     from ..engine import ConfigError, load_config
     from ..engine.profile import profile_inference, profile_training

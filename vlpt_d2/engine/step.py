@@ -13,6 +13,7 @@ from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.profiler import record_function
 from torch.utils.data import DataLoader
 
 from ..checkpoint import CheckpointError
@@ -111,7 +112,8 @@ class StepTrainer(SimpleTrainer):
         """Train on ``accumulate`` micro-batches and update the weights once."""
         assert self.model.training, "the model was left in eval mode"
         start = time.perf_counter()
-        batches = [next(self._data_loader_iter) for _ in range(self.accumulate)]
+        with record_function("data"):
+            batches = [next(self._data_loader_iter) for _ in range(self.accumulate)]
         data_time = time.perf_counter() - start
 
         self.optimizer.zero_grad(set_to_none=True)
@@ -124,15 +126,17 @@ class StepTrainer(SimpleTrainer):
                 with self.autocast:
                     losses = self.model(samples, **keywords)
                 all_losses.append({name: loss.detach().float() for name, loss in losses.items()})
-                self.grad_scaler.scale(sum(losses.values()) * share).backward()
+                with record_function("backward"):
+                    self.grad_scaler.scale(sum(losses.values()) * share).backward()
             for name, loss in all_losses[-1].items():
                 totals[name] = totals.get(name, 0) + loss * share
         self.after_backward()
         self._check(all_losses, batches)
         self._write_metrics(totals, data_time)
         # Clipping is inside the optimiser's step, which the scaler calls with true gradients.
-        self.grad_scaler.step(self.optimizer)
-        self.grad_scaler.update()
+        with record_function("optimiser"):
+            self.grad_scaler.step(self.optimizer)
+            self.grad_scaler.update()
 
     def _prepare(self, batches: list[list[dict]]) -> tuple[list[dict[str, Any]], float]:
         """Each micro-batch's keyword arguments, and the factor on its losses."""

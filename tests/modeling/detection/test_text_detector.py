@@ -144,7 +144,11 @@ def test_loss_weights_and_binarisation():
     targets["threshold_mask"][0, 0, 1] = 1
     logits = torch.tensor([[[1.0, -1.0], [-2.0, -3.0]]])
     thresholds = torch.tensor([[[0.0, 0.4], [0.3, 0.2]]])
-    losses = head.map_losses(logits, thresholds, targets)
+    # The two branches only pick their logits out of the neck's output.
+    head.probability, head.threshold = (torch.nn.Identity() for _ in range(2))
+    head.probability.forward = lambda x: x[:, :1]
+    head.threshold.forward = lambda x: x[:, 1:]
+    losses = head.losses(torch.stack([logits, thresholds], dim=1), targets)
     p, t = torch.sigmoid(logits), torch.sigmoid(thresholds)
     binary = 1 / (1 + torch.exp(-50 * (p - t)))
     dice = 1 - 2 * binary[0, 0, 0] / (binary.sum() + 1)

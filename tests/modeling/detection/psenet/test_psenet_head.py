@@ -100,8 +100,15 @@ def test_decode_leaves_out_the_padding():
         assert sorted(found.polygons[0].tolist()) == [[8, 16], [8, 32], [40, 16], [40, 32]]
 
 
-def test_losses_by_hand():
+def losses_head():
+    """A head whose losses take the logits of the maps."""
     head = build_text_head(small_cfg(), SHAPES)
+    head.hidden = head.kernels = torch.nn.Identity()
+    return head
+
+
+def test_losses_by_hand():
+    head = losses_head()
     truth = targets((2, 3), 1)
     truth["text"][0, 0, :2] = 1
     truth["kernels"][0, :, 0, 0] = 1
@@ -117,7 +124,7 @@ def test_losses_by_hand():
         squares = (prediction**2).sum() + (target**2).sum() + 0.002
         return 1 - 2 * (prediction * target).sum() / squares
 
-    losses = head.map_losses(maps, truth)
+    losses = head.losses(maps, truth)
     text = dice(p[0], truth["text"][0].float(), inside)
     torch.testing.assert_close(losses["loss_text"], 0.7 * text)
     within = truth["text"][0].float()
@@ -128,18 +135,18 @@ def test_losses_by_hand():
     truth["text"][0, 0, 1] = 0
     chosen = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     text = dice(p[0], truth["text"][0].float(), chosen)
-    torch.testing.assert_close(head.map_losses(maps, truth)["loss_text"], 0.7 * text)
+    torch.testing.assert_close(head.losses(maps, truth)["loss_text"], 0.7 * text)
 
 
 def test_losses_are_taken_at_full_resolution():
-    head = build_text_head(small_cfg(), SHAPES)
+    head = losses_head()
     truth = targets((32, 48), 2)
     truth["text"][:, 8:24, 8:40] = 1
     truth["kernels"][:, :, 12:20, 12:36] = 1
     small = torch.randn(2, 7, 8, 12)
     full = F.interpolate(small, size=(32, 48), mode="bilinear", align_corners=False)
-    for name, loss in head.map_losses(small, truth).items():
-        torch.testing.assert_close(loss, head.map_losses(full, truth)[name])
+    for name, loss in head.losses(small, truth).items():
+        torch.testing.assert_close(loss, head.losses(full, truth)[name])
 
 
 @pytest.mark.parametrize("case", ["no text", "all ignored", "one pixel"])

@@ -102,12 +102,7 @@ class DBHead(TextHead):
 
     def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the three weighted losses against the maps of :func:`draw_db_labels`."""
-        return self.map_losses(self.probability(x)[:, 0], self.threshold(x)[:, 0], targets)
-
-    def map_losses(
-        self, logits: Tensor, threshold_logits: Tensor, targets: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Weighted losses of maps (N, H, W) against the maps of :func:`draw_db_labels`."""
+        logits, threshold_logits = self.probability(x)[:, 0], self.threshold(x)[:, 0]
         with torch.autocast(logits.device.type, enabled=False):
             probability = logits.float().sigmoid()
             threshold = threshold_logits.float().sigmoid()

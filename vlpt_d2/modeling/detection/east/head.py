@@ -142,10 +142,7 @@ class EASTHead(TextHead):
 
     def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the three losses against the maps of :func:`draw_east_labels`."""
-        return self.map_losses(self.output(x), targets)
-
-    def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses of logits (N, 6, h, w), see :meth:`losses`."""
+        logits = self.output(x)
         text, mask = targets["text"], targets["text_mask"]
         score_loss = SCORE_LOSSES[self.score_loss](logits[:, 0], text, mask)
         geometry, target = self.geometry(logits), targets["geometry"]

@@ -112,10 +112,7 @@ class PSENetHead(TextHead):
 
     def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the two weighted losses against the maps of :func:`draw_psenet_labels`."""
-        return self.map_losses(self.kernels(self.hidden(x)), targets)
-
-    def map_losses(self, logits: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weighted losses of maps (N, n, h, w), upsampled to the size of the targets."""
+        logits = self.kernels(self.hidden(x))
         text, text_mask = targets["text"], targets["text_mask"]
         with torch.autocast(logits.device.type, enabled=False):
             logits = F.interpolate(logits.float(), size=text.shape[-2:], mode="bilinear")
