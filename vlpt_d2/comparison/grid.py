@@ -73,13 +73,10 @@ class Grid:
     runs: tuple[GridRun, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "runs", tuple(self._runs()))
-
-    def _runs(self) -> Iterator[GridRun]:
-        """All runs; the first seed of everything comes first, so that there is a table early."""
-        for seed in self.seeds:
-            for arm in self.pretrainings:
-                yield from self._runs_of(arm, seed)
+        # The first seed of everything comes first, so that there is a table early.
+        pairs = [(arm, seed) for seed in self.seeds for arm in self.pretrainings]
+        runs = tuple(run for arm, seed in pairs for run in self._runs_of(arm, seed))
+        object.__setattr__(self, "runs", runs)
 
     def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[GridRun]:
         common = (*self.options, "SEED", str(seed))
@@ -140,7 +137,13 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
             raise GridError(f"{file}: {key} is missing or empty")
     arms = content["pretrainings"]
     _check_mapping(file, "pretrainings", arms)
-    detectors = _detectors(file, content["detectors"])
+    detectors = content["detectors"]
+    _check_mapping(file, "detectors", detectors)
+    for detector, datasets in detectors.items():
+        _check_mapping(file, f"detectors.{detector}", datasets)
+    seeds = content["seeds"]
+    if not isinstance(seeds, list) or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        raise GridError(f"{file}: seeds must be a list of numbers from 0, not {seeds!r}")
     baseline = content.get("baseline", next(iter(arms)))
     if baseline not in arms:
         hint = did_you_mean(str(baseline), arms)
@@ -152,7 +155,7 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
         output=Path(output or content.get("output", f"output/comparison/{file.stem}")),
         pretrainings=tuple(_pretraining(file, name, arms[name], detectors) for name in arms),
         detectors=detectors,
-        seeds=_seeds(file, content["seeds"]),
+        seeds=tuple(dict.fromkeys(seeds)),
         baseline=baseline,
         options=(*_options(file, "options", content.get("options")), *options),
     )
@@ -178,19 +181,6 @@ def _pretraining(
             file, f"{place}.finetune_options", content.get("finetune_options")
         ),
     )
-
-
-def _detectors(file: Path, content: Any) -> dict[str, dict[str, str]]:
-    _check_mapping(file, "detectors", content)
-    for detector, datasets in content.items():
-        _check_mapping(file, f"detectors.{detector}", datasets)
-    return content
-
-
-def _seeds(file: Path, content: Any) -> tuple[int, ...]:
-    if not isinstance(content, list) or not all(isinstance(s, int) and s >= 0 for s in content):
-        raise GridError(f"{file}: seeds must be a list of numbers from 0, not {content!r}")
-    return tuple(dict.fromkeys(content))
 
 
 def _options(file: Path, place: str, content: Any) -> tuple[str, ...]:

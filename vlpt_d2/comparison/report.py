@@ -105,18 +105,21 @@ def _chance(seeds: int) -> str:
 
 
 def _scores(grid: Grid, row: Sequence[ArmScores]) -> str:
-    best = best_of(row)
-    baseline = next((cell for cell in row if cell.arm == grid.baseline), None)
     lines = []
     for cell in row:
         scores = [str(cell.scores[s]) if s in cell.scores else "not run" for s in SCORES]
-        against = [
-            "" if other is None or other is cell else compare(cell.hmean, other.hmean)
-            for other in (baseline, best)
-        ]
-        lines.append([cell.arm, *scores, *against, cell.seeds])
+        lines.append([cell.arm, *scores, *_against(grid, row, cell), cell.seeds])
     headers = ["pre-training", *SCORES, f"against {grid.baseline}", "against the best", "seeds"]
     return _table(lines, headers)
+
+
+def _against(grid: Grid, row: Sequence[ArmScores], cell: ArmScores) -> list[str]:
+    """How far an arm lies above the baseline and above the best; "" for itself."""
+    baseline = next((other for other in row if other.arm == grid.baseline), None)
+    return [
+        "" if other is None or other is cell else compare(cell.hmean, other.hmean)
+        for other in (baseline, best_of(row))
+    ]
 
 
 def _thresholds(row: Sequence[ArmScores]) -> str:
@@ -239,28 +242,25 @@ def _table_rows(
     grid: Grid, cells: Mapping[tuple[str, str], Sequence[ArmScores]]
 ) -> Iterator[dict[str, Any]]:
     for row in cells.values():
-        best = best_of(row)
-        baseline = next((cell for cell in row if cell.arm == grid.baseline), None)
         for cell in row:
-            line = {"detector": cell.detector, "dataset": cell.dataset, "pretraining": cell.arm}
+            line: dict[str, Any] = {
+                "detector": cell.detector,
+                "dataset": cell.dataset,
+                "pretraining": cell.arm,
+            }
             line["seeds"] = cell.seeds
             for name in SCORES:
                 spread = cell.scores.get(name)
                 for part in ("mean", "low", "high", "std"):
                     value = getattr(spread, part) if spread else None
                     line[f"{name}_{part}"] = "" if value is None else round(value, 3)
-            for name, other in (("baseline", baseline), ("best", best)):
-                line[f"against_{name}"] = (
-                    "" if other is None or other is cell else compare(cell.hmean, other.hmean)
-                )
+            line["against_baseline"], line["against_best"] = _against(grid, row, cell)
             yield line
 
 
 def _run_row(run: GridRun, state: RunState) -> dict[str, Any]:
-    usable = state.status != "unusable"
-    config = run_config(run) if usable else None
-    measured = "test" if run.dataset else "validation"
-    results = state.results.get(measured, {})
+    config = None if state.status == "unusable" else run_config(run)
+    results = state.results.get("test" if run.dataset else "validation", {})
     row = {
         "kind": "fine-tuning" if run.dataset else "pre-training",
         "pretraining": run.arm,
