@@ -10,15 +10,22 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from vlpt_d2.engine.profile import Profile, stage_seconds
 
 
-def event(name, start, end, kernels=(), device=DeviceType.CPU):
+def event(name, start, end, kernels=(), device=DeviceType.CPU, annotation=False):
     span = SimpleNamespace(start=start, end=end, elapsed_us=lambda: end - start)
     durations = [SimpleNamespace(duration=d) for d in kernels]
-    return SimpleNamespace(name=name, time_range=span, kernels=durations, device_type=device)
+    return SimpleNamespace(
+        name=name,
+        time_range=span,
+        kernels=durations,
+        device_type=device,
+        is_user_annotation=annotation,
+    )
 
 
 def test_inner_stages_are_no_part_of_the_outer():
     events = [
         event("outer", 10, 60),
+        event("Optimizer.step", 11, 15, [200], annotation=True),
         event("op", 12, 14, [100, 50]),
         event("inner", 20, 35),
         event("op", 21, 22, [7]),  # on whatever thread

@@ -174,7 +174,7 @@ def stage_seconds(events: Iterable[Any], names: Collection[str]) -> dict[str, tu
             if stack:
                 cpu[stack[-1].name] -= event.time_range.elapsed_us()
             stack.append(event)
-        elif stack:
+        elif stack and not event.is_user_annotation:  # whose kernels are those of its operators
             kernels[stack[-1].name] += sum(kernel.duration for kernel in event.kernels)
     return {name: (1e-6 * cpu[name], 1e-6 * kernels[name]) for name in cpu}
 
