@@ -2,7 +2,7 @@
 # make test         the test suite (ARGS="-k labels" passes options to pytest)
 # make lint         ruff and mypy (which takes minutes the first time)
 # make docs         the documentation as a site in site/
-# make coverage     the test suite with the share of lines that it runs, at least the floor in pyproject.toml
+# make coverage     the test suite with the share of lines that it runs
 # make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
 # make kills        trainings and comparisons killed at 50 moments and resumed (ARGS="--seed 1")
 # make bundle       all that a machine without a network needs, in parts (ARGS="--data FOLDER")
