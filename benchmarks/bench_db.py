@@ -1,4 +1,4 @@
-"""Timings of DB's label maps, decoding and augmentations, each beside the plain formulation.
+"""Timings of DB's label maps, decoding and augmentations, compared with a plain implementation.
 
 Run ``python benchmarks/bench_db.py``. Only the ratios of one run mean something. With
 ``--round-trip <folder of ICDAR2015>`` it prints instead how many texts of the 1000 training images

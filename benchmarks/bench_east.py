@@ -1,4 +1,4 @@
-"""Timings of EAST's label maps, decoding and NMS, each beside the plain formulation.
+"""Timings of EAST's label maps, decoding and NMS, compared with a plain implementation.
 
 Run ``python benchmarks/bench_east.py``. Only the ratios of one run mean something.
 ``--round-trip FOLDER``, the folder of ICDAR2015, decodes perfect maps of its 1000 training images

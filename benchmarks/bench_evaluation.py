@@ -1,8 +1,8 @@
-"""Timings of the measuring protocols, beside a plain loop over all pairs of polygons.
+"""Timings of the evaluation protocols, compared with a plain loop over all pairs of polygons.
 
 Run ``python benchmarks/bench_evaluation.py``. With ICDAR2015's test ground truth under
-DETECTRON2_DATASETS its 500 images are measured, else as many made up. Only the ratios of one run
-mean something.
+DETECTRON2_DATASETS its 500 images are evaluated, else as many random ones. Only compare figures of
+one run.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def main() -> None:
         images, _ = load_set(gt, dt, "icdar2015")
     texts = sum(len(i.gt_polygons) for i in images)
     found = sum(len(i.det_polygons) for i in images)
-    source = " (made up)" if made_up else ""
+    source = " (random)" if made_up else ""
     print(f"{len(images)} images{source}, {texts} texts, {found} detections")
     print("processor seconds on one core")
     print(f"{'icdar2015, from files to the score':<44} {whole:7.2f} s")

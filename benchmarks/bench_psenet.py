@@ -1,4 +1,4 @@
-"""Timings of PSENet's label maps, expansion and decoding, each beside a plain formulation.
+"""Timings of PSENet's label maps, expansion and decoding, compared with a plain implementation.
 
 Run ``python benchmarks/bench_psenet.py``. Only the ratios of one run mean something. Lines whose
 other side is a library that is not installed (pyclipper, scikit-image) are left out. With

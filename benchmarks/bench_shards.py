@@ -1,4 +1,4 @@
-"""Reading shards in training: time beside decoding, memory of the shuffle buffer, cost of an epoch.
+"""Reading shards: time relative to decoding, memory of the shuffle buffer, cost of an epoch.
 
     python benchmarks/bench_shards.py [--images 4000] [--buffer 1000]
 

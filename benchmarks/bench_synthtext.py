@@ -4,7 +4,7 @@
 
 Reports the time to write the index, the time of one random access, and the unique set size (the
 private pages, from /proc/PID/smaps_rollup) of each loader worker once every record was read in
-random order; beside it that of the same workers over an empty dataset, and, at a twentieth of the
+random order. For comparison: the same workers over an empty dataset, and, at a twentieth of the
 count, over a plain list of dicts and over detectron2's serialized list.
 """
 

@@ -49,7 +49,7 @@ class Table:
         return mine, ratio
 
     def judge(self, name: str, value: float, goal: float, unit: str = "ms") -> None:
-        """Note how a value stands to its goal: milliseconds at most, or times faster at least."""
+        """Compare a value with its goal: milliseconds at most, or times faster at least."""
         met = value <= goal if unit == "ms" else value >= goal
         apart = value / goal if unit == "ms" else goal / value
         verdict = "met" if met else f"not met, by a factor of {apart:.1f}"

@@ -1,9 +1,8 @@
-"""Unpack the downloaded archives of a dataset into the tree that is expected of it.
+"""Unpack the downloaded archives of a dataset into the tree that its reader expects.
 
     python datasets/prepare.py icdar2015 --archives ~/Downloads
 
-Checks checksums where they are published. It may be interrupted: started again, it goes on where it
-stopped; archives that come later are added.
+Verifies published checksums. Re-running it resumes, and adds archives that arrived later.
 """
 
 import argparse

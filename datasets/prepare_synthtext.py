@@ -2,8 +2,8 @@
 
     python datasets/prepare_synthtext.py $DETECTRON2_DATASETS/synthtext
 
-Reads the annotations and the header of each of the 858,750 images, and writes ``index/`` beside
-``gt.mat``. It may be interrupted: started again, it goes on where it stopped.
+Reads the annotations and the header of each of the 858,750 images, and writes ``index/`` next
+to ``gt.mat``. Re-running it resumes.
 """
 
 import argparse

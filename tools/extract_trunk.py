@@ -27,7 +27,7 @@ def main() -> None:
         "--config-file",
         default="",
         help="what the trunk was trained with, where the checkpoint does not record it; or other "
-        "pixels that it shall be taken for",
+        "pixels that it will be used with",
     )
     parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
     args = parser.parse_intermixed_args()

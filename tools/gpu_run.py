@@ -256,7 +256,7 @@ class GpuRun:
                 return
 
     def pack(self) -> None:
-        """Tables of every grid begun, records of all runs, some weights."""
+        """Tables of every started grid, records of all runs, some weights."""
         texts = [machine_summary(self.results / "machine.csv")]
         for grid in self.grids:
             write_report(grid, self.results / grid.name)

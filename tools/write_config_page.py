@@ -54,7 +54,7 @@ class Key:
 
     @property
     def section(self) -> str:
-        """The heading that it stands under."""
+        """The heading of its section."""
         parts = self.name.split(".")
         deep = len(parts) > 2 and parts[0] in ("MODEL", "INPUT", "DATASETS")
         return ".".join(parts[: 2 if deep else 1]) if len(parts) > 1 else "Run"

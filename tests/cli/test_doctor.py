@@ -200,7 +200,7 @@ def test_runs_where_the_libraries_are_broken(tmp_path):
     assert "FAULT detectron2: not installed" in result.stdout
     assert "FAULT OpenCV: needs a system library" in result.stdout
     assert "FAULT vlpt_d2: cannot be used" in result.stdout
-    assert "Run 'vlpt-d2 doctor' for the remedy" in result.stderr
+    assert "Run 'vlpt-d2 doctor' to see how to fix it" in result.stderr
 
 
 def test_runs_without_torch(tmp_path):

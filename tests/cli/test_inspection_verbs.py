@@ -78,7 +78,7 @@ def test_neighbours(model, capsys):
     assert len(text.split("\nshop\n")[1].splitlines()) == 5  # two of the head
     assert main(["neighbours", "shop", "zzz", *model]) == 2
     captured = capsys.readouterr()
-    assert "no pieces for 'zzz'" in captured.err
+    assert "no tokens for 'zzz'" in captured.err
     assert "cosine" not in captured.out
 
 
@@ -86,8 +86,8 @@ def test_neighbours_beside_a_bert_model(model, tmp_path, capsys):
     saved_bert(tmp_path / "bert", [*WORDS[:12], "lake"])
     assert main(["neighbours", "exit", "--bert", str(tmp_path / "bert"), *model]) == 0
     text = capsys.readouterr().out
-    assert "the vocabularies differ (21 and 13 pieces)" in text
-    assert "among the 12 pieces that both have" in text
+    assert "the vocabularies differ (21 and 13 tokens)" in text
+    assert "among the 12 tokens that both have" in text
     rows = [line.split() for line in text.split("\nexit\n")[1].splitlines()[2:]]
     shared = set(WORDS[6:12])
     assert {row[0] for row in rows} == {row[2] for row in rows} == shared

@@ -92,7 +92,7 @@ def test_report_of_a_whole_grid(compare_grid, grid_file, tmp_path):
     scores = ["22.0 (21.0 to 23.0)", "20.0 (19.0 to 21.0)", "21.0 (20.0 to 22.0)"]
     assert ["VLPT", *scores, "+9.0", "", "2"] in lines
     assert ["VLPT", "mlm accuracy", "21.0 (20.0 to 22.0)", "2.0 (2.0 to 2.0)"] in lines
-    assert "told apart by chance in 33% of the cases" in report.text
+    assert "differ by chance in 33% of the cases" in report.text
     assert "GPU" not in report.text
     assert "BINARY_THRESH 0.3, BOX_THRESH 0.6" in report.text
 

@@ -101,7 +101,7 @@ def test_evaluation_collects_the_same_attention(inspected, picture):
 
 
 def test_words_that_cannot_be_asked_for(inspected, picture):
-    with pytest.raises(ValueError, match="no pieces for 'zzz'"):
+    with pytest.raises(ValueError, match="no tokens for 'zzz'"):
         attend(inspected, picture, ["bar", "zzz"])
     with pytest.raises(ValueError, match="make 7 tokens; the model reads 6"):
         attend(inspected, picture, ["exits", "exits", "exits", "bar"])

@@ -38,7 +38,7 @@ def test_neighbours_are_those_of_a_loop(table, word, pieces):
 
 
 def test_unknown_words_get_a_hint(table):
-    with pytest.raises(ValueError, match="no pieces for 'hotell'; did you mean 'hotel'"):
+    with pytest.raises(ValueError, match="no tokens for 'hotell'; did you mean 'hotel'"):
         nearest_words(table, "hotell")
 
 

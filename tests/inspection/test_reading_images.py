@@ -71,7 +71,7 @@ def test_one_by_one_asks_again_with_the_surest_filled_in(inspected, picture):
 def test_wrong_prompts(inspected, picture):
     for prompt, message in (
         ("exit", r"no \[MASK\]"),
-        ("zzz [MASK]", "no pieces for 'zzz'"),
+        ("zzz [MASK]", "no tokens for 'zzz'"),
         ("[MASK] " * 7, "makes 7 tokens; the model reads 6"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -95,7 +95,7 @@ def test_captions_are_ranked_by_the_cosine_of_single_passes(inspected, picture):
     assert [p for _, _, p in ranked] == pytest.approx((scaled / scaled.sum()).tolist(), rel=1e-2)
     with pytest.raises(ValueError, match="no caption"):
         rank_captions(inspected, picture, [])
-    with pytest.raises(ValueError, match="caption 2, 'exit zzz': .* no pieces for 'zzz'"):
+    with pytest.raises(ValueError, match="caption 2, 'exit zzz': .* no tokens for 'zzz'"):
         rank_captions(inspected, picture, ["bar", "exit zzz"])
     with pytest.raises(ValueError, match="caption 1, .*make 7 tokens; the model reads 6"):
         rank_captions(inspected, picture, ["exits exits exits bar"])

@@ -46,7 +46,7 @@ class ForeignTrunk:
 
 
 def trunk_prefixes(keys: Iterable[str]) -> list[str]:
-    """The prefixes below which the four stages of a ResNet stand, sorted."""
+    """The prefixes of the four stages of a ResNet, sorted."""
     keys = set(keys)
     candidates = {k.removesuffix(_ANCHORS[0]) for k in keys if k.endswith(_ANCHORS[0])}
     return sorted(p for p in candidates if all(p + anchor in keys for anchor in _ANCHORS))
@@ -56,7 +56,7 @@ def foreign_trunk(weights: Mapping[str, torch.Tensor]) -> ForeignTrunk:
     """Translate names.
 
     Args:
-        weights: what stands below one of :func:`trunk_prefixes`, without it. Other things than
+        weights: the tensors below one of :func:`trunk_prefixes`, without it. Other things than
             stem and stages (a classifier, an attention pool) are left out.
 
     Raises:
@@ -199,6 +199,6 @@ def weighs_taps(key: str, offset: torch.Tensor) -> bool:
     if offset.shape[0] not in (18, 27):
         raise CheckpointError(
             f"{key} has {offset.shape[0]} channels; offsets of one group have 18 (DCNv1) or 27 "
-            "(DCNv2), and more groups are not told apart"
+            "(DCNv2), and more groups cannot be told apart"
         )
     return offset.shape[0] == 27

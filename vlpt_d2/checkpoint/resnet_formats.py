@@ -41,7 +41,7 @@ _CLIP_RGB = {
     "pixel_mean": [122.771, 116.746, 104.094],
     "pixel_std": [68.5, 66.632, 70.323],
 }
-# CVI-SZU/STKM dataloader_syn.py: images of OpenCV, mean and deviation 0.5.
+# CVI-SZU/STKM dataloader_syn.py: images of OpenCV, mean and standard deviation 0.5.
 _STKM_BGR = {"input_format": "BGR", "pixel_mean": [127.5] * 3, "pixel_std": [127.5] * 3}
 _V1D = (
     "MMDetection's ResNetV1d has the same names and shapes as its CLIPResNet, but a max pool and "
@@ -133,7 +133,7 @@ def _refuse_several(prefixes: list[str]) -> None:
 
 
 def _detectron2(kind: str, inside: dict[str, str], weights: dict[str, torch.Tensor]) -> TrunkLayout:
-    """detectron2's names; its deformable blocks keep the offsets beside the convolution."""
+    """detectron2's names; its deformable blocks keep the offsets next to the convolution."""
     names, halved = {}, set()
     for name, key in inside.items():
         block, found, leaf = name.partition(".conv2_offset.")
@@ -160,7 +160,7 @@ def _project(
     weights: dict[str, torch.Tensor], prefix: str, stem: str
 ) -> tuple[str, dict[str, Any]]:
     """Whose file it is, and what is known of how that project trains."""
-    # What stands beside the trunk, below the same parent.
+    # What is next to the trunk, below the same parent.
     parent = prefix.removesuffix(".").rpartition(".")[0]
     parent = f"{parent}." if parent else ""
     if stem == "openmmlab":
@@ -170,8 +170,8 @@ def _project(
         if not any(key.startswith(f"{prefix}attnpool.") for key in weights):
             # A trunk alone, which may have been trained on since.
             return "a trunk of CLIP's", _CLIP
-        beside = any(f"{parent}{name}" in weights for name in ("text_class.weight", "image_pos"))
-        return "oCLIP" if beside else "OpenAI CLIP", _CLIP | _CLIP_RGB
+        oclip = any(f"{parent}{name}" in weights for name in ("text_class.weight", "image_pos"))
+        return "oCLIP" if oclip else "OpenAI CLIP", _CLIP | _CLIP_RGB
     if f"{parent.removesuffix('image_encoder.')}co_encoder.norm.weight" in weights:
         return "the release of VLPT-STD", _TORCHVISION | _IMAGENET_RGB
     if f"{parent}fpn.conv2_pos.weight" in weights:

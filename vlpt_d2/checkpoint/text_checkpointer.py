@@ -30,9 +30,9 @@ _LAST = "last_checkpoint"
 _PERIODIC = re.compile(r"model_\d{7}\.pth$")
 # Counts the batches of a batch norm; in no released weights, and of no use.
 _COUNTER = "num_batches_tracked"
-# In the names of what deformable convolutions have beside plain ones.
+# In the names of what deformable convolutions have in addition to plain ones.
 _OFFSET = ".conv2.offset."
-# What two meta-architectures have in common beside the trunk, if they are built alike.
+# What two meta-architectures have in common besides the trunk, if they are built alike.
 _SHARED: dict[frozenset[str | None], str] = {
     frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."
 }
@@ -343,7 +343,7 @@ class TextCheckpointer(DetectionCheckpointer):
         source: dict[str, torch.Tensor],
         target: dict[str, torch.Tensor],
     ) -> dict[str, str]:
-        """What both architectures have beside the trunk, all of it or nothing."""
+        """What both architectures have besides the trunk, all of it or nothing."""
         pair: frozenset[str | None] = frozenset({architecture, self._architecture})
         prefix = _SHARED.get(pair)
         if prefix is None:

@@ -107,7 +107,7 @@ def extract_trunk(
         fixed = {k: v for k, v in (described or {}).items() if k not in PIXEL_ENTRIES}
         _compare(checkpoint, shown | fixed, trunk)
         if changes := trunk_mismatches(described or {}, trunk):
-            logger.info("%s is described anew: %s", checkpoint, "; ".join(changes))
+            logger.info("%s has a new description: %s", checkpoint, "; ".join(changes))
         described = trunk
     if described is None and "stride_in_1x1" in found.recorded:
         described = shown | found.recorded

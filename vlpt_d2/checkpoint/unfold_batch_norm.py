@@ -1,10 +1,10 @@
-"""Batch norms that were folded into constants, brought back to life.
+"""Restore trainable batch norms that were folded into convolutions.
 
 Some released trunks have their batch norms folded into the convolutions: every norm has running
-mean 0, variance 1, weight 1 and the folded bias. In eval mode that is right. In training mode the
-norm would divide by the batch's deviation, which the weights do not expect. Measuring each norm's
-input, and setting weight and bias so that the function in eval mode stays what it was, makes the
-two modes agree.
+mean 0, variance 1, weight 1 and the folded bias. That is right in eval mode. In training mode the
+norm would divide by the batch's standard deviation, which the weights do not expect. Here each
+norm's input is measured, and weight and bias are set so that the function in eval mode stays the
+same. Then the two modes agree.
 """
 
 from collections.abc import Iterable

@@ -22,9 +22,9 @@ _EPILOG = """examples:
       --weights output/quickstart/pretrain/model_final.pth --detail head
   vlpt-d2 attention icdar2015_test --min-width 0.125 \\
       --config-file quickstart/pretrain.yaml --weights model_final.pth
-The figure has a row for each word piece: shown, masked, and masked in each layer or head. Of a
+The figure has a row for each token: shown, masked, and masked in each layer or head. For a
 whole dataset the pointing accuracy is measured instead; without weights it is that of an untrained
-model. docs/inside.md has the arrays' names and what the numbers stand beside."""
+model. docs/inside.md has the arrays' names and the controls."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--detail",
         choices=("mean", "layer", "head"),
         default="layer",
-        help="columns beside the means over layers and heads",
+        help="columns in addition to the means over layers and heads",
     )
     measure = parser.add_argument_group("pointing accuracy over a dataset")
     measure.add_argument("--limit", type=positive, help="so many images, evenly spread")
@@ -120,7 +120,7 @@ def _table(maps: AttentionMaps, polygons: list) -> str:
             hit = places and intersects_xy(region_of(places, size), x, y)
             row.append(("yes" if hit else "no") if places else "-")
         rows.append(row)
-    headers = ["piece", "read %"]
+    headers = ["token", "read %"]
     for kind in ("shown", "masked"):
         headers += [f"{kind}: peak", "CLS %", "on word"]
     return tabulate(rows, headers=headers)

@@ -61,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     convert.add_argument("--link", action="store_true", help="link images instead of copying them")
 
     shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
-    shard.add_argument("folder", type=Path, help="where to; goes on with what is there")
+    shard.add_argument("folder", type=Path, help="where to write; resumes if it has shards")
     shard.add_argument("--per-shard", type=positive, default=1000, help="images of a tar file")
     shard.add_argument(
         "--seed", type=natural, default=0, help="of the order the images are written in"

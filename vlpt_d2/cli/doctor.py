@@ -1,4 +1,4 @@
-"""``vlpt-d2 doctor``: check the installation, the machine and the data, and name remedies.
+"""``vlpt-d2 doctor``: check the installation, the machine and the data, and print how to fix it.
 
 Libraries are imported inside the checks: the verb runs where they are missing or broken."""
 
@@ -308,7 +308,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every finding, with its remedy; return 1 if one of them stops training."""
+    """Print every finding and how to fix it; return 1 if one of them stops training."""
     levels: Counter[str] = Counter()
     for finding in examine():
         levels[finding.level] += 1

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = _parser()
-    # These two may stand anywhere on the line, for every verb.
+    # These two may be anywhere on the line, for every verb.
     words = take_plugin_options(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     args, rest = parser.parse_known_args([word for word in words if word != "--debug"])
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"{parser.prog} {args.verb}: {describe(error)}", file=sys.stderr)
         if isinstance(error, ImportError):
-            print("Run 'vlpt-d2 doctor' for the remedy.", file=sys.stderr)
+            print("Run 'vlpt-d2 doctor' to see how to fix it.", file=sys.stderr)
             return 1
         # The status of a wrong request is 2; a verb may have another status for what fails later.
         return getattr(error, "exit_status", getattr(args, "failed", 2))

@@ -20,7 +20,7 @@ def add_model_arguments(
 ) -> None:
     """Add ``--config-file``, ``--weights`` and KEY VALUE options, and what the verb does.
 
-    Options may stand behind any argument, so they are what is left over.
+    Options may follow any argument, so they are what is left over.
     """
     parser.add_argument("--config-file", required=True, help="the config of the pre-training")
     parser.add_argument("--weights", default="", help="its checkpoint; else MODEL.WEIGHTS")

@@ -16,7 +16,7 @@ __all__ = ["add_parser"]
 _EPILOG = """example:
   vlpt-d2 neighbours vote sale river --config-file pretrain.yaml --bert bert-base-uncased \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
-Nearest by the cosine of the rows of the word embedding table. A word of several pieces has the
+Nearest by the cosine of the rows of the word embedding table. A word of several tokens has the
 mean of their rows; special tokens are nobody's neighbours."""
 
 
@@ -52,9 +52,9 @@ def _run(args: argparse.Namespace, inspected: Inspected) -> int:
             shared = vocabularies[0] & vocabularies[1]
             print(
                 f"the vocabularies differ ({len(vocabularies[0])} and {len(vocabularies[1])} "
-                f"pieces): neighbours are among the {len(shared)} pieces that both have"
+                f"tokens): neighbours are among the {len(shared)} tokens that both have"
             )
-    # All words first, so that a wrong one is told before anything is printed.
+    # All words first, so that a wrong one is reported before anything is printed.
     found = [[nearest_words(t, word, args.top, shared) for t in tables] for word in args.words]
     for word, columns in zip(args.words, found):
         pieces = tables[0].tokenizer.tokens(tables[0].tokenizer.pieces(word))

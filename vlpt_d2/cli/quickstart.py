@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         choices=("icdar2015", "rendered"),
         help="images for the detector; icdar2015 where DETECTRON2_DATASETS has it, else rendered",
     )
-    parser.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
+    parser.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     parser.add_argument(
         "opts", nargs="*", metavar="KEY VALUE", help="config options of both stages"
     )

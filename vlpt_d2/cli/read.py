@@ -19,7 +19,7 @@ _EPILOG = """examples:
   vlpt-d2 read rendered_quickstart_val:3 --words-count 2 --one-by-one \\
       --captions captions.txt --output read.png --config-file quickstart/pretrain.yaml \\
       --weights model_final.pth
-A prompt holds [MASK] for each piece to read. Captions are the lines of a UTF-8 file."""
+A prompt has [MASK] for each token to read. Captions are the lines of a UTF-8 file."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

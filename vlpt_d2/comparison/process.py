@@ -19,7 +19,7 @@ except ImportError:  # Windows
 
 __all__ = ["RunProcess"]
 
-# Seconds after which the record of a run is written anew.
+# Seconds after which the record of a run is rewritten.
 _SAVE_INTERVAL = 10.0
 
 

@@ -99,8 +99,7 @@ def _chance(seeds: int) -> str:
         return " With one seed there is none."
     share = chance_of_separation(seeds)
     return (
-        f" Two equal arms of {seeds} seeds each would be told apart by chance in {share:.0%} of "
-        "the cases."
+        f" Two equal arms of {seeds} seeds each would differ by chance in {share:.0%} of the cases."
     )
 
 

@@ -90,12 +90,12 @@ class RunConfig:
 
 @dataclass
 class RunState:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
         status: "finished", "not finished", "failed", "stale" (its config was changed after it was
             started), "unusable" (its config cannot be read) or "not run".
-        message: why it is stale or unusable, and the remedy.
+        message: why it is stale or unusable, and how to fix it.
         record: what :data:`RECORD` holds.
         results: of :func:`vlpt_d2.engine.results.read_results`, once finished.
     """
@@ -138,14 +138,14 @@ def state_of(run: GridRun) -> RunState:
     except ValueError as error:
         return RunState(
             "unusable",
-            f"{run.name}: {error}, so it cannot be told what was run; remove {run.folder} to run "
+            f"{run.name}: {error}, so it is unknown what was run; remove {run.folder} to run "
             "it again, or choose another --output",
         )
     except FileNotFoundError:
         if run.finished or (run.folder / "last_checkpoint").is_file():
             return RunState(
                 "stale",
-                f"{run.name}: {run.folder} holds a run without {RECORD}, so it cannot be told what "
+                f"{run.name}: {run.folder} holds a run without {RECORD}, so it is unknown what "
                 "it was; remove it, or choose another --output",
             )
         return RunState("not run")
@@ -156,7 +156,7 @@ def state_of(run: GridRun) -> RunState:
             f"{run.name}: its config was changed after it was started, from "
             f"{record['config_sha256'][:12]} to {config.sha256[:12]} ({'; '.join(changed[:4])}). "
             "Results of the two must not be mixed: undo the change, remove "
-            f"{run.folder} to run it anew, or choose another --output",
+            f"{run.folder} to run it again, or choose another --output",
             record,
         )
     if run.finished:

@@ -68,7 +68,7 @@ class ArmScores:
 
     Attributes:
         detector, dataset, arm: their names.
-        states: each of its runs and how it stands.
+        states: each of its runs and its state.
         scores: a name of :data:`SCORES` to its spread on the test images, in percent.
     """
 
@@ -96,7 +96,7 @@ def detector_cells(
 
     Args:
         grid: the comparison.
-        states: how each of its runs stands; only finished ones count.
+        states: the state of each of its runs; only finished ones count.
     """
     cells: dict[tuple[str, str], list[ArmScores]] = {}
     for detector, datasets in grid.detectors.items():

@@ -20,17 +20,17 @@ def _add_data(cfg: CN) -> None:
     # The mapper of the training and test loaders: "detection", or that of the pre-training:
     # "pretrain" (VLPT), "regions" (VLPTWithDetection), "oclip", "stkm".
     cfg.INPUT.DATASET_MAPPER_NAME = "detection"
-    # Resize images that are stored squeezed (those of ICDAR2015 not 1280x720), and their words, to
-    # their original size when they are loaded, in training and in evaluation alike.
+    # Resize images that are stored at another size (ICDAR2015: not 1280x720), and their words, to
+    # their original size when they are loaded, in training and evaluation.
     cfg.DATASETS.RESTORE_SIZE = True
     # Evaluated every EVAL_PERIOD steps in place of DATASETS.TEST, which is then left to the end.
     cfg.DATASETS.VALIDATION = ()
     # Whether the training loader drops images without a text that can be learnt from. Unlike
     # detectron2, they are kept: an image full of ignored regions still shows what no text is.
     cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = False
-    # Whether training passes over images that cannot be decoded, or have too many pixels: another
-    # image takes their place and a warning counts them. If not, the first ends the training with
-    # its name. Evaluations never pass over an image.
+    # Whether training skips images that cannot be decoded, or have too many pixels: another
+    # image takes their place and a warning counts them. If not, the first one is an error that
+    # names it. Evaluations never skip an image.
     cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
     # Batches every worker of the loader prepares ahead.
     cfg.DATALOADER.PREFETCH_FACTOR = 2
@@ -64,8 +64,8 @@ def _add_schedule(cfg: CN) -> None:
     # detectron2's, or "WarmupPolyLR" (exponent 0.9) or "WarmupLinearLR": after the warm-up the rate
     # falls to 0 at MAX_ITER.
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
-    # Length of the training in passes over the training images. Where it is not 0, MAX_ITER is
-    # computed from it when the training starts; to give MAX_ITER itself, set EPOCHS to 0.
+    # Number of epochs. MAX_ITER is computed from it when training starts; to set MAX_ITER
+    # directly, set EPOCHS to 0.
     cfg.SOLVER.EPOCHS = 0
     # The milestones STEPS in epochs; they count where EPOCHS does, and () leaves STEPS as it is.
     cfg.SOLVER.EPOCH_STEPS = ()

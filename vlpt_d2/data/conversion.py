@@ -68,7 +68,7 @@ def convert_dataset(
             same.
         form: one of :data:`WRITERS`.
         images: "copy" or "link" the image files; those in shards are copied. An image that EXIF
-            turns, one that is stored squeezed, and a rendered one are written anew, as PNG, so that
+            turns, one stored as a resized copy, and a rendered one are re-encoded, as PNG, so that
             the labels fit whatever reads them.
 
     Returns:
@@ -109,7 +109,7 @@ def _begun(folder: Path, order: dict[str, str]) -> list[dict[str, Any]]:
     """What an interrupted conversion has finished; makes the folder ready for the rest."""
     lines = read_json_lines(folder / _PROGRESS)
     if not lines:
-        # Hidden files, such as the lock, are no content; nor is a progress that was never begun.
+        # Hidden files, such as the lock, are no content; nor is a progress file without progress.
         if any(not path.name.startswith((".", _PROGRESS)) for path in folder.iterdir()):
             raise ValueError(f"{folder} is not empty: name another folder")
         write_text(folder / _PROGRESS, json.dumps(order) + "\n")

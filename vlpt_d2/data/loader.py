@@ -252,7 +252,7 @@ def _refuse_unannotated(dicts: Sequence[dict]) -> None:
     for part in dicts.parts if isinstance(dicts, JoinedDicts) else [dicts]:
         if isinstance(part, ShardedDicts):
             raise ValueError(
-                "DATASETS.TRAIN has shards beside other datasets; shards are read in their own "
+                "DATASETS.TRAIN mixes shards with other datasets; shards are read in their own "
                 "order, so write the others as shards too: vlpt-d2 data shard NAME FOLDER"
             )
         if isinstance(part, LazyDicts):

@@ -44,7 +44,7 @@ _AGAIN = "delete the folder and write it again"
 
 
 class MemmapError(ValueError):
-    """A memory-mapped dataset that cannot be read; the message names it and the remedy."""
+    """A memory-mapped dataset that cannot be read; the message names it and how to fix it."""
 
 
 class MemmapDicts(LazyDicts):
@@ -208,7 +208,7 @@ class MemmapWriter:
 
     Args:
         folder: is created.
-        key: what the dataset is made from, as JSON; files of another key are started anew.
+        key: what the dataset is made from, as JSON; files of another key are started over.
     """
 
     def __init__(self, folder: str | Path, key: Any = None):
@@ -254,7 +254,7 @@ class MemmapWriter:
 
     @property
     def notes(self) -> Any:
-        """What the last :meth:`commit` was told; None at the start."""
+        """The notes of the last :meth:`commit`; None at the start."""
         return self._state["notes"]
 
     def add(
@@ -294,7 +294,7 @@ class MemmapWriter:
         """Make everything so far durable.
 
         Args:
-            notes: as JSON, handed back by :attr:`notes` when the work goes on.
+            notes: as JSON, returned by :attr:`notes` on resume.
         """
         for file in self._files.values():
             file.flush()
@@ -306,7 +306,7 @@ class MemmapWriter:
         """Declare the dataset complete, with checksums of its files.
 
         Args:
-            meta: kept as :attr:`MemmapDicts.meta`, beside "version" and "counts".
+            meta: kept as :attr:`MemmapDicts.meta`, with "version" and "counts".
         """
         self.commit(self._state["notes"])
         counts = self._state["counts"]

@@ -40,7 +40,7 @@ def load_sample(
         dataset_dict: detectron2's standard dict, which is not changed. Optional keys matter here:
             ``"render"``, the recipe of an image that is drawn on the fly instead of read from
             ``file_name``; ``"image_bytes"``, the image's file where it is in memory already; and
-            ``"restore_size"``, the (height, width) of which the stored image is a squeezed copy.
+            ``"restore_size"``, the original (height, width) if the stored image is a resized copy.
         image_format: channel order of the result, ``"RGB"`` or ``"BGR"``.
         restore_size: whether to resize image and texts to the dict's ``"restore_size"``
             (``cfg.DATASETS.RESTORE_SIZE``).
@@ -65,7 +65,7 @@ def load_sample(
     texts = TextInstances.from_annotations(dataset_dict.get("annotations", ()))
     target = dataset_dict.get("restore_size") if restore_size else None
     if target is not None and tuple(target) != image.shape[:2]:
-        # Cubic, as the squeeze blurred already; a stretch by a few tenths has no aliasing.
+        # Cubic, as the first resize blurred already; a stretch by a few tenths has no aliasing.
         resize = AveragingResize(image.shape[:2], target, cv2.INTER_CUBIC)
         image, texts = resize.apply_image(image), texts.mapped(resize.apply_coords)
     return image, texts

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _FINAL = "model_final"
 
-#: Stands in metrics.json beside every evaluation's results.
+#: Is in metrics.json with every evaluation's results.
 EVAL_SECONDS = "eval_seconds"
 
 
@@ -244,7 +244,7 @@ class BestCheckpointer(HookBase):
 class ResultWriter(PeriodicWriter):
     """Write every ``period`` steps, after the last one, and after each evaluation.
 
-    Registered behind them, so that results which stand in a line have been used by all.
+    Registered behind them, so that results that were written have been used by all.
     """
 
     def __init__(self, evaluation: EvalHook, writers: Sequence[EventWriter], period: int = 20):
@@ -252,7 +252,7 @@ class ResultWriter(PeriodicWriter):
         self._evaluation = evaluation
 
     def before_train(self) -> None:
-        """Write the evaluation that was made up for, before another one takes its place."""
+        """Write the evaluation that was re-run, before another one takes its place."""
         with _step_before(self.trainer):
             if self._evaluation.latest[0] == self.trainer.iter:
                 self.after_step()
@@ -275,7 +275,7 @@ def _best_record(content: Any) -> dict[str, Any]:
 
 @contextmanager
 def _step_before(trainer: TrainerBase) -> Iterator[None]:
-    """Let the trainer and what it records stand at the step before the one to come."""
+    """Set the trainer and its records to the step before the next one."""
     trainer.iter -= 1
     trainer.storage.iter -= 1
     try:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     parser = argument_parser(prog)
     args = parser.parse_intermixed_args(argv)
     name_plugins(args.plugin)
-    # A log that cannot be written, on a full disk, is told by the error that ends the run.
+    # The error that ends the run reports a log that cannot be written (full disk).
     logging.raiseExceptions = args.debug
     try:
         # In the process that was started, so that a misspelt key gives one short message.

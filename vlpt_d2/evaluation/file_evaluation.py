@@ -27,7 +27,7 @@ class Evaluation:
         notes: what was put right, cut off, left out or looks odd -> how often.
         file_format: the format of the files.
         order: "xy" or "yx", which coordinate came first in result files.
-        extra: what a protocol has to say beside the score.
+        extra: what a protocol reports in addition to the score.
     """
 
     protocol: Protocol

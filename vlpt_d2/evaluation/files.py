@@ -163,7 +163,7 @@ class ResultSet:
         for file in self._gt.names:
             image = self._layout.image(file, self._layout.gt_name)
             if image is None:
-                self.notes["files beside the ground truth that were not read"] += 1
+                self.notes["files next to the ground truth that were not read"] += 1
                 continue
             if image in chosen:
                 what = "images with ground truth in several files, of which one was read"
@@ -185,7 +185,7 @@ class ResultSet:
         for file in self._dt.names:
             image = layout.image(file, layout.dt_name)
             if image is None and not file.lower().endswith(".txt"):
-                self.notes["files beside the results that were not read"] += 1
+                self.notes["files next to the results that were not read"] += 1
                 continue
             if image is None:
                 raise FileError(

@@ -21,7 +21,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class FileError(ValueError):
-    """Files that cannot be evaluated; the message names file, line and remedy."""
+    """Files that cannot be evaluated; the message names file, line and fix."""
 
 
 class Source:

@@ -67,7 +67,7 @@ class TextEvaluator(DatasetEvaluator):
             output_dir: folder for the result files; nothing is written without.
             submission_format: see :func:`~.submission.write_submission`; the protocol's if not
                 given.
-            origin: what is recorded beside the numbers, see :mod:`vlpt_d2.utils.provenance`.
+            origin: what is recorded with the numbers, see :mod:`vlpt_d2.utils.provenance`.
 
         Raises:
             KeyError: no such protocol.

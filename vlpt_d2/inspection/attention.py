@@ -20,18 +20,18 @@ __all__ = ["AttentionMaps", "attend", "captions_with_masks", "cross_attention"]
 
 @dataclass
 class AttentionMaps:
-    """The cross-attention of every word piece of a caption, T in all, shown and masked.
+    """The cross-attention of every token of a caption, T in all, shown and masked.
 
     Over the image's h x w tokens and [CLS] each distribution sums to 1.
 
     Attributes:
-        tokens: (T,) word pieces.
-        words: (T,) the number of the word that a piece belongs to.
+        tokens: (T,) tokens.
+        words: (T,) the index of a token's word.
         shown: (layers, heads, T, h, w), the caption read as it is.
         shown_cls: (layers, heads, T), the part that goes to the image's [CLS].
-        masked: (layers, heads, T, h, w), each piece with its whole word masked, that word alone.
+        masked: (layers, heads, T, h, w), each token with its whole word masked, and no other.
         masked_cls: (layers, heads, T).
-        probability: (T,) of the true piece when its word is masked.
+        probability: (T,) of the true token when its word is masked.
         image: (H, W, 3) uint8, RGB, as the model sees it.
         centre: where in its 16 x 16 pixels a token lies, as a share of the side.
     """
@@ -104,7 +104,7 @@ def attend(inspected: Inspected, picture: Picture, words: Sequence[str]) -> Atte
     Args:
         inspected: the model.
         picture: the image.
-        words: the caption; they need not stand in the image.
+        words: the caption; they need not be in the image.
 
     Raises:
         ValueError: the words cannot be asked for; see :meth:`Inspected.encode`.

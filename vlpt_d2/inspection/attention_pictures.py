@@ -1,4 +1,4 @@
-"""Attention as colours over the image, one row for each word piece."""
+"""Attention as colours over the image, one row for each token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .maps import map_pictures
 
 __all__ = ["DETAILS", "attention_figure"]
 
-#: What a figure has a column for, beside the means over all layers and heads.
+#: Columns of a figure, in addition to the means over all layers and heads.
 DETAILS = ("mean", "layer", "head")
 # Pixels of the shorter side of a picture, at least.
 _SIDE = 176
@@ -26,9 +26,9 @@ _PEAK = (255, 40, 40)
 def attention_figure(
     maps: AttentionMaps, polygons: Sequence[Sequence[np.ndarray]] = (), detail: str = "layer"
 ) -> np.ndarray:
-    """Draw where each word piece looks; a cross marks the peak.
+    """Draw where each token looks; a cross marks the peak.
 
-    A row has the image, the attention of the piece shown and of its word masked, each the mean
+    A row has the image, the attention of the token shown and of its word masked, each the mean
     over layers and heads, and of the masked word each layer or head. Every picture is coloured on
     its own range, from nothing to its peak. Titles give the peak, in percent of the attention,
     and the part that goes to [CLS].

@@ -95,7 +95,7 @@ class Inspected:
         return rgb_picture(picture.pixels, self.cfg.INPUT.FORMAT)
 
     def knows(self, word: str) -> bool:
-        """Whether the tokenizer has pieces for all of a word."""
+        """Whether the tokenizer has tokens for all of a word."""
         pieces = self.tokenizer.pieces(word)
         return bool(pieces) and self.tokenizer.special["unk"] not in pieces
 
@@ -111,7 +111,7 @@ class Inspected:
         unknown = [word for word in words if not self.knows(word)]
         if unknown or not words:
             raise ValueError(
-                f"the vocabulary has no pieces for {', '.join(map(repr, unknown))}"
+                f"the vocabulary has no tokens for {', '.join(map(repr, unknown))}"
                 if unknown
                 else "no words are given"
             )

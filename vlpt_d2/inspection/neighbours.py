@@ -37,7 +37,7 @@ class WordTable:
 
     @property
     def vocabulary(self) -> set[str]:
-        """All pieces."""
+        """All tokens."""
         return set(self.tokenizer.tokenizer.get_vocab())
 
 
@@ -48,7 +48,7 @@ def load_bert_table(source: str) -> WordTable:
         source: a local folder, or a name on the Hugging Face hub.
 
     Raises:
-        ValueError: there is no such model, or it has no word pieces.
+        ValueError: there is no such model, or it has no WordPiece tokens.
     """
     from transformers import AutoModel
 
@@ -63,28 +63,28 @@ def load_bert_table(source: str) -> WordTable:
 def nearest_words(
     table: WordTable, word: str, top: int = 10, among: Collection[str] | None = None
 ) -> list[tuple[str, float]]:
-    """The pieces whose rows are nearest to a word's by cosine similarity.
+    """The tokens whose rows are nearest to a word's by cosine similarity.
 
-    A word of several pieces has the mean of their rows. Neither they, nor special tokens, nor
+    A word of several tokens has the mean of their rows. Neither they, nor special tokens, nor
     BERT's unused rows are neighbours.
 
     Args:
         table: the embeddings.
         word: one word.
         top: number of neighbours; fewer where the table has fewer.
-        among: pieces that may be neighbours, such as those that two tables share; all if None.
+        among: tokens that may be neighbours, such as those that two tables share; all if None.
 
     Returns:
-        Pieces and cosines, the nearest first.
+        Tokens and cosines, the nearest first.
 
     Raises:
-        ValueError: the tokenizer has no pieces for the word.
+        ValueError: the tokenizer has no tokens for the word.
     """
     tokenizer = table.tokenizer
     pieces = tokenizer.pieces(word)
     if not pieces or tokenizer.special["unk"] in pieces:
         hint = did_you_mean(word.lower(), table.vocabulary)
-        raise ValueError(f"{table.name}: the vocabulary has no pieces for {word!r}{hint}")
+        raise ValueError(f"{table.name}: the vocabulary has no tokens for {word!r}{hint}")
     rows = table.rows.float()
     query = rows[pieces].mean(dim=0)
     cosine = F.cosine_similarity(rows, query[None], dim=1)

@@ -100,9 +100,9 @@ def windows_of_words(
 ) -> Iterator[tuple[np.ndarray, TextInstances, int]]:
     """Cut a square window around each word, of a size at which the word is large in it.
 
-    The word's height is 0.235 of the window's, or its width 0.9 where it is long; where in the
-    window the word stands is drawn evenly over the places that leave it whole, as far as the
-    image reaches. Words lower than 16 pixels are passed over.
+    The word's height is 0.235 of the window's, or its width 0.9 where it is long; its place
+    in the window is drawn uniformly from those that contain the whole word, as far as the image
+    reaches. Words lower than 16 pixels are skipped.
 
     Args:
         image: (H, W, 3) uint8.

@@ -26,7 +26,7 @@ class Guess:
 
     Attributes:
         place: number of the token in the caption, [CLS] being 0.
-        words: word pieces, the most probable first.
+        words: tokens, the most probable first.
         probabilities: of each, over the whole vocabulary.
     """
 
@@ -134,7 +134,7 @@ def _prompt_ids(inspected: Inspected, prompt: str) -> tuple[torch.Tensor, list[i
     if MASK not in words:
         raise ValueError(f"the prompt {prompt!r} has no {MASK} to fill in")
     if unknown:
-        raise ValueError(f"the vocabulary has no pieces for {', '.join(map(repr, unknown))}")
+        raise ValueError(f"the vocabulary has no tokens for {', '.join(map(repr, unknown))}")
     special = tokenizer.special
     pieces = [[special["mask"]] if word == MASK else tokenizer.pieces(word) for word in words]
     row = [special["cls"], *(i for word in pieces for i in word), special["sep"]]

@@ -20,7 +20,7 @@ def config_root() -> Path:
 
 
 def list_configs() -> list[str]:
-    """Names of all configs that stand alone, relative to their folder, sorted.
+    """Names of all complete configs, relative to their folder, sorted.
 
     The bases in ``_base_`` and the grid files in ``grids`` are left out.
     """

@@ -16,7 +16,7 @@ __all__ = ["recorded_attention"]
 def recorded_attention(modules: Iterable[Attention]) -> Iterator[list[torch.Tensor]]:
     """Keep the probabilities with which attention modules weigh their values.
 
-    Nothing is computed beside the model: inside the context each module's
+    The model itself computes them: inside the context each module's
     ``nn.MultiheadAttention`` is asked for its weights too, which makes it use the formula
     softmax(Q K^T / sqrt(d)) V in place of a fused kernel that never has them in memory.
 

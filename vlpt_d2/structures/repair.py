@@ -76,6 +76,6 @@ def _crosses_too_often(ring: np.ndarray) -> bool:
 
 def _largest_part(ring: np.ndarray) -> shapely.Polygon | None:
     parts = shapely.get_parts(shapely.make_valid(shapely.Polygon(ring)))
-    # make_valid may nest polygons in collections beside the lines it cannot use.
+    # make_valid may nest polygons in collections, next to lines of no use.
     parts = [p for part in parts for p in shapely.get_parts(part) if p.geom_type == "Polygon"]
     return max(parts, key=lambda part: part.area, default=None)

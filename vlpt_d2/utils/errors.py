@@ -7,7 +7,7 @@ _EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError)
 
 
 def describe(error: BaseException) -> str:
-    """The message of an error: what, where and the remedy.
+    """The message of an error: what, where and how to fix it.
 
     Args:
         error: one that came up to the command line.

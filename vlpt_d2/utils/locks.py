@@ -12,7 +12,7 @@ __all__ = ["FolderInUseError", "lock_folder"]
 
 
 class FolderInUseError(RuntimeError):
-    """Another process writes to the folder; the message names both and the remedy."""
+    """Another process writes to the folder; the message names both and how to fix it."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which plugin packages a process loads, told to the processes that it starts."""
+"""The plugin packages that a process loads, passed on to the processes that it starts."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Random generators seeded from what a thing is, so that a run can go on where it stopped.
+"""Random generators seeded from what a thing is, so that a run can resume exactly.
 
 Nothing here depends on what was drawn before: sample number n, or step i, is drawn from a seed
 made of the run's seed and of n, or i. So resuming needs no saved generator state.

@@ -65,7 +65,7 @@ def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -
     ]
     if "pointing_accuracy" in curves:
         panels.append(("attention on the masked word", ("pointing_accuracy",)))
-    # What a panel stands against, by its first key.
+    # The baseline of a panel, by its first key.
     baselines = {
         "image_to_text_r1": (("chance_r1", "chance"),),
         "pointing_accuracy": (

@@ -1,4 +1,4 @@
-"""Pictures of detections beside the ground truth, from an evaluator's report."""
+"""Pictures of detections and ground truth, from an evaluator's report."""
 
 import json
 from pathlib import Path

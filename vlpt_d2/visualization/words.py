@@ -1,4 +1,4 @@
-"""Words that a model answers with, as bars beside what it was asked."""
+"""A model's answers as bars next to the question."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHARACTERS = 28
 def plot_reading(
     image: np.ndarray, panels: Sequence[tuple[str, Sequence[tuple[str, float]]]], output: str | Path
 ) -> None:
-    """Draw an image and, beside it, a panel for each question: its answers, the best on top.
+    """Draw an image and a panel for each question: its answers, the best on top.
 
     Args:
         image: (H, W, 3) uint8, RGB.

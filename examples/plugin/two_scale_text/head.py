@@ -27,7 +27,7 @@ SHRINK = 0.3
 
 
 def draw_labels(texts, image_size: tuple[int, int], large_text: float) -> dict[str, np.ndarray]:
-    """Draw the shrunk rectangles of the texts, and where nothing shall be learnt.
+    """Draw the shrunk rectangles of the texts, and where nothing is learnt.
 
     Args:
         texts: of one image, with ``polygons`` and ``ignore``.

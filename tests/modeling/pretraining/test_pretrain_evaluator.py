@@ -114,7 +114,7 @@ def test_words_that_did_not_fit_are_counted(caplog, monkeypatch):
     evaluator = PretrainEvaluator(gallery_size=2)
     evaluator.process([{"cut_tokens": 3}, {"cut_tokens": 0}, {"cut_tokens": 4}], [{}, {}, {}])
     evaluator.evaluate()
-    assert "7 word pieces of 2 captions did not fit" in caplog.text
+    assert "7 tokens of 2 captions did not fit" in caplog.text
     caplog.clear()
     evaluator.reset()
     evaluator.evaluate()

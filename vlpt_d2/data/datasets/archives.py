@@ -36,7 +36,7 @@ _CHUNK = 1 << 20
 
 
 class ArchiveError(RuntimeError):
-    """An archive that cannot be used; the message names it and the remedy."""
+    """An archive that cannot be used; the message names it and how to fix it."""
 
 
 def prepare_dataset(
@@ -110,12 +110,12 @@ def _compare(path: Path, archive: Archive) -> None:
             return
     raise ArchiveError(
         f"{path}: its {algorithm} is {digest}, not {checksum}. Download it again; where it was "
-        "released anew, --no-checksum takes it as it is"
+        "released again, --no-checksum accepts it"
     )
 
 
 def _read_state(path: Path) -> dict[str, dict[str, int]]:
-    """What is unpacked. Where that cannot be read, or is no such record, it is found out anew."""
+    """What is unpacked. Where that cannot be read, or is no such record, it is determined again."""
     try:
         state = json.loads(path.read_text("utf-8"))
         return {

@@ -1,6 +1,6 @@
 """Reader of SCUT-CTW1500: text lines as polygons of 14 points, in each of its formats.
 
-Formats (Yuliang-Liu/Curve-Text-Detector, data/README.md), told apart by their content:
+Formats (Yuliang-Liu/Curve-Text-Detector, data/README.md), distinguished by their content:
 
 - offsets, ``0001.txt`` (first release): 32 integers per line, xmin, ymin, xmax, ymax, then 14
   pairs of offsets from (xmin, ymin);

@@ -54,7 +54,7 @@ class FileFormat:
         gt_name: names of ground truth files. DOTALL: a name may hold a line end.
         dt_name: names of result files.
         gt_example: such a name, for messages.
-        dt_example: likewise.
+        dt_example: the same for result files.
         write_name: from an image's stem to the name of its result file.
         is_ignored: the benchmark's don't-care mark of a text.
         order: "xy" or "yx", which coordinate of a pair comes first in result files.

@@ -57,7 +57,7 @@ _FOLDERS = {
     "train": ("ch4_training_images", "ch4_training_localization_transcription_gt"),
     "test": ("ch4_test_images", "Challenge4_Test_Task1_GT"),
 }
-# Height and width of all images, so a squeezed copy is known by its own.
+# Height and width of all images, so a resized copy is known by its size.
 _SIZE = (720, 1280)
 _FIELDS = "x1,y1,x2,y2,x3,y3,x4,y4"
 #: The scripts of the multi-lingual sets.
@@ -84,7 +84,7 @@ def load_icdar2015(
 
 def _read_split(root: Path, split: str, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
     images, labels = _FOLDERS[split]
-    # Of the training images, squeezed copies are about.
+    # There are resized copies of the training images.
     size = _SIZE if split == "train" else None
     return read_icdar2015(root / images, root / labels, size, name)
 
@@ -230,7 +230,7 @@ def parse_line(line: str) -> tuple[np.ndarray, str]:
         line: without its line end; the transcription may be empty and may hold commas.
 
     Returns:
-        (4, 2) float64 corners in pixels, and the transcription as it stands.
+        (4, 2) float64 corners in pixels, and the transcription unchanged.
 
     Raises:
         ValueError: fewer than eight numbers, or no transcription field.
@@ -247,7 +247,7 @@ def parse_quad(line: str, names: tuple[str, ...] | None = None) -> tuple[np.ndar
         names: of the fields after the numbers; one transcription if not given.
 
     Returns:
-        (4, 2) float64 corners in pixels, and those fields as they stand.
+        (4, 2) float64 corners in pixels, and those fields unchanged.
 
     Raises:
         ValueError: too few fields, or no numbers.

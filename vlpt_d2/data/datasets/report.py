@@ -23,14 +23,14 @@ _collectors: list[list[ReadReport]] = []
 
 @dataclass
 class ReadReport:
-    """Counts of one pass over a dataset.
+    """Counts over a dataset.
 
     Attributes:
         name: the dataset, for the log line.
         images: images read.
         words: annotations kept, ignored ones included.
         ignored: annotations with ``iscrowd`` 1.
-        restorable: images that are squeezed copies and know their original size.
+        restorable: images that are resized copies with a known original size.
         repaired: fault -> number of polygons that were repaired and kept.
         dropped: fault -> number of annotations left out.
         notes: other findings -> number.
@@ -74,7 +74,7 @@ class ReadReport:
         )
         if self.restorable:
             logger.info(
-                "%s: %d images are squeezed copies; DATASETS.RESTORE_SIZE resizes them and their "
+                "%s: %d images are resized copies; DATASETS.RESTORE_SIZE resizes them and their "
                 "words to the original size when they are loaded",
                 self.name,
                 self.restorable,

@@ -31,7 +31,7 @@ _FALLBACKS = ("cp1252", "latin-1")
 
 
 class GroundTruthError(ValueError):
-    """A ground truth file that cannot be read; the message names file, place and remedy."""
+    """A ground truth file that cannot be read; the message names file, place and fix."""
 
 
 def read_text(

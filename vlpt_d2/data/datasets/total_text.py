@@ -2,7 +2,7 @@
 
 Formats (cs-chan/Total-Text-Dataset, Groundtruth/Text/README.md and the files themselves):
 
-- ``poly_gt_img11.mat`` (first release) and ``gt_img11.mat`` (the training set annotated anew with
+- ``poly_gt_img11.mat`` (first release) and ``gt_img11.mat`` (the training set re-annotated with
   ten points per word): a variable ``polygt`` or ``gt``, one row of cells per word: ``'x:'``, xs,
   ``'y:'``, ys, text, orientation. Some cells of text are empty.
 - ``poly_gt_img11.txt`` and ``gt_img11.txt``: ``x: [[..]], y: [[..]], ornt: [u'c'],

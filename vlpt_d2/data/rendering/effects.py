@@ -11,7 +11,7 @@ from .settings import RenderSettings
 __all__ = ["apply_effects"]
 
 _NOISE_SIDE = 1024
-# Grey levels of noise per unit of deviation in the stored tile.
+# Grey levels of noise per unit of standard deviation in the stored tile.
 _NOISE_UNIT = 24.0
 
 

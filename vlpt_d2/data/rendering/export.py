@@ -1,4 +1,4 @@
-"""A rendered corpus as files: ICDAR2015's format, with the exact polygons in COCO's beside it.
+"""A rendered corpus as files: ICDAR2015's format, and COCO's with the exact polygons.
 
 The tree that is written, for image number n of the folder (counted from 1):
 
@@ -30,7 +30,7 @@ from .settings import resolve_settings
 
 __all__ = ["CorpusOrder", "write_corpus"]
 
-# Words of finished images; a run that was interrupted goes on after them.
+# Words of finished images; an interrupted run resumes after them.
 _PROGRESS_FILE = "progress.jsonl"
 _JPEG_QUALITY = 95
 

@@ -85,7 +85,7 @@ def find_fonts(sources: tuple[str, ...], names: tuple[str, ...] = ()) -> tuple[F
         names: file names without suffix to keep; empty keeps all.
 
     Raises:
-        FileNotFoundError: for a source without fonts, naming the remedy.
+        FileNotFoundError: for a source without fonts, with how to fix it.
     """
     paths: dict[str, str] = {}
     for source in sources:

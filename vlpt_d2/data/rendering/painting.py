@@ -90,7 +90,7 @@ def paint_text(
         ramp = np.linspace(0, 1, window.shape[0], dtype=np.float32)[:, None, None]
         fill = fill + ramp * (end - colour).astype(np.float32)
     if rng.random() < settings.texture:
-        # The light and shade of the surface goes on over the text.
+        # The light and shade of the surface continue over the text.
         strength = rng.uniform(0.3, 1.0) * min(0.05 / max(unrest, 1e-6), 1.0)
         luma = cv2.cvtColor(window, cv2.COLOR_RGB2GRAY) - np.float32(255 * lightness(mean))
         fill = fill + strength * luma[..., None]

@@ -35,7 +35,7 @@ _LONGEST_SIDE = 10**6
 
 
 class ShardError(RuntimeError):
-    """A shard that cannot be read; the message names it and the remedy."""
+    """A shard that cannot be read; the message names it and how to fix it."""
 
 
 @contextmanager

@@ -31,7 +31,7 @@ __all__ = [
     "register_shards_from_config",
 ]
 
-#: The file beside the shards that says which there are and what is in them.
+#: The file next to the shards that lists them and their contents.
 INDEX = "shards.json"
 #: 2 has checksums of the index and of each sample; 1, without, is read too.
 VERSION = 2

@@ -44,8 +44,8 @@ class StreamSplit:
     def before(self, number: int) -> np.ndarray:
         """(streams + 1,) int64: at s, the numbers below ``number`` that belong to streams < s."""
         periods, rest = divmod(number, len(self._pattern))
-        begun = np.bincount(self._pattern[:rest], minlength=self.count)
-        counts = periods * self._whole + begun
+        started = np.bincount(self._pattern[:rest], minlength=self.count)
+        counts = periods * self._whole + started
         return np.concatenate([[0], np.cumsum(counts)])
 
 
@@ -74,10 +74,10 @@ class ShardStreams:
     """Sample number n of a run -> dataset dict; every epoch is a permutation of the dataset.
 
     In each epoch the shards are shuffled and laid end to end, and the streams take consecutive
-    pieces of that, as long as the numbers they have in the epoch: so every image is read once, by
+    parts of that, as long as their share of the epoch. So every image is read once, by
     one worker, and a shard by one or two. A stream moves each image back by up to ``buffer``
-    places at random, and holds as many in memory. All of it follows from the seed, the epoch and
-    the split alone, so a run that is resumed reads on where it would have been; another number of
+    places at random, and holds as many in memory. All of it depends only on the seed, the epoch and
+    the split, so a resumed run continues with the same images; another number of
     processes or workers, or another batch, gives another order.
 
     Args:

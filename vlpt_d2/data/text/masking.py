@@ -27,7 +27,7 @@ def masking_budget(num_tokens: int, max_tokens: int, probability: float, budget:
     """How many tokens are selected at most in one caption.
 
     Args:
-        num_tokens: word pieces of the caption, special tokens not counted.
+        num_tokens: tokens of the caption, special tokens not counted.
         max_tokens: caption length K.
         probability: share of tokens, in [0, 1].
         budget: "tokens" takes the share of the caption's own tokens; "slots" of all K, padding

@@ -42,9 +42,9 @@ class Encoding:
 
 
 def words_of_tokens(words: Sequence[str], encoding: Encoding) -> np.ndarray:
-    """Give each token of a caption the number of the word it is a piece of.
+    """Give each token of a caption the index of its word.
 
-    Unlike ``Encoding.words``, which follows the word pieces, a word is what one annotation holds:
+    Unlike ``Encoding.words``, which follows the tokenizer's words, a word is one annotation:
     "don't" is one, and so is a line of several words.
 
     Args:
@@ -68,7 +68,7 @@ class CaptionTokenizer:
     def __init__(self, tokenizer: Tokenizer, special: dict[str, int], max_tokens: int):
         """
         Args:
-            tokenizer: a fast tokenizer with "##" continuation pieces.
+            tokenizer: a fast tokenizer with "##" continuation tokens.
             special: ids of "cls", "sep", "pad", "mask" and "unk".
             max_tokens: caption length K, [CLS] and [SEP] included; at least 3.
         """
@@ -88,7 +88,7 @@ class CaptionTokenizer:
 
     @property
     def special_ids(self) -> list[int]:
-        """Ids that stand for no word piece."""
+        """Ids of special tokens."""
         return sorted(set(self.special.values()))
 
     def encode(self, caption: str) -> Encoding:
@@ -109,11 +109,11 @@ class CaptionTokenizer:
         return Encoding(ids, mask, words, places, cut=len(encoded.ids) - n)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Return the word pieces of ``ids``."""
+        """Return the tokens of ``ids``."""
         return [cast(str, self.tokenizer.id_to_token(int(i))) for i in ids]
 
     def pieces(self, text: str) -> list[int]:
-        """Return the ids of all word pieces of a text, without special tokens."""
+        """Return the ids of all tokens of a text, without special tokens."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
 

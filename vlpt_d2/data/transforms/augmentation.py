@@ -11,10 +11,10 @@ from .affine import AffineTransform, AveragingResize
 
 
 class _SizeAugmentation(Augmentation):
-    """An augmentation that looks at nothing but the image's size.
+    """An augmentation that depends only on the image's size.
 
-    detectron2 hands a lone argument of ``get_transform`` the image unless told otherwise, which
-    would end the chain of postponed affine transforms.
+    By default detectron2 passes the image to a ``get_transform`` with one argument, which would
+    end the chain of postponed affine transforms.
     """
 
     input_args = ("image_size",)

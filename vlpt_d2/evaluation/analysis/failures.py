@@ -1,6 +1,6 @@
 """Why texts were missed and what false alarms are.
 
-The classes describe geometry alone, so that they mean the same beside every protocol. A text is
+The classes describe only geometry, so they mean the same for every protocol. A text is
 missed, and a detection is a false alarm, where the protocol counts it and has no match for it. Of
 the classes that fit, the first is taken.
 

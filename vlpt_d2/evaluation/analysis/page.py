@@ -71,7 +71,7 @@ def to_page(evaluation: Evaluation, report: dict[str, Any], images: str | Path |
 def _worst(
     evaluation: Evaluation, rows: list[dict[str, Any]], folder: Path | None
 ) -> list[dict[str, Any]]:
-    """The images with most failures, drawn where their files are at hand."""
+    """The images with most failures, drawn where their files are available."""
     failed = [i for i, row in enumerate(rows) if row["missed"] or row["false_alarms"]]
     failed.sort(key=lambda i: -len(rows[i]["missed"]) - len(rows[i]["false_alarms"]))
     if failed and folder is not None and not folder.is_dir():

@@ -1,4 +1,4 @@
-"""All that is known of an evaluation beside its score, as JSON data and as text."""
+"""The report of an evaluation in addition to its score, as JSON data and as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .recall import recall_by
 
 __all__ = ["CURVE_NOTE", "analyse", "summarise"]
 
-#: Stands beside every threshold curve.
+#: Is printed with every threshold curve.
 CURVE_NOTE = (
     "analysis, not a score: a threshold chosen on the images that are measured makes a number that "
     "cannot be compared"

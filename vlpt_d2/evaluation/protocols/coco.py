@@ -4,7 +4,7 @@ The masks of COCO's ``segm`` evaluation are the filled polygons. Don't-care regi
 detection that finds nothing else and lies on one (its own area counts, not the union) is neither
 right nor wrong. Detections are ranked by confidence, at most 100 of an image.
 
-Beside the averages, the matches at IoU 0.5 of all detections give precision, recall and hmean.
+Precision, recall and hmean come from the matches of all detections at IoU 0.5.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ and precision the share of the detection that lies on it:
    to at least 0.8 (rounded to four decimals). Earns 0.8 for recall and 0.8 per detection for
    precision; 1 and 1 if it is a single one.
 3. Merge: ground truths left whose recall by an unused detection is >= 0.8, if the precisions sum to
-   at least 0.4 (rounded likewise). Earns 1 per ground truth for recall and 1 for precision.
+   at least 0.4 (rounded in the same way). Earns 1 per ground truth for recall and 1 for precision.
 
 The site scores submissions twice, and so can we:
 

@@ -17,7 +17,7 @@ __all__ = ["PROTOCOLS", "Protocol", "image_protocols", "register_protocol"]
 #: points in pixels, in the order of their files, and per text the dataset's don't-care mark.
 MatchImage = Callable[[Sequence[np.ndarray], Sequence[bool], Sequence[np.ndarray]], ImageResult]
 #: The same for all images at once, with their confidences (None where there are none); also returns
-#: what there is to report beside the score.
+#: what there is to report in addition to the score.
 MatchSet = Callable[
     [
         Sequence[Sequence[np.ndarray]],
@@ -103,7 +103,7 @@ class Protocol:
         """Match many images; see :meth:`match_image`.
 
         Returns:
-            The result of each image, and what there is to report beside the score.
+            The result of each image, and what to report in addition to the score.
         """
         if self.match_set is not None:
             return self.match_set(gt_polygons, gt_ignore, det_polygons, scores)

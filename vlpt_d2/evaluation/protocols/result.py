@@ -33,7 +33,7 @@ class ImageResult:
         num_matches: what the protocol counts as matched; the number of matches if not given.
         recall_credit: numerator of recall; ``num_matches`` if not given. A fraction where
             splits, merges or loose outlines earn less than one.
-        precision_credit: numerator of precision, likewise.
+        precision_credit: numerator of precision, in the same way.
     """
 
     num_gt: int

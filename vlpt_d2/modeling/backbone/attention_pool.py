@@ -16,7 +16,7 @@ class ClipAttentionPool(nn.Module):
 
     openai/CLIP, clip/model.py, AttentionPool2d, but all tokens are queries, as in bytedance/oclip,
     src/clip/model.py. Learned positions are added to all tokens, the mean among them; weights
-    and positions start with a deviation of 1 / sqrt(channels).
+    and positions start with a standard deviation of 1 / sqrt(channels).
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class ResNetTrunk(Backbone):
         Args:
             bottom_up: the ResNet; its requested output maps are those of this backbone.
             checkpointing: recompute each stage in the backward pass instead of keeping its
-                activations. Batch-norm statistics are updated once all the same.
+                activations. Batch-norm statistics are still updated once.
         """
         super().__init__()
         self.bottom_up = bottom_up

@@ -24,7 +24,7 @@ def _add_mapper(cfg: CN) -> None:
     """Keys of the detection mapper's augmentations, in the order they are applied."""
     node = cfg.INPUT.DETECTION = CN()
     # Share of a text's area that must be left inside the image for it to stay a text; with less,
-    # or cut in several pieces, it is ignored.
+    # or cut into several parts, it is ignored.
     node.MIN_VISIBLE = 0.5
     # Training: whether to augment; if not, images are resized as at test time and that is all.
     node.AUGMENT = True
@@ -56,9 +56,9 @@ def _add_mapper(cfg: CN) -> None:
     node.TRAIN_SIZE = (640, 640)
     # Training: brightness is scaled by a factor from 1 +- this; 0 leaves it (as in DB).
     node.BRIGHTNESS = 0.0
-    # Training: likewise the contrast.
+    # Training: the contrast, in the same way.
     node.CONTRAST = 0.0
-    # Training: likewise the saturation.
+    # Training: the saturation, in the same way.
     node.SATURATION = 0.0
     # Training: hues are turned by up to this share of the circle, in [0, 0.5].
     node.HUE = 0.0

@@ -1,6 +1,6 @@
 """Losses on dense maps, shared by the detectors.
 
-All compute in float32 whatever autocast says (dice sums and steep sigmoids lose too much in 16
+All compute in float32 under autocast (dice sums and steep sigmoids lose too much in 16
 bits) and are finite on batches without text or with everything ignored.
 """
 

@@ -133,7 +133,7 @@ def _to_segments(
     for i, ((x0, y0), (x1, y1)) in enumerate(zip(low.tolist(), high.tolist())):
         if x0 >= x1 or y0 >= y1:
             continue
-        # Beside the segment the distance is that to its line; beyond an end, how far beyond it
+        # Next to the segment the distance is that to its line; beyond an end, how far beyond it
         # counts too.
         beyond = along_x[i, x0:x1] + along_y[i, y0:y1, None]
         np.abs(beyond, out=beyond)

@@ -35,7 +35,7 @@ class TextDetector(ImageModel):
             backbone: follows detectron2's backbone interface.
             text_head: reads the backbone's maps.
             pixel_mean: per channel, in the channel order of INPUT.FORMAT.
-            pixel_std: likewise.
+            pixel_std: standard deviation of each channel.
         """
         super().__init__(backbone, pixel_mean, pixel_std)
         self.text_head = text_head

@@ -137,7 +137,7 @@ class TextHead(nn.Module):
         self._counts.update(decoded.counts, maps=1)
 
     def report_limits(self) -> None:
-        """Log what the limits of the decoding left out since the last call, and start anew.
+        """Log what the limits of the decoding left out since the last call, and reset the counts.
 
         Of the counts, "limited_maps" is how often limits were met, "dropped_<name>" how many of
         the "<name>" were left out. To be called in all processes, whose counts are added up.

@@ -76,7 +76,7 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
         """
         Args:
             image_projection: from the image's vector to the one that is compared.
-            text_projection: likewise of the text's.
+            text_projection: the same for texts.
             weight: factor of the loss.
             gather_gradient: the exact gradient of the loss over the batch of all processes; else
                 each direction of the loss reaches its own queries only (VLPT's release).

@@ -1,4 +1,4 @@
-"""How well a pre-trained model reads: MLM, WIP and retrieval, each beside a control."""
+"""How well a pre-trained model reads: MLM, WIP and retrieval, each with a control."""
 
 import logging
 from collections import OrderedDict
@@ -71,18 +71,18 @@ def gallery_recall(
 class PretrainEvaluator(DatasetEvaluator):
     """Accuracy of MLM and WIP and retrieval recall@1 on held-out images, in percent.
 
-    Each accuracy stands beside the same model's on captions paired with another image
-    (``shuffled_``): what it knows without looking. Images without words take no part in
+    Each accuracy has a control: the same model's on captions paired with another image
+    (``shuffled_``): what it knows without looking. Images without words are not in
     retrieval. Results: ``mlm_accuracy, shuffled_mlm_accuracy, wip_accuracy,
     shuffled_wip_accuracy, image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and
     ``chance_r1``; only those of the model's tasks are there. An equal caption of another image
-    counts as a hit; ``plain_ceiling_r1``, the share of images whose caption no other of their
-    gallery has, is what a perfect model would reach if it counted as a miss.
+    counts as a hit. ``plain_ceiling_r1`` is the share of images whose caption is unique in their
+    gallery: the recall of a perfect model if equal captions counted as misses.
 
     Where the words' polygons are known, also whether the cross-attention of masked words peaks on
-    them: ``pointing_accuracy``, ``shuffled_pointing_accuracy``, and, as ``pointing_<name>``, what
-    :func:`~.pointing.pointing_results` sets beside them; of words that were not masked the same
-    with ``shown_`` before it.
+    them: ``pointing_accuracy``, ``shuffled_pointing_accuracy``, and, as ``pointing_<name>``, the
+    controls of :func:`~.pointing.pointing_results`; the same for words that were not masked, with
+    the prefix ``shown_``.
     """
 
     # What the model counts: its outputs have <name>_correct and <name>_total.
@@ -123,7 +123,7 @@ class PretrainEvaluator(DatasetEvaluator):
         self._vectors: list[tuple[torch.Tensor, ...]] = []
         self._images = 0
         self._pointed: list[PointedWord] = []
-        # Word pieces that did not fit into their captions, and the number of such captions.
+        # Tokens that did not fit into their captions, and the number of such captions.
         self._cut = [0, 0]
 
     def process(self, inputs: list[dict], outputs: list[dict]) -> None:
@@ -195,7 +195,7 @@ class PretrainEvaluator(DatasetEvaluator):
         pieces, captions = (sum(part) for part in zip(*cuts))
         if pieces:
             logger.warning(
-                "%d word pieces of %d captions did not fit into MODEL.TEXT_ENCODER.MAX_TOKENS and "
+                "%d tokens of %d captions did not fit into MODEL.TEXT_ENCODER.MAX_TOKENS and "
                 "took no part",
                 pieces,
                 captions,

@@ -103,7 +103,7 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         raise NotImplementedError
 
     def unmasked(self, encoded: EncodedT) -> EncodedT:
-        """Return the batch with its texts encoded anew, nothing masked."""
+        """Return the batch with its texts encoded again, nothing masked."""
         raise NotImplementedError
 
     def encode_images(self, samples: list[dict]) -> tuple[torch.Tensor, tuple[int, int]]:

@@ -91,13 +91,13 @@ def point_at_words(
 ) -> list[PointedWord]:
     """Look for the peak of each word's attention: the mean over its tokens and over layers.
 
-    A word takes part if all its tokens were masked or none was, if it has no unknown piece, and
+    A word counts if all its tokens were masked or none was, if it has no unknown token, and
     if a polygon of it is in the image.
 
     Args:
         sample: of :class:`~vlpt_d2.modeling.pretraining.vlpt.mapper.PretrainMapper` at test time.
         attention: (layers, K, h, w), without [CLS].
-        shuffled: the same of the caption beside another image.
+        shuffled: the same for the caption with another image.
         layers: which are averaged; all if empty.
         centre: see :func:`peak_of`.
 

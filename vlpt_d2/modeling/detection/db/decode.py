@@ -54,7 +54,7 @@ def decode_probability_map(
         max_candidates: regions looked at, largest bounding boxes first.
         epsilon: simplification tolerance of ``polygon_mode``, as a share of the perimeter, but a
             pixel at least.
-        counts: is told the number of regions, less those known to be too small
+        counts: receives the number of regions, less those known to be too small
             ("candidates"), of those beyond ``max_candidates`` ("dropped_candidates"), and of maps
             with such ("limited_maps").
 

@@ -44,7 +44,7 @@ def decode_east_maps(
             without cells.
         max_boxes: merged rectangles that take part in the suppression, highest sums of scores
             first; 0: all.
-        counts: is told the number of cells above the threshold ("cells") and of those beyond
+        counts: receives the number of cells above the threshold ("cells") and of those beyond
             ``max_cells`` ("dropped_cells"), of merged rectangles ("boxes") and of those beyond
             ``max_boxes`` ("dropped_boxes"), and of maps with either ("limited_maps").
 

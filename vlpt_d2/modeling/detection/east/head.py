@@ -24,7 +24,7 @@ SCORE_LOSSES = {
     "balanced_bce": class_balanced_bce_loss,
     "hard_bce": balanced_bce_loss,
 }
-# Factor of the angles' loss beside those of the score and of the rectangles (paper, equation 7,
+# Weight of the angles' loss, those of the score and of the rectangles being 1 (paper, equation 7,
 # lambda_theta).
 ANGLE_WEIGHT = 10.0
 

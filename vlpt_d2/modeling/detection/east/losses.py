@@ -1,6 +1,6 @@
 """Losses of EAST (EAST paper section 3.4; argman/EAST model.py; SakuraRiven/EAST loss.py).
 
-All compute in float32 whatever autocast says, and are finite on batches without text or with
+All compute in float32 under autocast, and are finite on batches without text or with
 everything ignored.
 """
 

@@ -30,7 +30,7 @@ def locality_aware_nms(
         scores: (N,), positive.
         thresh: boxes are merged, and suppressed, above this IoU.
         max_boxes: merged boxes that are kept for the suppression, highest scores first; 0: all.
-        counts: is told the number of merged boxes ("boxes") and of those beyond ``max_boxes``
+        counts: receives the number of merged boxes ("boxes") and of those beyond ``max_boxes``
             ("dropped_boxes").
 
     Returns:

@@ -46,7 +46,7 @@ def decode_kernel_maps(
             dropped.
         max_candidates: texts that pass these filters and are outlined, largest first.
         epsilon: tolerance of the simplification in ``polygon_mode``, in pixels of the map.
-        counts: is told the number of texts that pass the filters ("candidates"), of those beyond
+        counts: receives the number of texts that pass the filters ("candidates"), of those beyond
             ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
 
     Returns:

@@ -66,7 +66,7 @@ class PSENetHead(TextHead):
         self.hidden = conv_norm_relu(neck.out_channels, channels, 3, norm)
         self.kernels = nn.Conv2d(channels, kernels, 1)
         # Maps start unsure: dice on saturated ones has next to no gradient, and the reference's
-        # wide start (deviation 0.5) may leave them at "text everywhere" for good.
+        # wide start (std 0.5) may leave them at "text everywhere" for good.
         nn.init.normal_(self.kernels.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.kernels.bias))
         self.decode_stride = decode_stride

@@ -13,7 +13,7 @@ class PSENetNeck(nn.Module):
     """Feature pyramid whose smoothed levels are concatenated at the finest scale.
 
     1x1 laterals, top-down bilinear upsampling and addition, a 3x3 convolution of each sum but the
-    coarsest level, which goes on to the next finer one; bilinear upsampling, concatenation fine to
+    coarsest level, which is added to the next finer one; bilinear upsampling, concatenation fine to
     coarse. Every convolution is followed by norm and ReLU (whai362/PSENet models/neck/fpn.py).
     """
 

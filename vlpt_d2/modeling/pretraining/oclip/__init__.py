@@ -1,4 +1,4 @@
-"""oCLIP (Xue et al., ECCV 2022): words read character by character beside their image."""
+"""oCLIP (Xue et al., ECCV 2022): words read character by character with their image."""
 
 from . import config, mapper
 from .model import OCLIP

@@ -59,7 +59,7 @@ def encode_words(
         rng: draws the order of the words and the masked characters.
         shuffle: whether the words are put in random order, so that those left out are random too.
             Otherwise the order stays and the first are taken.
-        hidden_share: probability that a character beside the masked one is hidden too.
+        hidden_share: probability that each character but the masked one is hidden too.
 
     Raises:
         ValueError: ``max_characters`` has no place for a character.

@@ -28,8 +28,8 @@ def add_oclip_keys(cfg: CN) -> None:
     words.MAX_WORDS = 32
     # Characters of a word, the end-of-word sign included; the rest is cut off.
     words.MAX_CHARACTERS = 25
-    # Probability that a character beside the masked one is hidden too (release: 0). Of a few words
-    # the rest of the spelling tells any character, and nothing is left to look for in the image.
+    # Probability that each other character of the word is hidden too (release: 0). In a small
+    # vocabulary the rest of the spelling determines the masked character without the image.
     words.HIDDEN_SHARE = 0.0
     # Blocks of the transformer over a word's characters.
     words.DEPTH = 6
@@ -41,6 +41,6 @@ def add_oclip_keys(cfg: CN) -> None:
     decoder.NUM_HEADS = 8
 
     itc = node.ITC = CN()
-    # Weight of the image-text contrast (both directions averaged) beside the prediction of masked
+    # Weight of the image-text contrast (both directions averaged) against the prediction of masked
     # characters.
     itc.WEIGHT = 1.0

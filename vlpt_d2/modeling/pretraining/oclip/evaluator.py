@@ -1,4 +1,4 @@
-"""How well oCLIP reads: masked characters and retrieval, each beside a control."""
+"""How well oCLIP reads: masked characters and retrieval, each with a control."""
 
 import logging
 from collections import Counter, OrderedDict
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class OclipEvaluator(PretrainEvaluator):
     """Accuracy of masked characters and retrieval recall@1 on held-out images, in percent.
 
-    Results: ``characters_accuracy``, ``shuffled_characters_accuracy`` (words beside another
+    Results: ``characters_accuracy``, ``shuffled_characters_accuracy`` (words with another
     image: what spelling alone tells), and the recall and its controls as of
     :class:`~.pretrain_evaluator.PretrainEvaluator`. What the mapper left out is logged.
     """

@@ -33,12 +33,12 @@ class OclipMapper:
     ):
         """
         Args:
-            is_train: whether to shuffle, and to draw masks anew each time. At test time the masks
+            is_train: whether to shuffle, and to draw new masks each time. At test time the masks
                 of an image depend on its id alone.
             images: reads and augments them.
             max_words: of an image.
             max_characters: of a word, its end included.
-            hidden_share: probability that a character beside the masked one is hidden too.
+            hidden_share: probability that a character other than the masked one is hidden too.
         """
         self.is_train = is_train
         self.images = images

@@ -40,7 +40,7 @@ class WordEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, num_heads, dropout=0.0) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.projection = nn.Linear(width, embed_dim, bias=False)
-        # Deviations of CLIP and of the release.
+        # Standard deviations of CLIP and of the release.
         nn.init.normal_(self.characters.weight, std=0.02)
         nn.init.normal_(self.position, std=0.01)
         nn.init.normal_(self.projection.weight, std=width**-0.5)

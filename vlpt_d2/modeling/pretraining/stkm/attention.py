@@ -37,7 +37,7 @@ class HeadAttention(nn.Module):
         Args:
             x: (N, Q, dim), what asks.
             keys: of :meth:`keys_values`.
-            values: likewise.
+            values: the same.
             causal: query i sees the keys 0 to i alone.
 
         Returns:
@@ -58,7 +58,7 @@ class LayerCache:
     Attributes:
         memory: keys and values of the image, each (N, heads, S, channels of a head).
         keys: (N, heads, L, channels of a head), filled up to the current character.
-        values: likewise.
+        values: the same.
     """
 
     memory: tuple[Tensor, Tensor]

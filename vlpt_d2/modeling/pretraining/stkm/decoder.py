@@ -80,14 +80,14 @@ class CharacterDecoder(nn.Module):
     def forward(self, targets: Tensor, memory: Tensor) -> Tensor:
         """Predict every character from those before it (teacher forcing).
 
-        Padding stands after all characters, so the causal mask hides it from each of them.
+        Padding follows all characters, so the causal mask hides it from each of them.
 
         Args:
             targets: (N, L) int64 classes, padded to the right; L is at most ``max_length``.
             memory: (N, S, d) visual tokens.
 
         Returns:
-            Tensor: (N, L, classes) logits of ``targets``; what stands at padding has no meaning.
+            Tensor: (N, L, classes) logits of ``targets``; those at padding have no meaning.
         """
         start = targets.new_full((len(targets), 1), START)
         x = self.embedding(torch.cat([start, targets[:, :-1]], dim=1))

@@ -1,4 +1,4 @@
-"""How well STKM reads: characters and words of whole images, each beside a control."""
+"""How well STKM reads: characters and words of whole images, each with a control."""
 
 import logging
 from collections import Counter, OrderedDict
@@ -22,7 +22,7 @@ class STKMEvaluator(DatasetEvaluator):
     - ``next_character_accuracy``: of characters and flags of the targets, each given the true ones
       before it.
 
-    Each stands beside ``shuffled_``, the same with the next image of the batch: what the model
+    Each has a control ``shuffled_``, the same with the next image of the batch: what the model
     knows of words without looking. Words that did not fit into their target count as words all
     the same. Characters outside the alphabet are right where "other" is read.
     """

@@ -19,7 +19,7 @@ class TokenBatch:
         original_ids: (N, K) int64, the ids before masking.
         attention_mask: (N, K) bool, True at tokens that are not padding.
         mlm_labels: (N, K) int64, the true id at tokens to predict, -100 elsewhere.
-        word_index: (N, K) int64, the number of the word that a token is a piece of; -1 at special
+        word_index: (N, K) int64, the index of a token's word; -1 at special
             tokens and padding.
     """
 
@@ -42,7 +42,7 @@ class TokenBatch:
 
     @cached_property
     def visible(self) -> torch.Tensor:
-        """(N, K) bool: word pieces that are not masked, those that WIP asks for."""
+        """(N, K) bool: tokens that are not masked, which WIP predicts."""
         return (self.word_index >= 0) & ~self.masked
 
     @property

@@ -33,7 +33,7 @@ class PretrainMapper:
     ):
         """
         Args:
-            is_train: whether to draw masks anew each time. At test time the masks
+            is_train: whether to draw new masks each time. At test time the masks
                 of an image depend on its id alone.
             tokenizer: makes ids of captions.
             images: reads and augments them.
@@ -70,10 +70,10 @@ class PretrainMapper:
             dict: ``image`` uint8 (3, H, W); ``caption`` str; ``input_ids`` int64 (K,), masked;
             ``original_ids`` int64 (K,), the same not masked; ``attention_mask`` bool (K,);
             ``mlm_labels`` int64 (K,), -100 where nothing is to be predicted; ``word_index`` int64
-            (K,), the number of the word that a token is a piece of, -1 at special tokens,
-            [UNK] among them; ``cut_tokens`` int, word pieces that did not fit; ``file_name,
+            (K,), the index of a token's word, -1 at special tokens,
+            [UNK] among them; ``cut_tokens`` int, tokens that did not fit; ``file_name,
             image_id, height, width`` of the source. At test time also ``token_words`` int64 (K,),
-            ``word_index`` with -1 at all pieces of words that have an unknown one; and
+            ``word_index`` with -1 at all tokens of words that have an unknown one; and
             ``word_polygons``, of each word all its places, (N, 2) arrays in pixels of the image,
             see :meth:`~vlpt_d2.structures.TextInstances.places`.
         """

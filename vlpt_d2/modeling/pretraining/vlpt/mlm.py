@@ -18,7 +18,7 @@ HEAD_NORM_EPS = 1e-12
 
 @PRETEXT_TASK_REGISTRY.register()
 class MLM(PretextTask[TokenBatch, EncodedBatch]):
-    """Predict the masked word pieces from the caption and the image.
+    """Predict the masked tokens from the caption and the image.
 
     The vocabulary layer is not tied to the embedding table and runs on masked positions alone.
     """
@@ -66,7 +66,7 @@ class MLM(PretextTask[TokenBatch, EncodedBatch]):
         return tokens.masked.sum()
 
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
-        """(M, V) logits of the M masked pieces, in row-major order."""
+        """(M, V) logits of the M masked tokens, in row-major order."""
         hidden = self.cross_encoder(encoded.text, encoded.image, encoded.tokens.attention_mask)
         return full_precision(self.head(hidden[encoded.tokens.masked]))
 
@@ -92,7 +92,7 @@ class MLM(PretextTask[TokenBatch, EncodedBatch]):
             correct[masked] = self.logits(encoded).argmax(dim=1) == labels
         measured = {"mlm_correct": correct.sum(dim=1), "mlm_total": masked.sum(dim=1)}
         if layers and encoded.grid is not None:
-            # Without [CLS], which stands nowhere in the image.
+            # Without [CLS], which has no place in the image.
             places = torch.stack([p.mean(dim=1)[:, :, 1:] for p in layers], dim=1)
             measured["attention"] = places.unflatten(3, encoded.grid)
         return measured

@@ -103,7 +103,7 @@ class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
         return super().forward(samples, context)
 
     def log_cuts(self, samples: list[dict]) -> None:
-        """Log how many word pieces of a caption did not fit, as ``caption/cut_tokens``."""
+        """Log how many tokens of a caption did not fit, as ``caption/cut_tokens``."""
         cuts = torch.tensor([float(s.get("cut_tokens", 0)) for s in samples])
         self.log_metrics({"caption/cut_tokens": cuts.mean()})
 

@@ -21,7 +21,7 @@ def nearest_rows(
     """The rows of an embedding table nearest to given rows, by cosine similarity.
 
     The table is not changed. Top-k selection in chunks, never a sort of the vocabulary. Computed in
-    float32 whatever autocast says: rows that lie close are told apart by the last digits.
+    float32 under autocast: close rows differ only in the last digits.
 
     Args:
         table: (V, d).
@@ -74,9 +74,9 @@ def random_rows(num_rows: int, ids: torch.Tensor, k: int, excluded: torch.Tensor
 
 @PRETEXT_TASK_REGISTRY.register()
 class WIP(PretextTask[TokenBatch, EncodedBatch]):
-    """Tell each word piece of the caption from its look-alikes, given one vector of the image.
+    """Distinguish each token of the caption from similar ones, given one vector of the image.
 
-    For a visible piece k with table row W_k and negatives W_k^l:
+    For a visible token k with table row W_k and negatives W_k^l:
     -log(exp(s cos(f(I), g(W_k))) / sum of the same over k and its negatives), f and g linear,
     s learnable. Rows are normalised copies, as the release uses them; the table stays as it is,
     and the gradient at a row's copy is the row's.
@@ -107,7 +107,7 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
             table_dim: width of the word embedding table.
             special_ids: ids that stand for no word.
             weight: factor of the loss.
-            num_negatives: negatives of each word piece.
+            num_negatives: negatives of each token.
             negatives: "similarity" or "random".
             query: "cls" or "first_token", the image vector that is compared.
             temperature: initial temperature.
@@ -151,7 +151,7 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
     def candidates(
         self, table: torch.Tensor, tokens: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (T, 1 + L) ids for the T visible pieces, the true one first, and which count."""
+        """Return (T, 1 + L) ids for the T visible tokens, the true one first, and which count."""
         ids = tokens.original_ids[tokens.visible]
         excluded = self.special_ids
         if self.negatives == "random":
@@ -165,7 +165,7 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         return torch.cat([ids[:, None], negatives], dim=1), found
 
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
-        """(T, 1 + L) logits of the T visible pieces in row-major order; column 0 is the truth."""
+        """(T, 1 + L) logits of the T visible tokens in row-major order; column 0 is the truth."""
         candidates, found = self.candidates(encoded.word_table, encoded.tokens)
         image_of = encoded.tokens.visible.nonzero()[:, 0]
         # Each distinct row is projected once, however many words it is a candidate for.

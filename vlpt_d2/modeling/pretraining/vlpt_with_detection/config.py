@@ -1,4 +1,4 @@
-"""Config keys of VLPT with a detector's loss beside it."""
+"""Config keys of VLPT with a detector's loss."""
 
 from detectron2.config import CfgNode as CN
 
@@ -9,5 +9,5 @@ from ....config import declare_keys
 def add_vlpt_with_detection_keys(cfg: CN) -> None:
     """Add the keys of MODEL.META_ARCHITECTURE "VLPTWithDetection"; the head is MODEL.TEXT_HEAD."""
     node = cfg.MODEL.REGIONS = CN()
-    # Factor on all losses of the text head, beside those of MODEL.VLPT.
+    # Weight of all losses of the text head; those of VLPT have weights in MODEL.VLPT.
     node.WEIGHT = 1.0

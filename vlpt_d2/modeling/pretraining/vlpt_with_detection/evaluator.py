@@ -1,4 +1,4 @@
-"""VLPT's evaluation, and how well the head beside it finds the texts."""
+"""VLPT's evaluation, and how well the text head finds the texts."""
 
 import logging
 from collections import OrderedDict
@@ -39,7 +39,7 @@ class RegionsEvaluator(PretrainEvaluator):
         ]
 
     def evaluate(self) -> OrderedDict | None:
-        """Return what :class:`PretrainEvaluator` does, with the three beside it."""
+        """Return the results of :class:`PretrainEvaluator` and the three of the head."""
         results = super().evaluate()
         gathered = comm.gather(self._regions)
         if results is None:

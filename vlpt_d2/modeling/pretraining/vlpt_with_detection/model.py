@@ -1,4 +1,4 @@
-"""VLPT with a detector's loss beside it: what images say by their words and by their boxes.
+"""VLPT with a detector's loss: it learns from words and from boxes.
 
 The paper leaves this open; it compares the two only one by one (its table 6).
 """
@@ -46,7 +46,7 @@ class VLPTWithDetection(VLPT):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        """Read MODEL.TEXT_HEAD and MODEL.REGIONS beside what VLPT does."""
+        """Read MODEL.TEXT_HEAD and MODEL.REGIONS in addition to VLPT's keys."""
         parts = super().from_config(cfg)
         return {
             **parts,
