@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--config-file", required=True, help="the detector's config")
     parser.add_argument("--dataset", default="icdar2015_trainval_val", help="images to choose on")
     parser.add_argument("--grid", type=float, nargs="+", default=GRID, help="values to try")
-    parser.add_argument("opts", nargs="*", help="KEY value pairs; MODEL.WEIGHTS above all")
+    parser.add_argument("opts", nargs="*", help="config options, with MODEL.WEIGHTS")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)

@@ -26,11 +26,17 @@ def main() -> None:
     add = parser.add_argument
     add("--config-file", required=True, help="the detector's config")
     add("--dataset", help="a registered dataset (default: the first of DATASETS.TRAIN)")
-    add("--index", type=int, default=0, help="which of its images, from 0")
-    add("--window", type=int, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="part to show")
-    add("--columns", type=int, default=3, help="maps in a row")
+    add("--index", type=int, default=0, help="index of the image, from 0")
+    add(
+        "--window",
+        type=int,
+        nargs=4,
+        metavar=("X0", "Y0", "X1", "Y1"),
+        help="part of the image to draw",
+    )
+    add("--columns", type=int, default=3, help="maps per row")
     add("--output", required=True, help="picture to write")
-    add("opts", nargs="*", help="KEY value pairs on top of the config")
+    add("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Write the ResNet of a checkpoint, of this or another project, to a trunk file.
 
-The file has this project's names, which detectron2's own models read too, or another project's.
-docs/checkpoints.md lists what is read and written.
+The file has the names of this project, which detectron2's own models read too, or of another one.
+docs/checkpoints.md lists the layouts.
 """
 
 import argparse
@@ -18,18 +18,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", help="a checkpoint or weights of any layout that is read")
+    parser.add_argument("checkpoint", help="a checkpoint in any supported layout")
     parser.add_argument("output", help="a new file, .pth or .safetensors")
     parser.add_argument(
-        "--layout", choices=EXPORT_LAYOUTS, default="vlpt_d2", help="whose names the file gets"
+        "--layout", choices=EXPORT_LAYOUTS, default="vlpt_d2", help="layout of the output"
     )
     parser.add_argument(
         "--config-file",
         default="",
-        help="what the trunk was trained with, where the checkpoint does not record it; or other "
+        help="how the trunk was trained, if the checkpoint does not record it; or other "
         "pixels that it will be used with",
     )
-    parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
+    parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     if args.opts and not args.config_file:
         parser.error("KEY value pairs need a --config-file that they are on top of")

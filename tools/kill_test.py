@@ -27,7 +27,7 @@ def main() -> int:
     add("--trainings", type=int, default=28, help="kills of a training (default 28)")
     add("--comparisons", type=int, default=18, help="kills of a comparison (default 18)")
     add("--processes", type=int, default=4, help="kills from outside, with workers (default 4)")
-    add("--seed", type=int, default=0, help="draws the moments")
+    add("--seed", type=int, default=0, help="seed of the moments")
     args = parser.parse_args()
     parts = {
         "training": (kill_trainings, args.trainings),

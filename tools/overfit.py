@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Train a detector on a few images without augmentation and measure it on the same images.
+"""Train a detector on a few images without augmentation and evaluate it on the same images.
 
-A detector whose labels, losses and decoding fit together reaches a hmean of 0.95 or more.
+A detector whose labels, losses and decoding fit together reaches an hmean of 0.95 or more.
 """
 
 import argparse
@@ -15,7 +15,7 @@ EXAMPLE = """example, on two CPU cores, with ICDAR2015 under DETECTRON2_DATASETS
   DETECTRON2_DATASETS=datasets python tools/overfit.py \\
       --config-file quickstart/db_icdar2015.yaml --images 4 --steps 300 \\
       MODEL.WEIGHTS output/quickstart/pretrain/model_final.pth OUTPUT_DIR output/overfit_db
-exit status: 0 where --at-least is reached, else 1"""
+exit status: 0 if --at-least is reached, else 1"""
 
 
 def main() -> int:
@@ -24,17 +24,19 @@ def main() -> int:
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config-file", required=True, help="the detector's config")
-    parser.add_argument("--images", type=int, default=4, help="how many; the first with text")
+    parser.add_argument(
+        "--images", type=int, default=4, help="number of images, the first ones with text"
+    )
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps")
-    parser.add_argument("--at-least", type=float, default=0.95, help="hmean that is asked for")
-    parser.add_argument("opts", nargs="*", help="KEY value pairs on top of the config")
+    parser.add_argument("--at-least", type=float, default=0.95, help="required hmean")
+    parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     cfg = overfit_config(args.config_file, args.images, args.steps, args.opts)
     for name in ("fvcore", "detectron2", "vlpt_d2"):
         setup_logger(cfg.OUTPUT_DIR or None, name=name)
     scores = {name: value / 100 for name, value in overfit(cfg).items()}
     listed = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-    print(f"{args.images} images, {args.steps} steps: {listed} (asked for: {args.at_least})")
+    print(f"{args.images} images, {args.steps} steps: {listed} (required: {args.at_least})")
     return 0 if scores["hmean"] >= args.at_least else 1
 
 

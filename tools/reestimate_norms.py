@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Give a trunk with folded batch norms live ones that keep its function; write a trunk file."""
+"""Restore trainable batch norms in a trunk with folded ones; write a trunk file."""
 
 import argparse
 
@@ -23,12 +23,12 @@ def main() -> None:
     """Parse the command line, measure, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", help="the trunk with folded norms")
-    parser.add_argument("images", help="a folder of photographs to measure on")
+    parser.add_argument("images", help="a folder of photographs")
     parser.add_argument("output", help="a new file, .pth or .safetensors")
     parser.add_argument("--config-file", default="", help="the trunk's depth, width, pixels …")
     parser.add_argument("--size", type=int, default=320, help="side of the images in pixels")
-    parser.add_argument("--limit", type=int, default=128, help="images to measure on")
-    parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
+    parser.add_argument("--limit", type=int, default=128, help="number of images")
+    parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
     set_threads(cfg)

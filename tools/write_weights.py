@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a model's weights in 16 bits as a .safetensors file, as the model zoo holds them.
+"""Write a model's weights in 16 bits as a .safetensors file, in the model zoo's format.
 
 Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py.
 """
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("checkpoint", help="such as model_best.pth")
     parser.add_argument("output", type=Path, help="the file to write")
     parser.add_argument("--config-file", required=True, help="the config it was trained with")
-    parser.add_argument("opts", nargs="*", help="KEY value pairs on top of it")
+    parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     try:
         trunk = describe_trunk(load_config(args.config_file, args.opts))

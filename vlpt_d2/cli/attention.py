@@ -1,4 +1,4 @@
-"""``vlpt-d2 attention``: where each word looks in an image, and how often it is the right place."""
+"""Draw where a model looks for each word of an image, or evaluate it on a dataset."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _EPILOG = """examples:
   vlpt-d2 attention icdar2015_test --min-width 0.125 \\
       --config-file quickstart/pretrain.yaml --weights model_final.pth
 The figure has a row for each token: shown, masked, and masked in each layer or head. For a
-whole dataset the pointing accuracy is measured instead; without weights it is that of an untrained
-model. docs/inside.md has the arrays' names and the controls."""
+whole dataset the pointing accuracy is printed; without weights it is that of an untrained model.
+ docs/inside.md has the arrays' names and the controls."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "attention",
-        help="where a pre-trained model looks for each word",
+        help="draw where a pre-trained model looks for each word",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to measure on all of it")
+    parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to evaluate on all of it")
     parser.add_argument("--words", help="the caption (default: the dataset's words of the image)")
     parser.add_argument(
         "--output",
         type=Path,
-        help="the figure (default: attention_<image>.png here, with a number where that exists)",
+        help="the figure (default: attention_<image>.png, numbered if it exists)",
     )
     parser.add_argument("--arrays", type=Path, help="write the probabilities to this .npz")
     parser.add_argument(
@@ -51,14 +51,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="columns in addition to the means over layers and heads",
     )
     measure = parser.add_argument_group("pointing accuracy over a dataset")
-    measure.add_argument("--limit", type=positive, help="so many images, evenly spread")
+    measure.add_argument("--limit", type=positive, help="number of images, evenly spread")
     measure.add_argument(
-        "--min-width", type=float, default=0.0, help="words of this share of the image's width"
+        "--min-width",
+        type=float,
+        default=0.0,
+        help="minimum width of words, as a share of the image's width",
     )
     measure.add_argument(
-        "--crops", action="store_true", help="a window around each word in place of the images"
+        "--crops", action="store_true", help="a window around each word instead of whole images"
     )
-    measure.add_argument("--json", type=Path, help="write the numbers here")
+    measure.add_argument("--json", type=Path, help="write the results to this file")
     add_model_arguments(parser, _run)
 
 

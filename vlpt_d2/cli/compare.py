@@ -1,6 +1,6 @@
-"""``vlpt-d2 compare``: run what is missing of a comparison, and write its tables and plot.
+"""Compare pre-trainings: run what is missing of a grid, write tables and a plot.
 
-Everything of a run is kept: the same command resumes what was interrupted or failed."""
+Re-running the command resumes interrupted and failed runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "compare",
-        help="pre-trainings x detectors x datasets x seeds: run what is missing, tables, plot",
+        help="run a grid of pre-trainings, detectors, datasets and seeds",
         description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,7 +33,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("grid", help="a grid file, or the name of one that comes with the package")
     add("--jobs", type=positive, default=1, help="runs at once (default 1)")
-    add("--threads", type=int, default=0, help="of each run; 0: the cores, shared by the jobs")
+    add(
+        "--threads",
+        type=int,
+        default=0,
+        help="threads of each run; 0: the cores, shared by the jobs",
+    )
     add(
         "--num-gpus",
         type=int,
@@ -42,9 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="GPUs of each run (default 1 if there are any, shared where there are fewer than "
         "jobs)",
     )
-    add("--output", help="folder of runs and tables, in place of the grid's")
-    add("--report-only", action="store_true", help="run nothing; write the tables")
-    add("--report-to", metavar="FOLDER", help="write tables and plot here too, whole or partial")
+    add("--output", help="folder of runs and tables (default: the grid's)")
+    add("--report-only", action="store_true", help="run nothing, only write the tables")
+    add("--report-to", metavar="FOLDER", help="write tables and plot here too")
     add("--every", type=float, default=60.0, metavar="S", help="seconds between progress lines")
     add("opts", nargs="*", metavar="KEY VALUE", help="config options of every run")
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""``vlpt-d2 data``: look into a dataset, draw it, write it in another format or as shards."""
+"""Check a dataset, draw it, write it in another format or as shards."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ _EPILOG = """examples:
   vlpt-d2 data convert msra_td500_train out --to coco
   vlpt-d2 data shard synthtext_train shards/synthtext
   vlpt-d2 data check synthtext --shards shards/synthtext
-A registered name is looked for under DETECTRON2_DATASETS; datasets/README.md has the trees. With
---format, --images and --labels the name may be any: the folder is a dataset of your own. So it
-may with --shards."""
+Registered datasets are under DETECTRON2_DATASETS; datasets/README.md has the trees. With --format,
+--images and --labels, or with --shards, the data are your own and the name is free."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -40,32 +39,32 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
     check = _action(actions, "check", _check, "counts, faults by reason, histograms")
     check.add_argument("--decode", action="store_true", help="also decode every image")
-    check.add_argument("--json", type=Path, help="write the numbers here")
+    check.add_argument("--json", type=Path, help="write the results to this file")
 
     browse = _action(actions, "browse", _browse, "write a page of annotated images")
-    browse.add_argument("folder", type=Path, help="where to")
+    browse.add_argument("folder", type=Path, help="folder to write")
     browse.add_argument(
         "--stage",
         choices=("original", "augmented", "labels", "captions"),
         default="original",
-        help="as annotated, as a detector is trained on it, with its label maps, or as pre-trained",
+        help="what to draw: annotations, detector samples, label maps or pre-training samples",
     )
-    browse.add_argument("--config-file", help="config of the stages after 'original'")
-    browse.add_argument("--count", type=positive, default=30, help="images, evenly spread")
-    browse.add_argument("--seed", type=natural, default=0, help="of augmentations and masks")
+    browse.add_argument("--config-file", help="config, for all stages but 'original'")
+    browse.add_argument(
+        "--count", type=positive, default=30, help="number of images, evenly spread"
+    )
+    browse.add_argument("--seed", type=natural, default=0, help="seed of augmentations and masks")
     browse.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
 
     convert = _action(actions, "convert", _convert, "write images and labels in another format")
-    convert.add_argument("folder", type=Path, help="where to: images/ and labels")
+    convert.add_argument("folder", type=Path, help="folder to write: images/ and labels")
     convert.add_argument("--to", required=True, help="coco, icdar, labelme or yolo-obb")
     convert.add_argument("--link", action="store_true", help="link images instead of copying them")
 
     shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
     shard.add_argument("folder", type=Path, help="where to write; resumes if it has shards")
-    shard.add_argument("--per-shard", type=positive, default=1000, help="images of a tar file")
-    shard.add_argument(
-        "--seed", type=natural, default=0, help="of the order the images are written in"
-    )
+    shard.add_argument("--per-shard", type=positive, default=1000, help="images per tar file")
+    shard.add_argument("--seed", type=natural, default=0, help="seed of the shuffling")
     shard.add_argument("--in-order", action="store_true", help="keep the order of the dataset")
 
 
@@ -87,7 +86,9 @@ def _action(
     parser.add_argument("--images", type=Path, help="its folder of images")
     parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
     parser.add_argument("--shards", metavar="SOURCE", help="its shards: their folder or URL")
-    parser.add_argument("--limit", type=positive, help="so many images only, evenly spread")
+    parser.add_argument(
+        "--limit", type=positive, help="number of images, evenly spread (default: all)"
+    )
     return parser
 
 

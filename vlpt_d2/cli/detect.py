@@ -1,4 +1,4 @@
-"""``vlpt-d2 detect``: find the texts of images, and write what was found."""
+"""Find text in images, and write detections."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ _EPILOG = """examples:
   vlpt-d2 detect photo.jpg --output out
   vlpt-d2 detect photos 'scans/*.tif' --output out --format json,icdar --batch 4
   vlpt-d2 detect photos --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth
-Folders are searched with their subfolders. Of a TIFF every page is read. Each image gets files of
-its own in the output folder: image <name>.jpg (with outlines), json <name>.json, icdar
-res_<name>.txt, labelme <name>.labelme.json; coco is one detections_coco.json for all. What was
-found is also in detections.jsonl: with it the same command resumes after an interruption, and
-images that were added to a folder are detected without the others. vlpt-d2 models lists the models.
-Exit status: 0; 1 where an image could not be read (the others are written); 2 for a wrong request
-or where the output cannot be written."""
+Folders are searched recursively. Every page of a TIFF is read. Each image has its own output files:
+image <name>.jpg (with outlines), json <name>.json, icdar res_<name>.txt, labelme
+<name>.labelme.json; coco is one detections_coco.json for all. Re-running the command resumes from
+detections.jsonl, and detects only images that are new. vlpt-d2 models lists the models.
+Exit status: 0; 1 if an image could not be read (the others are written); 2 for wrong arguments or
+if the output cannot be written."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "detect",
-        help="find the texts of images",
+        help="find text in images",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -38,19 +37,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="INPUT",
         help="an image, a folder, or a pattern such as '*.jpg'",
     )
-    add("--model", help="of vlpt-d2 models (default: db_mobile)")
-    add("--config-file", default="", help="in place of --model: the config of a detector")
-    add("--weights", default="", help="its checkpoint; else MODEL.WEIGHTS")
+    add("--model", help="a model of the zoo (default: db_mobile)")
+    add("--config-file", default="", help="the config of a detector, instead of --model")
+    add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     add("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
     add(
         "--format",
         type=_formats,
         default=("image", "json"),
         metavar="F,…",
-        help=f"what to write, of {', '.join(_FORMATS)} (default: image,json)",
+        help=f"outputs, of {', '.join(_FORMATS)} (default: image,json)",
     )
     add("--batch", type=int, default=1, metavar="N", help="images at once, if of one size")
-    add("--device", default="auto", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""``vlpt-d2 doctor``: check the installation, the machine and the data, and print how to fix it.
+"""Check the installation, the machine and the data, and print how to fix it.
 
 Libraries are imported inside the checks: the verb runs where they are missing or broken."""
 

@@ -1,4 +1,4 @@
-"""``vlpt-d2 evaluate``: measure any detector's result files by a benchmark's protocol."""
+"""Evaluate the result files of any detector by a benchmark's protocol."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ _EPILOG = """examples:
   vlpt-d2 evaluate --protocol icdar2015 --gt gt.zip --dt submission.zip
   vlpt-d2 evaluate --protocol totaltext-deteval --gt Groundtruth/Polygon/Test --dt results \\
       --json score.json --html report.html --images Images/Test
-Files are those of the benchmark; docs/evaluation.md has the formats and the rules."""
+docs/evaluation.md has the rules and the file formats."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="measure any detector's result files by a benchmark's protocol",
+        help="evaluate the result files of any detector by a benchmark's protocol",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--protocol", required=True, help="whose rules; 'list' names them all")
+    parser.add_argument("--protocol", required=True, help="name of the protocol; 'list' lists all")
     parser.add_argument("--gt", type=Path, help="folder or zip of ground truth files")
     parser.add_argument("--dt", type=Path, help="folder or zip of result files")
-    parser.add_argument("--format", help="the files' format, where it is not the protocol's own")
+    parser.add_argument("--format", help="format of the files (default: the protocol's)")
     parser.add_argument(
         "--order", choices=("xy", "yx"), help="which coordinate comes first in result files"
     )
-    parser.add_argument("--json", type=Path, help="write the score and a row for each image here")
-    parser.add_argument("--html", type=Path, help="write a page with tables and curves here")
+    parser.add_argument(
+        "--json", type=Path, help="write the score and the results of each image to this file"
+    )
+    parser.add_argument(
+        "--html", type=Path, help="write a page with tables and curves to this file"
+    )
     parser.add_argument("--images", type=Path, help="folder of the images, for the page")
     parser.add_argument(
         "--why", action="store_true", help="also print why texts were missed, and recall by size"
@@ -60,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
     if args.format is not None and args.format not in file_formats():
         raise ValueError(f"no format {args.format!r}; there are {', '.join(file_formats())}")
     if args.gt is None or args.dt is None:
-        raise ValueError("--gt and --dt are needed: a folder or zip archive each")
+        raise ValueError("--gt and --dt are required: a folder or zip archive each")
     if args.images is not None and args.html is None:
-        raise ValueError("--images is for the page of --html, which is not asked for")
+        raise ValueError("--images is for the page of --html; give --html too")
     if args.images is not None and not args.images.is_dir():
         raise ValueError(f"{args.images}: no such folder of images. Check --images.")
     keep_images = bool(args.json or args.html or args.why)

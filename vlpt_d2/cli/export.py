@@ -1,4 +1,4 @@
-"""``vlpt-d2 export``: write a detector's network as an ONNX or TorchScript file."""
+"""Write a detector's network as an ONNX or TorchScript file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """example:
   vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
       --format onnx --output db.onnx
-The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and gives the
-head's maps; vlpt_d2.export.load_exported(file) pads and decodes. docs/detectors.md says more."""
+The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and returns
+the head's maps; vlpt_d2.export.load_exported(file) pads and decodes. See docs/detectors.md."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -23,9 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config-file", required=True, help="the detector's config")
-    parser.add_argument("--weights", default="", help="a checkpoint; else MODEL.WEIGHTS")
+    parser.add_argument("--weights", default="", help="a checkpoint (default: MODEL.WEIGHTS)")
     parser.add_argument(
-        "--format", choices=("onnx", "torchscript"), default="onnx", help="kind of file"
+        "--format", choices=("onnx", "torchscript"), default="onnx", help="format of the file"
     )
     parser.add_argument("--output", required=True, help="the file to write")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")

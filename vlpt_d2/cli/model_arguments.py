@@ -1,4 +1,4 @@
-"""The arguments of verbs that look into a pre-trained model, and what they share."""
+"""Common arguments of the verbs that inspect a pre-trained model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_model_arguments(
     Options may follow any argument, so they are what is left over.
     """
     parser.add_argument("--config-file", required=True, help="the config of the pre-training")
-    parser.add_argument("--weights", default="", help="its checkpoint; else MODEL.WEIGHTS")
+    parser.add_argument("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     parser.set_defaults(run=lambda args: with_model(args, parser, action), forward=True)
 
 
@@ -45,7 +45,7 @@ def with_model(
 
 
 def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:
-    """Let ``draw`` write its ``content`` to a picture, whose folder is made, and say so."""
+    """Let ``draw`` write its ``content`` to a picture, whose folder is made, and print its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(*content, path)
     print(f"written: {path}")

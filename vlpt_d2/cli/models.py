@@ -1,4 +1,4 @@
-"""``vlpt-d2 models``: list the models of the zoo, or show one."""
+"""List the models of the zoo, or show one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """examples:
   vlpt-d2 models
   vlpt-d2 models db_mobile
-docs/model_zoo.md has a card for each. A name goes into vlpt-d2 detect --model and into
-TextPredictor(name); MODEL.WEIGHTS vlpt://<name> takes the weights in any config."""
+docs/model_zoo.md has a card for each model. Use a name in vlpt-d2 detect --model, in
+TextPredictor(name), or as MODEL.WEIGHTS vlpt://<name> in any config."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="?", help="show this one")
+    parser.add_argument("name", nargs="?", help="name of a model to show")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""``vlpt-d2 neighbours``: the words that a pre-training has put next to a word."""
+"""List the nearest words in a pre-trained word embedding."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["add_parser"]
 _EPILOG = """example:
   vlpt-d2 neighbours vote sale river --config-file pretrain.yaml --bert bert-base-uncased \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
-Nearest by the cosine of the rows of the word embedding table. A word of several tokens has the
-mean of their rows; special tokens are nobody's neighbours."""
+Words are compared by the cosine of their rows in the embedding table. A word of several tokens has
+the mean of their rows; special tokens are never neighbours."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -30,7 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="+", metavar="WORD", help="words to find neighbours of")
-    parser.add_argument("--bert", help="folder or Hugging Face name of a BERT model, to compare")
+    parser.add_argument(
+        "--bert", help="folder or Hugging Face name of a BERT model to compare with"
+    )
     parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
     parser.add_argument("--output", type=Path, help="draw them as bars to this file")
     add_model_arguments(parser, _run)

@@ -1,4 +1,4 @@
-"""``vlpt-d2 profile``: time and memory of a detector's training step and inference, by stage."""
+"""Print time and memory of a detector's training step and inference, by stage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 
 __all__ = ["add_parser", "run"]
 
-_EPILOG = """example, without any data set on the disk:
+_EPILOG = """example that needs no dataset:
   vlpt-d2 profile --config-file quickstart/db_rendered.yaml SOLVER.IMS_PER_BATCH 4
-Images, sizes, batches, device and precision are the config's. "ms" is time on the CPU; on a GPU
-"GPU ms" is that of the kernels a stage launches. FLOP are those of convolutions, matrix products
-and attention. benchmarks/bench_data_path.py shows what "data" is made of."""
+Images, sizes, batches, device and precision are those of the config. "ms" is CPU time; on a GPU
+"GPU ms" is the time of the kernels that a stage launches. FLOP are those of convolutions, matrix
+products and attention. benchmarks/bench_data_path.py breaks down the stage "data"."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -24,10 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config-file", required=True, help="the detector's config")
-    parser.add_argument("--steps", type=int, default=5, help="measured steps; means are shown")
-    parser.add_argument("--warmup", type=int, default=2, help="steps before them")
+    parser.add_argument("--steps", type=int, default=5, help="steps to measure; means are printed")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before the measured ones")
     parser.add_argument(
-        "--only", choices=("training", "inference"), help="one of the two (default: both)"
+        "--only", choices=("training", "inference"), help="profile only this one (default: both)"
     )
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""``vlpt-d2 quickstart``: pre-train, fine-tune and evaluate in minutes, on two CPU cores."""
+"""Pre-train, fine-tune and evaluate in minutes, on two CPU cores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "quickstart",
-        help="the whole way in small: pre-train, fine-tune DB, measure, draw",
+        help="pre-train, fine-tune DB, evaluate and draw, in minutes",
         description=__doc__,
     )
-    parser.add_argument("--output", default="output/quickstart", help="folder for everything")
+    parser.add_argument("--output", default="output/quickstart", help="output folder")
     parser.add_argument(
         "--data",
         choices=("icdar2015", "rendered"),
-        help="images for the detector; icdar2015 where DETECTRON2_DATASETS has it, else rendered",
+        help="images for the detector (default: icdar2015 if DETECTRON2_DATASETS has it)",
     )
     parser.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""``vlpt-d2 read``: words that a pre-trained model fills in, and captions that fit an image."""
+"""Let a pre-trained model fill in masked words, and rank captions for an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "read",
-        help="words that a pre-trained model fills in, and captions it finds for an image",
+        help="fill in masked words and rank captions for an image",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,15 +34,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("image", help=IMAGE_HELP)
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument(
-        "--words-count", type=int, metavar="N", help="ask for N words (default: 1, if no captions)"
+        "--words-count",
+        type=int,
+        metavar="N",
+        help="number of words to read (default: 1, without --captions)",
     )
     asked.add_argument("--prompt", help='a caption with masks, such as "exit [MASK]"')
     parser.add_argument(
         "--one-by-one",
         action="store_true",
-        help="fill in the surest mask first and ask again for the others",
+        help="fill in the most certain mask first, then predict the others again",
     )
-    parser.add_argument("--top", type=int, default=5, help="guesses for each mask, captions shown")
+    parser.add_argument(
+        "--top", type=int, default=5, help="number of guesses for each mask and of captions"
+    )
     parser.add_argument("--captions", type=Path, help="rank the lines of this file")
     parser.add_argument("--output", type=Path, help="draw the image and the answers to this file")
     add_model_arguments(parser, _run)

@@ -1,4 +1,4 @@
-"""``vlpt-d2 render``: write a rendered corpus as a folder in ICDAR2015's format."""
+"""Write a rendered corpus as a folder in ICDAR2015's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """example:
   vlpt-d2 render corpus --preset default --count 10000 --workers 8 \\
       --set backgrounds=photographs --set "size=(640, 640)"
-An interrupted run resumes when it is started again in the same way."""
+Re-running the command resumes."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -25,8 +25,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", help="where to: images/, gt/, coco.json and render.json")
-    parser.add_argument("--preset", default="default", help="settings to start from")
+    parser.add_argument("folder", help="folder to write: images/, gt/, coco.json and render.json")
+    parser.add_argument("--preset", default="default", help="initial settings")
     parser.add_argument("--count", type=positive, default=1000, help="number of images")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the corpus")
     parser.add_argument(
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--workers", type=natural, default=0, help="rendering processes; 0: this one"
     )
-    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="kind of images")
+    parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="image format")
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",

@@ -1,4 +1,4 @@
-"""``vlpt-d2 train``: train or evaluate, with the arguments of train_net.py."""
+"""Train or evaluate, with the arguments of train_net.py."""
 
 from __future__ import annotations
 

@@ -15,12 +15,11 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Pre-train, fine-tune or evaluate, as the config says. Without a GPU it runs "
-        "on the CPU.",
+        description="Pre-train, fine-tune or evaluate a model. Without a GPU it runs on the CPU.",
         epilog="Example: --config-file quickstart/pretrain.yaml SOLVER.MAX_ITER 200",
     )
     add = parser.add_argument
-    add("--config-file", default="", metavar="FILE", help="a file, or the name of a packaged one")
+    add("--config-file", default="", metavar="FILE", help="a file, or the name of a shipped config")
     add("--resume", action="store_true", help="resume from the last checkpoint in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
     add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
@@ -32,12 +31,12 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="run on the CPU in this many processes of each machine",
     )
     add("--num-machines", type=int, default=1, metavar="N", help="machines (default 1)")
-    add("--machine-rank", type=int, default=0, metavar="I", help="of this machine, from 0")
+    add("--machine-rank", type=int, default=0, metavar="I", help="index of this machine, from 0")
     add(
         "--dist-url",
         default="auto",
         metavar="URL",
-        help="where the processes meet, such as tcp://host:port (default: a free local port)",
+        help="address of the processes, such as tcp://host:port (default: a free local port)",
     )
     add("--plugin", action="append", default=[], metavar="PACKAGE", help=PLUGIN_HELP)
     add("--debug", action="store_true", help="show the traceback of an error")
