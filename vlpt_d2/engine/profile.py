@@ -104,6 +104,7 @@ def profile_training(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
     with EventStorage() as trainer.storage:
         return _measure(
             cfg,
+            model,
             f"training step, {cfg.SOLVER.IMS_PER_BATCH} images",
             cfg.SOLVER.IMS_PER_BATCH,
             trainer.run_step,
@@ -146,7 +147,7 @@ def profile_inference(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
 
     images = min(cfg.TEST.IMS_PER_BATCH, len(loader.dataset))  # type: ignore[arg-type]
     title = f"inference, {images} images"
-    return _measure(cfg, title, images, step, steps, warmup, cfg.TEST.AMP_ENABLED)
+    return _measure(cfg, model, title, images, step, steps, warmup, cfg.TEST.AMP_ENABLED)
 
 
 def stage_seconds(events: Iterable[Any], names: Collection[str]) -> dict[str, tuple[float, float]]:
@@ -181,6 +182,7 @@ def stage_seconds(events: Iterable[Any], names: Collection[str]) -> dict[str, tu
 
 def _measure(
     cfg: CfgNode,
+    model: TextDetector,
     title: str,
     images: int,
     step: Callable[[], None],
@@ -191,6 +193,8 @@ def _measure(
     device = torch.device(cfg.MODEL.DEVICE)
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    sizes: list[torch.Size] = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape))
     with seeded_rng(STEPS, 0):
         with FlopCounterMode(display=False) as counter:
             step()
@@ -215,7 +219,7 @@ def _measure(
     }
     gpu = torch.cuda.get_device_name(device) if on_gpu and half else ""
     return Profile(
-        title,
+        f"{title} of {sizes[-1][-2]} x {sizes[-1][-1]}",
         images,
         seconds / steps,
         found,
