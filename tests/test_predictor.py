@@ -233,10 +233,10 @@ def _annotation(box):
     [
         ("nowhere.png", FileNotFoundError, "nowhere.png: no such image"),
         (b"no image", CorruptImageError, "cannot be decoded"),
-        (np.zeros((0, 5, 3), np.uint8), ValueError, "no image"),
-        (np.zeros((5, 5, 2), np.uint8), ValueError, "no image"),
+        (np.zeros((0, 5, 3), np.uint8), ValueError, "not an image"),
+        (np.zeros((5, 5, 2), np.uint8), ValueError, "not an image"),
         (np.zeros((2, 5, 5, 3), np.uint8), ValueError, "Several images go in a list"),
-        (np.zeros((3, 20, 30), np.uint8), ValueError, "no image"),
+        (np.zeros((3, 20, 30), np.uint8), ValueError, "not an image"),
         (np.full((5, 5, 3), 200.0), ValueError, "floats must be in"),
         (np.full((5, 5, 3), np.nan), ValueError, "floats must be in"),
         (np.full((5, 5), 300), ValueError, "integers in"),

@@ -152,7 +152,7 @@ def _assigned(node: ast.Assign, groups: dict[str, str], lines: list[str]) -> Ite
     for target in node.targets:
         if isinstance(target, ast.Name):
             groups[target.id] = name
-    # A group without values is no key.
+    # A group without values is not a key.
     if not isinstance(node.value, ast.Call) or node.value.args:
         yield Key(name, _comment(lines, node.lineno))
 

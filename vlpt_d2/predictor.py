@@ -210,7 +210,7 @@ def _from_array(array: np.ndarray, image_format: str) -> np.ndarray:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         raise ValueError(
-            f"an array of shape {array.shape} is no image: (H, W), or (H, W, C) with 1, 3 or 4 "
+            f"an array of shape {array.shape} is not an image: (H, W), or (H, W, C) with 1, 3 or 4 "
             "channels; of a tensor (C, H, W). Several images go in a list"
         )
     array = _to_bytes(array)

@@ -200,7 +200,7 @@ def test_descriptions_of_another_form_are_refused(tmp_path, trunk):
 def test_names_that_are_no_names_are_refused(tmp_path):
     path = str(tmp_path / "a.pth")
     torch.save({"model": {"w": torch.ones(1)}, "meta_architecture": ["DB"]}, path)
-    with pytest.raises(CheckpointError, match="meta_architecture is no name"):
+    with pytest.raises(CheckpointError, match="meta_architecture is not a name"):
         read_checkpoint(path)
     torch.save({"model": {"\ud800": torch.ones(1)}}, path)
     with pytest.raises(CheckpointError, match=r"a\.pth is damaged"):

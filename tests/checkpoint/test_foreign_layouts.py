@@ -145,7 +145,7 @@ def test_layout_computes_the_same_here(tmp_path, log, kind):
     torch.save(write(net), path)
     cfg = cfg_of(pixels, **resnets_of(stem, deform))
     assert_same_outputs(load(path, cfg).outputs, net.outputs)
-    assert f"a file with the names of {kind}: its ResNet alone is taken" in log.text
+    assert f"a file with the names of {kind}: only its ResNet is taken" in log.text
     assert "are not in the file" not in log.text
     # The same through a trunk file, whose description needs no config where enough is known.
     target = tmp_path / "trunk.safetensors"

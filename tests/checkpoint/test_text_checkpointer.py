@@ -54,7 +54,7 @@ def test_other_architecture_gives_its_trunk_alone(tmp_path, log):
     tensors = sum("num_batches" not in k for k in source.backbone.state_dict())
     counters = sum("num_batches" in k for k in source.backbone.state_dict())
     assert f"loaded {tensors + counters} tensors: backbone.bottom_up" in log.text
-    assert "a checkpoint of Other: its ResNet alone is taken" in log.text
+    assert "a checkpoint of Other: only its ResNet is taken" in log.text
     assert "3 tensors of the model are not in the file" in log.text
     assert "head.weight 1, head.bias 1, neck.weight 1" in log.text
     assert "4 tensors of the file are not used: head.weight 1" in log.text

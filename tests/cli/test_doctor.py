@@ -134,7 +134,7 @@ def test_datasets(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     finding = _one(doctor.check_datasets)
     assert finding.level == "note"
-    assert finding.text == f"{tmp_path / 'datasets'} is no folder"
+    assert finding.text == f"{tmp_path / 'datasets'} is not a folder"
 
 
 def test_synthtext_without_its_index(monkeypatch, tmp_path):

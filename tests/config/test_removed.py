@@ -30,7 +30,7 @@ def old_config(tmp_path, **changed):
 def test_an_old_config_with_the_values_of_now_is_read(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         cfg = load_config(old_config(tmp_path))
-    # YAML has no tuples: those in a tuple come back as lists, which is no difference.
+    # YAML has no tuples: those in a tuple come back as lists, which is not a difference.
     assert not differences(settings(cfg), settings(load_config()))
     (record,) = caplog.records
     assert "MODEL.SWIN.EMBED_DIM" in record.message and "MODEL.VIT.NORM" in record.message

@@ -14,9 +14,9 @@ GOOD = {"bbox": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 4]]}
     [
         ({"segmentation": [[0, 0, 4, 0, 4, float("nan")]]}, "not finite"),
         ({"segmentation": [[0, 0, 4, 0, 4, float("inf")]]}, "not finite"),
-        ({"segmentation": [[0, 0, 4, 0, 4, "4"]]}, "is no number"),
-        ({"segmentation": [[[0, 0], [4, 0], [4, 4]]]}, "is no number"),
-        ({"segmentation": [0, 0, 4, 0, 4, 4]}, "is no number"),
+        ({"segmentation": [[0, 0, 4, 0, 4, "4"]]}, "is not a number"),
+        ({"segmentation": [[[0, 0], [4, 0], [4, 4]]]}, "is not a number"),
+        ({"segmentation": [0, 0, 4, 0, 4, 4]}, "is not a number"),
         ({"segmentation": [[0, 0, 4, 0, 4]]}, "a polygon of 5 numbers"),
         ({"segmentation": {"size": [4, 4], "counts": "04"}}, "no list of polygons"),
         ({"bbox": [0, 0, 4]}, "a bbox"),

@@ -214,9 +214,12 @@ JPEG = encoded(
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "no image of a format that is read here: JPEG, PNG"),
-        (b"hello", "no image of a format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "no image of a format"),
+        (b"", "not an image in a supported format: JPEG, PNG"),
+        (b"hello", "not an image in a supported format"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+            "not an image in a supported format",
+        ),
         (JPEG[: len(JPEG) // 2], "truncated"),
         (png_header(100_000, 100_000), "more than 178956970 pixels.*MAX_IMAGE_PIXELS"),
         (png_header(2**31 - 1, 2**31 - 1), "more than 178956970 pixels"),

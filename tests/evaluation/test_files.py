@@ -256,7 +256,7 @@ BAD_RESULTS = {
     "line 1: .*could not convert": {"res_img_1.txt": QUAD.replace("30", "x")},
     "not finite": {"res_img_1.txt": QUAD.replace("30", "nan")},
     "million": {"res_img_1.txt": QUAD.replace("30", "1e9")},
-    "no confidence, which lies": {"res_img_1.txt": f"{QUAD},7"},
+    r"not a confidence in \[0, 1\]": {"res_img_1.txt": f"{QUAD},7"},
     "line 2: has no confidence": {"res_img_1.txt": f"{QUAD},0.7\n{QUAD}"},
     "no ground truth for it": {"res_img_9.txt": QUAD},
     "no name of a result file": {"img_1.txt": QUAD},

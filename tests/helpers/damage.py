@@ -91,7 +91,7 @@ def damage_json(content: bytes, rng: random.Random) -> bytes:
     """One value, or key, of the tree becomes another, goes missing, or occurs twice."""
     tree = json.loads(content)
     places = list(_places(tree))
-    # An image of another set is none of this one, and that is no damage.
+    # An image of another set is none of this one, and that is not damage.
     places = [(parent, key) for parent, key in places if key != "set"]
     parent, key = rng.choice(places)
     kind = rng.randrange(6)

@@ -15,7 +15,7 @@ from vlpt_d2.utils.environment import data_root, usable_cores
         ({}, 8),
         ({"cpu.max": "max 100000\n"}, 8),
         ({"cpu.max": "300000 100000\n"}, 3),
-        # A part of a core is no core, but there is always one.
+        # A part of a core is not a core, but there is always one.
         ({"cpu.max": "150000 100000\n"}, 1),
         ({"cpu.max": "50000 100000\n"}, 1),
         ({"cpu.max": "9900000 100000\n"}, 8),

@@ -47,7 +47,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Raises:
         OSError: the file cannot be opened.
-        CheckpointError: the file is no checkpoint, is damaged or cut off, or holds other things
+        CheckpointError: the file is not a checkpoint, is damaged or cut off, or holds other things
             than tensors, arrays and plain containers.
     """
     with open(path, "rb"):
@@ -127,7 +127,7 @@ def _as_tensor(path: str, size: int, key: Any, value: Any) -> torch.Tensor:
 def _check_description(path: str, content: dict[str, Any]) -> None:
     """Whether what is known of the weights has the form that its readers expect."""
     if not isinstance(content.get("meta_architecture"), str | None):
-        raise CheckpointError(f"{path}: its meta_architecture is no name. {_SAVE}")
+        raise CheckpointError(f"{path}: its meta_architecture is not a name. {_SAVE}")
     trunk = content.get("trunk")
     if trunk is not None and not (
         isinstance(trunk, dict) and all(_is_entry(key, value) for key, value in trunk.items())

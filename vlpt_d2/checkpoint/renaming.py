@@ -26,7 +26,7 @@ def rename_trunk(
         tensors: named as detectron2's ResNet, without a prefix.
         trunk: its description.
         layout: one of :data:`EXPORT_LAYOUTS`: "torchvision" (timm's resnet50 reads it too),
-            "mmocr" (MMDetection's and MMOCR's backbones), "detectron2" (its ResNet alone), "clip"
+            "mmocr" (MMDetection's and MMOCR's backbones), "detectron2" (only its ResNet), "clip"
             (the image side of CLIP or oCLIP, without the attention pool), or our own.
 
     Raises:

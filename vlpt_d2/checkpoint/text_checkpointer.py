@@ -217,7 +217,7 @@ class TextCheckpointer(DetectionCheckpointer):
         checkpoint = read_checkpoint(str(path))
         lacking = [key for key in ("iteration", *self.checkpointables) if key not in checkpoint]
         if lacking:
-            raise CheckpointError(f"{path} is no checkpoint of a run: it has no {lacking[0]}")
+            raise CheckpointError(f"{path} is not a checkpoint of a run: it has no {lacking[0]}")
         return checkpoint
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
@@ -329,7 +329,7 @@ class TextCheckpointer(DetectionCheckpointer):
             f"a checkpoint of {architecture}"
             if architecture
             else f"a file with the names of {layout.kind}",
-            "its ResNet and its text head are" if shared else "its ResNet alone is",
+            "its ResNet and its text head are" if shared else "only its ResNet is",
             TRUNK_PREFIX + "*",
         )
         if layout.caution:

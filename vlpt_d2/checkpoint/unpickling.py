@@ -29,7 +29,7 @@ _REFUSED = b"".join(
 
 
 class ForeignObjectError(pickle.UnpicklingError):
-    """The pickle asks for something that is no plain data; the message names it."""
+    """The pickle asks for something that is not plain data; the message names it."""
 
 
 class _Dict(dict):

@@ -261,7 +261,7 @@ def check_datasets() -> Iterator[Finding]:
     if not root.is_dir():
         level = "FAULT" if os.environ.get("DETECTRON2_DATASETS") else "note"
         remedy = "export DETECTRON2_DATASETS=/folder/of/your/datasets, or train on rendered text"
-        yield Finding(level, "datasets", f"{root} is no folder", remedy)
+        yield Finding(level, "datasets", f"{root} is not a folder", remedy)
         return
     found = [name for name in DATASETS if (root / name).is_dir()]
     if found:

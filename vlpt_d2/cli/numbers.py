@@ -12,7 +12,7 @@ def natural(text: str) -> int:
 
     Raises:
         ArgumentTypeError: it is negative.
-        ValueError: it is no whole number.
+        ValueError: it is not a whole number.
     """
     value = int(text)
     if value < 0:
@@ -25,7 +25,7 @@ def positive(text: str) -> int:
 
     Raises:
         ArgumentTypeError: it is smaller.
-        ValueError: it is no whole number.
+        ValueError: it is not a whole number.
     """
     value = int(text)
     if value < 1:

@@ -114,7 +114,7 @@ def _parse(path: str) -> Any:
         with PathManager.open(path, "r") as file:
             return yaml.safe_load(file)
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
-        raise ValueError(f"{path}: is no text; a config is a YAML file in UTF-8") from error
+        raise ValueError(f"{path}: is not a text file; a config is a YAML file in UTF-8") from error
     except yaml.constructor.ConstructorError as error:
         raise ValueError(
             f"{path}: {error.problem}, {_place(error)}. Configs are read by YAML's safe loader: "
@@ -139,7 +139,7 @@ def _faults(content: dict, known: CfgNode, prefix: str = "") -> Iterator[str]:
     for key, value in content.items():
         name = f"{prefix}{key}"
         if not isinstance(key, str):
-            yield f"the key {name} is no text; put it in quotes, or take it out"
+            yield f"the key {name} is not text; put it in quotes, or take it out"
         elif isinstance(value, dict):
             group = known.get(key)
             yield from _faults(

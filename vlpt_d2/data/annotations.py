@@ -38,7 +38,7 @@ def _fault(annotation: dict[str, Any]) -> str | None:
             return f"{key} that are no list of polygons [[x0, y0, x1, y1, ...], ...]"
         for ring in polygons:
             if not _are_numbers(ring):
-                return "a polygon with a coordinate that is no number or not finite"
+                return "a polygon with a coordinate that is not a number or not finite"
             if len(ring) % 2:
                 return f"a polygon of {len(ring)} numbers; they come in pairs x, y"
             if key == "characters" and len(ring) != 8:

@@ -113,7 +113,7 @@ def read_image(source: Source, name: str, image_format: str = "RGB", page: int =
 
     Raises:
         FileNotFoundError: there is no such file.
-        CorruptImageError: it is no image, a damaged one, or has more pixels than twice
+        CorruptImageError: it is not an image, a damaged one, or has more pixels than twice
             ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
 
@@ -227,7 +227,7 @@ def _with_image(source: Source, name: str, use: Callable[[Image.Image], _Result]
         except FileNotFoundError:
             raise
         except UnidentifiedImageError as error:
-            reason = f"it is no image of a format that is read here: {', '.join(_decoders())}"
+            reason = f"it is not an image in a supported format: {', '.join(_decoders())}"
             raise _corrupt(name, reason) from error
         except Image.DecompressionBombError as error:
             limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
@@ -266,7 +266,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    # Odd metadata, which fails in many ways, is no reason to refuse sound pixels.
+    # Odd metadata, which fails in many ways, is not a reason to refuse sound pixels.
     except Exception:
         return 1
     return int(value) if value in _TURNS else 1
@@ -302,7 +302,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
     alpha, colours = image.getchannel("A"), image.convert("RGB")
     least, most = cast(tuple[int, int], alpha.getextrema())
-    # Nothing is transparent; or nothing would be seen, so the alpha channel is no transparency.
+    # Nothing is transparent; or nothing would be seen, so the alpha channel is not transparency.
     if least == 255 or most == 0:
         return colours
     mask = alpha.point([255 * (value >= most / 2) for value in range(256)])

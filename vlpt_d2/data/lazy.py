@@ -96,7 +96,7 @@ def trainable(dicts: Sequence[dict[str, Any]]) -> np.ndarray:
 
 
 def is_trainable(dataset_dict: dict[str, Any]) -> bool:
-    """Whether a dict has an annotation that is no crowd, or does not know them yet."""
+    """Whether a dict has an annotation that is not a crowd, or does not know them yet."""
     # Rendered images have no annotations before they are drawn.
     if "render" in dataset_dict:
         return True

@@ -57,7 +57,7 @@ class MemmapDicts(LazyDicts):
             of them once.
 
     Raises:
-        FileNotFoundError: the folder is no finished memory-mapped dataset.
+        FileNotFoundError: the folder is not a finished memory-mapped dataset.
         MemmapError: it is of another version or damaged.
     """
 
@@ -93,7 +93,7 @@ class MemmapDicts(LazyDicts):
         """See :meth:`LazyDicts.item`.
 
         Raises:
-            MemmapError: a word or the image's name is no text.
+            MemmapError: a word or the image's name is not text.
         """
         try:
             return self._item(index)

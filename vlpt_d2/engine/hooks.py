@@ -38,7 +38,7 @@ EVAL_SECONDS = "eval_seconds"
 
 
 def flatten_numbers(results: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Flatten nested results to ``{"a/b": number}``; what is no single number is left out."""
+    """Flatten nested results to ``{"a/b": number}``; what is not a single number is left out."""
     flat: dict[str, float] = {}
     for key, value in results.items():
         if isinstance(value, Mapping):

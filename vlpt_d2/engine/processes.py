@@ -72,7 +72,7 @@ def place_of_torchrun(environment: Mapping[str, str], timeout: float) -> Place |
         None where it was not started so, or is the only process.
 
     Raises:
-        ValueError: a variable is no number.
+        ValueError: a variable is not a number.
     """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     if not all(name in environment for name in (*names, "MASTER_ADDR")):

@@ -11,7 +11,7 @@ WHAT_CAN = "ResNets, plain or deformable, and FPNs over them can be exported"
 
 
 class ExportError(RuntimeError):
-    """A detector cannot be exported, or a file is no exported detector; the message says why."""
+    """A detector cannot be exported, or a file is not an exported one; the message says why."""
 
 
 class ExportNetwork(nn.Module):
@@ -28,7 +28,7 @@ class ExportNetwork(nn.Module):
             detector: in eval mode.
 
         Raises:
-            ExportError: the model is no text detector.
+            ExportError: the model is not a text detector.
         """
         super().__init__()
         if not isinstance(detector, TextDetector):

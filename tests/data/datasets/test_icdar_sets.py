@@ -81,8 +81,8 @@ def test_json_entries_and_images_have_to_match(tmp_path):
     ("entry", "message"),
     [
         ({"transcription": "a"}, r"train_labels\.json, gt_0, text 1: expected"),
-        ({"points": [[1, 2], [3]]}, r"gt_0, text 1: .* are no points"),
-        ({"points": "1,2"}, "are no points"),
+        ({"points": [[1, 2], [3]]}, r"gt_0, text 1: .* are not points"),
+        ({"points": "1,2"}, "are not points"),
         ("word", "text 1: expected"),
     ],
 )

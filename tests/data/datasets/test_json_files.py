@@ -40,7 +40,7 @@ def test_sizes_that_no_image_has(side):
 
 @pytest.mark.parametrize("value", [True, None, [1], {"a": 1}, 1.0, float("inf")])
 def test_values_that_are_no_id(value):
-    with pytest.raises(GroundTruthError, match="here: .* is no id"):
+    with pytest.raises(GroundTruthError, match="here: .* is not an id"):
         read_id(value, "here")
 
 
@@ -51,7 +51,7 @@ def test_values_that_are_no_id(value):
         ({"file_name": "a\ud800.jpg"}, "no such image"),
         ({"width": 10**400}, "'width': expected a whole number"),
         ({"width": 160, "height": 10**250}, "a size of 160x1000"),
-        ({"id": True}, "True' is no id"),
+        ({"id": True}, "True' is not an id"),
     ],
 )
 def test_coco_entries_of_these_kinds(tmp_path, change, message):
@@ -94,9 +94,9 @@ def test_textocr_annotations_without_an_image_are_counted(tmp_path, change, word
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c, a, b: c["imgs"][a].update(id=[1]), r"'id': '\[1\]' is no id"),
+        (lambda c, a, b: c["imgs"][a].update(id=[1]), r"'id': '\[1\]' is not an id"),
         (lambda c, a, b: c["imgs"][a].update(id=b), "occurs twice"),
-        (lambda c, a, b: c["imgToAnns"][a].append({}), "is no id"),
+        (lambda c, a, b: c["imgToAnns"][a].append({}), "is not an id"),
         (lambda c, a, b: c["imgToAnns"][a].append("x"), "annotation x: expected an object"),
     ],
 )

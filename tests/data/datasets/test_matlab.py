@@ -59,7 +59,7 @@ def test_reads_what_scipy_reads(tmp_path, compressed):
         assert_equal(ours.read(name), theirs[name])
     assert_equal(np.array(list(ours.cells("cells")), dtype=object)[:1], theirs["cells"].ravel()[:1])
     assert len(list(ours.cells("cells"))) == 3
-    with pytest.raises(GroundTruthError, match="f8 is no cell array"):
+    with pytest.raises(GroundTruthError, match="f8 is not a cell array"):
         list(ours.cells("f8"))
 
 

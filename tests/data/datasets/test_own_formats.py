@@ -93,10 +93,10 @@ def test_compressed_masks_of_noise(tmp_path, seed):
         ({"segmentation": {"size": [64, 96], "counts": "~~"}}, "'~' in its counts"),
         ({"segmentation": {"counts": [1]}}, "no run-length mask"),
         ({"segmentation": {"size": [2**20, 2**20], "counts": [2**40]}}, "a size of 1048576x"),
-        ({"segmentation": [[1, 2, 3]]}, r"annotations\[0\]: .* are no points"),
-        ({"segmentation": None}, "None are no points"),
-        ({"segmentation": None, "bbox": [1, 2]}, "is no box"),
-        ({"image_id": [7]}, "is no id"),
+        ({"segmentation": [[1, 2, 3]]}, r"annotations\[0\]: .* are not points"),
+        ({"segmentation": None}, "None are not points"),
+        ({"segmentation": None, "bbox": [1, 2]}, "is not a box"),
+        ({"image_id": [7]}, "is not an id"),
     ],
 )
 def test_coco_malformed(tmp_path, change, message):
@@ -173,7 +173,7 @@ def test_labelme(tmp_path):
     ("shapes", "message"),
     [
         ([{"label": "a", "points": [[1, 2]], "shape_type": "rectangle"}], "1 points, not two"),
-        ([{"label": "a"}], r"b\.json, shapes\[0\]: None are no points"),
+        ([{"label": "a"}], r"b\.json, shapes\[0\]: None are not points"),
         ({"0": 1}, "'shapes': expected a list"),
     ],
 )

@@ -62,7 +62,7 @@ def test_cvat_coco(tmp_path):
         },
         {"segmentation": [], "bbox": BOX, "attributes": {**attributes, "rotation": 0.0}},
         {"segmentation": [QUAD], "bbox": BOX, "attributes": attributes},
-        # A polygon that is no upright box is kept as it is.
+        # A polygon that is not an upright box is kept as it is.
         {"segmentation": [TURNED], "bbox": BOX, "attributes": {**attributes, "rotation": 30.0}},
     )
     (words,), report = read(tmp_path, "coco", "labels.json", content)

@@ -78,8 +78,8 @@ def test_image_without_words(tmp_path):
     [
         ("x: [[1 2 3]], y: [[1 2]], ornt: [u'c'], transcriptions: [u'a']", "line 1: 3 xs and 2 ys"),
         ("x: [[1 2 q]], y: [[1 2 3]], ornt: [u'c'], transcriptions: [u'a']", "line 1.*'q'"),
-        (TXT + "x: [[1 2 3]], y: [[1 2 3]]", r"line 7: 'x: \[\[1 2 3\]\].* is no word; expected x"),
-        ("1,2,3,4\n" + TXT, "line 1: '1,2,3,4' is no word"),
+        (TXT + "x: [[1 2 3]], y: [[1 2 3]]", r"line 7: 'x: \[\[1 2 3.* is not a word; expected x"),
+        ("1,2,3,4\n" + TXT, "line 1: '1,2,3,4' is not a word"),
     ],
 )
 def test_malformed_texts(tmp_path, content, message):
@@ -108,7 +108,7 @@ def test_variables_that_are_no_table_of_cells(tmp_path, rows):
     if rows.dtype == object:
         rows[:] = "x"
     scipy.io.savemat(tmp_path / "gt_img1.mat", {"gt": rows})
-    with pytest.raises(GroundTruthError, match=r"gt_img1\.mat: gt is no table of cells"):
+    with pytest.raises(GroundTruthError, match=r"gt_img1\.mat: gt is not a table of cells"):
         read_total_text_file(tmp_path / "gt_img1.mat")
 
 
@@ -123,7 +123,7 @@ def test_variables_that_are_no_table_of_cells(tmp_path, rows):
 )
 def test_broken_texts_take_no_time(tmp_path, content):
     text(tmp_path / "gt_img1.txt", content)
-    with pytest.raises(GroundTruthError, match=r"gt_img1\.txt, line 1: .* is no word") as error:
+    with pytest.raises(GroundTruthError, match=r"gt_img1\.txt, line 1: .* is not a word") as error:
         read_total_text_file(tmp_path / "gt_img1.txt")
     assert len(str(error.value)) < 500
 

@@ -165,12 +165,12 @@ def test_damaged_shards_are_named(tmp_path, dicts):
     with pytest.raises(ShardError, match=r"toy-000001\.tar: ends before sample 1 of 4"):
         shards[4]
     path.write_bytes(b"\x1f no tar file" * 100)
-    with pytest.raises(ShardError, match=r"toy-000001\.tar: is no whole tar file"):
+    with pytest.raises(ShardError, match=r"toy-000001\.tar: is not a complete tar file"):
         shards[4]
     path.write_bytes(whole)
     assert shards[4]["image_id"] >= 0
     (tmp_path / "shards.json").write_text("[1")
-    with pytest.raises(ShardError, match="is no index"):
+    with pytest.raises(ShardError, match="is not an index"):
         open_shards(str(tmp_path))
     (tmp_path / "shards.json").write_text('{"version": 0}')
     with pytest.raises(ShardError, match="of version 2"):
@@ -183,7 +183,7 @@ def test_samples_of_another_kind_are_refused(tmp_path):
             for file in files:
                 (tmp_path / file).write_text('{"file_name": "x"}')
                 archive.add(tmp_path / file, file)
-        with pytest.raises(ShardError, match=rf"{name}\.tar, sample 1: is no image with the"):
+        with pytest.raises(ShardError, match=rf"{name}\.tar, sample 1: is not an image with the"):
             list(read_samples(str(tmp_path / f"{name}.tar")))
 
 
@@ -345,10 +345,10 @@ def test_names_neither_leave_the_folder_nor_add_arguments(tmp_path, dicts, name)
     write_shards(dicts, tmp_path, "toy", per_shard=4)
     edited(tmp_path, lambda index: index["shards"][0].update(file=name), checksum=True)
     for source in (str(tmp_path), f"pipe:cat {tmp_path}/{{}}"):
-        with pytest.raises(ShardError, match=r"shards\.json: is damaged .*no name for a shard"):
+        with pytest.raises(ShardError, match=r"shards\.json: is damaged .*not a name for a shard"):
             open_shards(source)
     if isinstance(name, str):
-        with pytest.raises(ValueError, match="no name for a shard"):
+        with pytest.raises(ValueError, match="not a name for a shard"):
             write_shards(dicts, tmp_path / "out", name)
 
 
@@ -460,7 +460,7 @@ def test_labels_of_another_form_are_told(tmp_path, record):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    with pytest.raises(ShardError, match=r"a\.tar, sample 1: is no image with the \.json"):
+    with pytest.raises(ShardError, match=r"a\.tar, sample 1: is not an image with the \.json"):
         list(read_samples(str(tmp_path / "a.tar")))
 
 

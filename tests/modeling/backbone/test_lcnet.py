@@ -98,7 +98,7 @@ def test_trunk_files_record_what_it_is(tmp_path):
         ({"DEPTH": 50}, "DEPTH is 50: MODEL.RESNETS.VARIANT lcnet has a DEPTH of 13"),
         ({"STRIDE_IN_1X1": True}, "STRIDE_IN_1X1 is True"),
         ({"NUM_GROUPS": 2}, "NUM_GROUPS is 2"),
-        ({"RES2_OUT_CHANNELS": 6}, "no multiple of 4"),
+        ({"RES2_OUT_CHANNELS": 6}, "not a multiple of 4"),
         ({"DEFORM_ON_PER_STAGE": [False, True, True, True]}, "LCNetBlock has no 3x3 convolution"),
     ],
 )

@@ -73,7 +73,7 @@ def own_archive(name: str, kinds: str, *checksums: str) -> Archive:
 
 
 def single_file(name: str, *checksums: str) -> Archive:
-    """A file that is no archive."""
+    """A file that is not an archive."""
     return Archive(name, ((f"({re.escape(name)})", r"\1"),), checksums)
 
 

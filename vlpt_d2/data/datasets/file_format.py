@@ -201,7 +201,6 @@ def _score(fields: list[str], line: str, expected: str) -> float | None:
     (score,) = float_fields(fields, line, expected)
     if not 0 <= score <= 1:
         raise ValueError(
-            f"{shown(line)}: {score:g} is no confidence, which lies in [0, 1]; {expected}. Correct "
-            "the line."
+            f"{shown(line)}: {score:g} is not a confidence in [0, 1]; {expected}. Correct the line."
         )
     return score

@@ -140,7 +140,7 @@ def read_ground_truth(
         Per word its line number (from 1), (4, 2) float64 corners, and transcription.
 
     Raises:
-        GroundTruthError: the file is no text, or a line is malformed.
+        GroundTruthError: the file is not text, or a line is malformed.
     """
     return [
         (int(text.place), text.points, text.text)
@@ -160,7 +160,7 @@ def read_quad_file(
             ``extra["script"]``.
 
     Raises:
-        GroundTruthError: the file is no text, or a line is malformed.
+        GroundTruthError: the file is not text, or a line is malformed.
     """
     report = report or ReadReport(str(path))
 
@@ -240,7 +240,7 @@ def parse_line(line: str) -> tuple[np.ndarray, str]:
 
 
 def parse_quad(line: str, names: tuple[str, ...] | None = None) -> tuple[np.ndarray, list[str]]:
-    """Read eight numbers and the fields after them, of which the last may hold commas.
+    """Read eight numbers and the fields after them; the last one may contain commas.
 
     Args:
         line: without its line end.

@@ -67,7 +67,7 @@ def _whole_number(digits: str) -> int | float:
 
 
 def _only_text(value: Any, place: str, report: ReadReport | None) -> Any:
-    """The same value with U+FFFD for what is no text in its strings."""
+    """The same value with U+FFFD for what is not text in its strings."""
     if isinstance(value, str):
         # The parser joins pairs of surrogates; what is left of them is half a character.
         text = _NO_TEXT.sub("\ufffd", value)
@@ -121,7 +121,7 @@ def read_id(value: Any, place: str) -> int | str:
         GroundTruthError: it is neither a whole number nor a string.
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise GroundTruthError(f"{place}: {str(value)[:60]!r} is no id. Correct or remove it.")
+        raise GroundTruthError(f"{place}: {str(value)[:60]!r} is not an id. Correct or remove it.")
     return value
 
 
@@ -142,7 +142,7 @@ def json_points(value: Any, place: str) -> np.ndarray:
             raise ValueError(f"shape {points.shape}")
     except (ValueError, TypeError, OverflowError) as error:
         raise GroundTruthError(
-            f"{place}: {str(value)[:60]} are no points ({error}); expected [[x, y], ...]. Correct "
+            f"{place}: {str(value)[:60]} are not points ({error}); expected [[x, y], ...]. Correct "
             "or remove the text."
         ) from error
     return points
@@ -152,10 +152,10 @@ def box_points(box: Any, place: str) -> np.ndarray:
     """The corners of a COCO box [x, y, width, height], (4, 2), clockwise from the top-left.
 
     Raises:
-        GroundTruthError: it is no list of four numbers.
+        GroundTruthError: it is not a list of four numbers.
     """
     corner_and_size = json_points(box, place)
     if corner_and_size.shape != (2, 2):
-        raise GroundTruthError(f"{place}: {str(box)[:60]} is no box [x, y, width, height].")
+        raise GroundTruthError(f"{place}: {str(box)[:60]} is not a box [x, y, width, height].")
     (x, y), (w, h) = corner_and_size
     return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])

@@ -92,13 +92,13 @@ class MatFile:
         """Decode a cell array one cell after another, in column order.
 
         Raises:
-            KeyError, GroundTruthError: see :meth:`read`; also if it is no cell array.
+            KeyError, GroundTruthError: see :meth:`read`; also if it is not a cell array.
         """
         limit = max(_LARGEST, _INFLATES * len(self._variables[name]))
         body = self._body(name, limit, "inflates more than any ground truth")
         kind, shape, rest = self._describe(body)
         if kind != _CELL:
-            raise self._error(f"{name} is no cell array")
+            raise self._error(f"{name} is not a cell array")
         for body in self._cell_bodies(shape, rest):
             yield self._array(body)
 

@@ -1,7 +1,7 @@
 """Reader of MSRA-TD500 and of HUST-TR400, which has the same format.
 
 Format (``pan_pp.pytorch dataset/pan/pan_msra.py``, ``PSENet eval/msra/eval.py``): ``IMG_0030.gt``
-beside ``IMG_0030.JPG``, one line per text line, separated by spaces: ``index difficult x y w h
+next to ``IMG_0030.JPG``, one line per text line, separated by spaces: ``index difficult x y w h
 theta``. The rectangle x, y, w, h is axis-parallel before it is turned by theta (radians, clockwise
 as seen, since y points down) about its centre. There are no transcriptions.
 """

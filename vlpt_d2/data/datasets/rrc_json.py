@@ -38,7 +38,7 @@ _EXPECTED = 'expected {"points": [[x, y], ...], "transcription": str, "illegibil
 def read_art(
     root: str | Path, split: str, name: str = "icdar2019_art"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split, "train" or "test" (images alone), of ICDAR2019-ArT.
+    """Read a split, "train" or "test" (images only), of ICDAR2019-ArT.
 
     See :func:`read_rrc_json`.
     """

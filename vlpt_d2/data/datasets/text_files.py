@@ -77,7 +77,8 @@ def decode_text(
     text = _decode(content, Path(path), report, encodings)
     if "\0" in text:
         raise GroundTruthError(
-            f"{path}: holds null characters, so it is no text file. Unpack it again or replace it."
+            f"{path}: holds null characters, so it is not a text file. Unpack it again or "
+            "replace it."
         )
     return text
 
@@ -121,7 +122,7 @@ def float_fields(fields: Iterable[str], line: str, expected: str) -> list[float]
         expected: the line's format, for the message.
 
     Raises:
-        ValueError: a field is no number, or not finite.
+        ValueError: a field is not a number, or not finite.
     """
     try:
         numbers = [_number(value) for value in fields]

@@ -49,7 +49,7 @@ datasets/README.md says where to get them."""
 def read_textocr(
     root: str | Path, split: str, name: str = "textocr"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split, "train", "val" or "test" (images alone), of TextOCR.
+    """Read a split, "train", "val" or "test" (images only), of TextOCR.
 
     Args:
         root: the folder of the JSON files and of the images.
@@ -72,7 +72,7 @@ def read_textocr(
 def read_coco_text(
     root: str | Path, split: str, name: str = "coco_text"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split, "train", "val" or "test" (images alone), of COCO-Text v2.
+    """Read a split, "train", "val" or "test" (images only), of COCO-Text v2.
 
     ``iscrowd`` is 1 for illegible texts; ``"language"`` and ``"class"`` are kept, the latter as
     ``"script_class"``. See :func:`read_textocr`.

@@ -117,8 +117,8 @@ def _mat_rows(path: Path) -> np.ndarray:
             # Without words MATLAB writes [], which is of numbers.
             if rows.ndim != 2 or (rows.dtype != object and rows.size):
                 raise GroundTruthError(
-                    f"{path}: {key} is no table of cells, one row for each word. Unpack the file "
-                    "again or replace it."
+                    f"{path}: {key} is not a table of cells, one row for each word. Unpack the "
+                    "file again or replace it."
                 )
             return rows
     names = ", ".join(file.names) or "none"
@@ -143,7 +143,7 @@ def _read_txt(path: Path, report: ReadReport | None) -> list[TextAnnotation]:
         if match is None or not text.endswith("]"):
             first, _, _ = content[start : start + 200].partition("\n")
             raise GroundTruthError(
-                f"{path}, line {line}: {shown(first)} is no word; "
+                f"{path}, line {line}: {shown(first)} is not a word; "
                 f"{_EXPECTED}. Correct or remove it."
             )
         place, line, end = str(line), line + content.count("\n", start, match.end()), match.end()

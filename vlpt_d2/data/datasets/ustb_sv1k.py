@@ -1,6 +1,6 @@
 """Reader of USTB-SV1K: 1,000 street view images with words in any direction.
 
-Format, as public code reads it: ``0001.gt`` beside ``0001.jpg``, one line per word, ``index
+Format, as public code reads it: ``0001.gt`` next to ``0001.jpg``, one line per word, ``index
 difficult x y w h theta "word" direction``. The rectangle is MSRA-TD500's; ``direction``, 1 for near
 horizontal and 2 for near vertical, follows from it and is not kept. The dataset's own description
 (prir.ustb.edu.cn/TexStar/MOMV-text-detection, mirrored at github.com/onionych/USTB-SV1K) comes as a

@@ -28,7 +28,7 @@ from .text_files import (
 __all__ = ["parse_yolo_line", "read_yolo"]
 
 _EXPECTED = "expected class x1 y1 x2 y2 x3 y3 x4 y4, or class x_centre y_centre width height"
-# A share beyond is no rounding or a text that leaves its image, but pixels.
+# A share beyond is not rounding or a text that leaves its image, but pixels.
 _LARGEST_SHARE = 2.0
 
 

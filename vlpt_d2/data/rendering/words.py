@@ -147,7 +147,7 @@ def _read_word_file(path: Path) -> list[tuple[str, float | None]]:
         except ValueError:
             value = -1.0
         if value is not None and not value > 0:
-            raise ValueError(f"{path}:{number}: the weight {weight!r} is no positive number")
+            raise ValueError(f"{path}:{number}: the weight {weight!r} is not a positive number")
         rows.append((word, value))
     if any(value is None for _, value in rows):
         return [(word, None) for word, _ in rows]

@@ -96,7 +96,7 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
         Dataset dicts whose ``"image_bytes"`` are the image's file; ``file_name`` only names it.
 
     Raises:
-        ShardError: the shard is damaged, or a sample is no image with a ``.json``.
+        ShardError: the shard is damaged, or a sample is not an image with a ``.json``.
         OSError: the shard cannot be opened.
     """
     try:
@@ -114,8 +114,8 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise ShardError(
-            f"{url}: is no whole tar file ({error or type(error).__name__}). Write or copy it "
-            "again."
+            f"{url}: is not a complete tar file ({error or type(error).__name__}). Write or copy "
+            "it again."
         ) from error
 
 
@@ -171,7 +171,7 @@ def _dataset_dict(url: str, key: str, files: dict[str, bytes], checked: bool) ->
         _check_record(record)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ShardError(
-            f"{url}, sample {key}: is no image with the .json of its dataset dict ({error!r}). "
+            f"{url}, sample {key}: is not an image with the .json of its dataset dict ({error!r}). "
             "Write the shards again with 'vlpt-d2 data shard'."
         ) from error
     whole = not checked
@@ -195,15 +195,15 @@ def _check_record(record: dict[str, Any]) -> None:
     """
     for side in ("height", "width"):
         if not isinstance(record[side], int) or not 0 < record[side] <= _LONGEST_SIDE:
-            raise ValueError(f"{side} is no size")
+            raise ValueError(f"{side} is not a size")
     if not isinstance(record.get("image_id", 0), int | str):
-        raise TypeError("image_id is no number or name")
+        raise TypeError("image_id is not a number or name")
     for annotation in record.get("annotations", []):
         BoxMode(annotation["bbox_mode"])
         if annotation.get("iscrowd", 0) not in (0, 1):
             raise ValueError("iscrowd is not 0 or 1")
         if not isinstance(annotation.get("text", ""), str):
-            raise TypeError("text is no string")
+            raise TypeError("text is not a string")
     check_annotations(record)
 
 

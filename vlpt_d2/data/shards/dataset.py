@@ -160,8 +160,8 @@ def check_name(name: Any) -> str:
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.+=@,-]*", name):
         raise ValueError(
-            f"{str(name)[:80]!r} is no name for a shard: it starts with a letter, a digit or _ and "
-            "has only these and .+=@,-"
+            f"{str(name)[:80]!r} is not a name for a shard: it starts with a letter, a digit or _ "
+            "and has only these and .+=@,-"
         )
     return name
 
@@ -170,7 +170,7 @@ def read_index(url: str) -> dict[str, Any]:
     """Read an index from wherever :func:`~.archive.open_stream` opens, and check all of it.
 
     Raises:
-        ShardError: it is no index, is damaged or of another version.
+        ShardError: it is not an index, is damaged or of another version.
         OSError: it cannot be opened.
     """
     with open_stream(url) as stream:
@@ -178,10 +178,10 @@ def read_index(url: str) -> dict[str, Any]:
     try:
         index = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ShardError(f"{url}: is no index of shards ({error}).") from error
+        raise ShardError(f"{url}: is not an index of shards ({error}).") from error
     version = index.get("version") if isinstance(index, dict) else None
     if version not in (1, VERSION):
-        raise ShardError(f"{url}: is no index of version {VERSION}. Write the shards again.")
+        raise ShardError(f"{url}: is not an index of version {VERSION}. Write the shards again.")
     if version == VERSION and index.get("checksum") != json_checksum(index):
         raise ShardError(
             f"{url}: is damaged or edited, its checksum is another. Copy it or write the shards "

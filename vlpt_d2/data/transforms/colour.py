@@ -7,7 +7,7 @@ from detectron2.data.transforms import Augmentation, ColorTransform
 
 
 class RandomBrightness(T.RandomBrightness):
-    """detectron2's, on uint8 images alone: the same draws, rounded instead of cut off."""
+    """detectron2's, for uint8 images only: the same draws, rounded instead of cut off."""
 
     def get_transform(self, image: np.ndarray) -> ColorTransform:
         """Draw the factor for an (H, W, 3) uint8 image."""
@@ -16,7 +16,7 @@ class RandomBrightness(T.RandomBrightness):
 
 
 class RandomContrast(T.RandomContrast):
-    """detectron2's, on uint8 images alone: the same draws, rounded instead of cut off."""
+    """detectron2's, for uint8 images only: the same draws, rounded instead of cut off."""
 
     def get_transform(self, image: np.ndarray) -> ColorTransform:
         """Draw the factor for an (H, W, 3) uint8 image."""
@@ -26,7 +26,7 @@ class RandomContrast(T.RandomContrast):
 
 
 class RandomSaturation(T.RandomSaturation):
-    """detectron2's, on uint8 images alone and with the right grey for BGR, too."""
+    """detectron2's, for uint8 images only and with the right grey for BGR, too."""
 
     def __init__(self, intensity_min: float, intensity_max: float, image_format: str = "RGB"):
         """Build the augmentation.

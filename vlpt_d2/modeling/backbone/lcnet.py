@@ -120,7 +120,7 @@ def build_lcnet(cfg: CfgNode, input_shape: ShapeSpec) -> ResNet:
     node = cfg.MODEL.RESNETS
     wrong = unsuitable_keys(node, _BLOCKS)
     if node.STEM_OUT_CHANNELS % 4 or node.RES2_OUT_CHANNELS % 4:
-        wrong.append("MODEL.RESNETS.STEM_OUT_CHANNELS or RES2_OUT_CHANNELS is no multiple of 4")
+        wrong.append("MODEL.RESNETS.STEM_OUT_CHANNELS or RES2_OUT_CHANNELS is not a multiple of 4")
     if wrong:
         raise ValueError(
             f"{'; '.join(wrong)}: MODEL.RESNETS.VARIANT lcnet has a DEPTH of "

@@ -183,7 +183,7 @@ def test_text_within_the_hole_of_another_is_found(polygon_mode):
     probability[45:55, 35:65] = 0.9
     polygons, _ = decode_probability_map(probability, polygon_mode=polygon_mode, box_thresh=0.1)
     assert len(polygons) == 2
-    # The hole itself is no text.
+    # The hole itself is not a text.
     assert sorted(int(shapely.Polygon(p).area > 2000) for p in polygons) == [0, 1]
 
 

@@ -125,7 +125,7 @@ def test_filters_one_by_one():
     assert areas == both and sorted(scores.tolist()) == pytest.approx([0.7, 1.0])
     assert decode(unsure, score_thresh=0.69)[0] == both
     assert decode(unsure, score_thresh=0.71)[0] == [4500]
-    # Half of the text is no text at this threshold.
+    # Half of the text is not enough at this threshold.
     assert decode(unsure, kernel_thresh=0.7)[0][1] == 4500
     assert decode(unsure, kernel_thresh=0.7)[0][0] < 300
     assert decode(unsure * 0.5)[0] == [] and decode(np.zeros_like(maps))[0] == []

@@ -116,7 +116,7 @@ def _text_contours(
     """Outer contours of the regions, and how many were left out.
 
     Where these are more than ``max_candidates``, those that cannot pass ``min_size`` go first,
-    which is no loss, and then those with the smallest bounding boxes.
+    which is not a loss, and then those with the smallest bounding boxes.
     """
     if np.count_nonzero(binary[:, 1:] > binary[:, :-1]) > _MANY_RUNS:
         binary, dropped = _without_specks(binary, min_size, max_candidates)
@@ -223,7 +223,7 @@ def _smooth_hull(contour: np.ndarray) -> np.ndarray:
 def _rings(shapes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Outer rings of the shapes that are one polygon, and which shapes these are.
 
-    As in the reference, a text that falls apart is no detection.
+    As in the reference, a text that falls apart is not a detection.
     """
     whole = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON.value
     whole &= ~shapely.is_empty(shapes)
