@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vlpt_d2.config import load_parts
 from vlpt_d2.data.datasets.archives import prepare_dataset
 from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.utils.environment import data_root
@@ -18,6 +19,7 @@ from vlpt_d2.utils.environment import data_root
 
 def main() -> int:
     """Run the script; return its exit status."""
+    load_parts()  # plugins may have datasets
     names = sorted(name for name, dataset in DATASETS.items() if dataset.archives)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dataset", choices=names, metavar="DATASET")

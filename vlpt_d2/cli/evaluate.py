@@ -51,14 +51,15 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.files import file_formats
     from ..evaluation.protocols import PROTOCOLS
 
+    known = args.protocol in PROTOCOLS and args.format in (None, *file_formats())
+    if not known:
+        from ..config import load_parts
+
+        load_parts()  # a plugin may have it
     if args.protocol == "list":
         for name in sorted(PROTOCOLS):
             print(f"{name:<32} {PROTOCOLS[name].title}")
         return 0
-    if args.protocol not in PROTOCOLS:
-        from ..config import load_parts
-
-        load_parts()  # a plugin may have it
     if args.protocol not in PROTOCOLS:
         raise ValueError(f"no protocol {args.protocol!r}; there are {', '.join(sorted(PROTOCOLS))}")
     if args.format is not None and args.format not in file_formats():

@@ -35,8 +35,8 @@ def _add_data(cfg: CN) -> None:
     # Batches every worker of the loader prepares ahead.
     cfg.DATALOADER.PREFETCH_FACTOR = 2
     # Folders of images of your own, as [NAME, FORMAT, IMAGES, LABELS]: a format of
-    # vlpt_d2.data.datasets.FORMATS, a folder, and a folder or file of labels. Relative paths start
-    # at DETECTRON2_DATASETS.
+    # vlpt_d2.data.datasets.formats.FORMATS, a folder, and a folder or file of labels. Relative
+    # paths start at DETECTRON2_DATASETS.
     cfg.DATASETS.FOLDERS = []
     # Datasets written by `vlpt-d2 data shard`, as "NAME=SOURCE": the source is their folder or URL,
     # or "pipe:" and a command with {} for the name of a file, which it writes to standard output.

@@ -95,7 +95,7 @@ def drop_removed(given: Mapping[str, Any], known: Mapping[str, Any]) -> list[str
     ]
     if gone:
         logger.warning(
-            "ignored keys of an earlier version, whose values are what always holds now: %s",
+            "ignored keys of an earlier version, which change nothing now: %s",
             ", ".join(gone),
         )
     return gone

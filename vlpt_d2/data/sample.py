@@ -176,7 +176,7 @@ def image_to_tensor(image: np.ndarray) -> torch.Tensor:
 
 def image_source(dataset_dict: dict[str, Any]) -> Source:
     """The image's file: its content where that is in memory, else its name."""
-    return dataset_dict.get("image_bytes", dataset_dict["file_name"])
+    return dataset_dict["image_bytes" if "image_bytes" in dataset_dict else "file_name"]
 
 
 def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:

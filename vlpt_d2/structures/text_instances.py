@@ -158,7 +158,7 @@ class TextInstances:
     def cut(self, image_size: tuple[int, int], min_visible: float = 0.5) -> TextInstances:
         """Cut polygons exactly at the border of an image.
 
-        A text that is cut stays a text if one part of at least ``min_visible`` of its area is
+        A text that is cut stays a text if a single part of at least ``min_visible`` of its area is
         left, since the rest of it is still read as text; else its parts are ignored. What is
         outside is left out. Characters stay whole, with the first part.
 

@@ -18,19 +18,20 @@ def test_a_declared_dataset_is_registered_with_its_parts(tmp_path, monkeypatch):
         "my_signs",
         "My signs",
         read,
-        ("train", "test"),
+        ("train", "test", "train_dark"),
         protocol="td500",
         parts={"half": ("train", lambda dicts: dicts[::2])},
         submission_formats={"test": "art"},
     )
-    names = [f"my_signs_{split}" for split in ("train", "test", "half")]
+    names = [f"my_signs_{split}" for split in ("train", "test", "half", "train_dark")]
     try:
         register_dataset(dataset)
         register_dataset(dataset)  # plugins may be imported twice
-        assert [len(DatasetCatalog.get(name)) for name in names] == [4, 4, 2]
+        assert [len(DatasetCatalog.get(name)) for name in names] == [4, 4, 2, 4]
         assert {MetadataCatalog.get(name).evaluator_type for name in names} == {"td500"}
         assert MetadataCatalog.get("my_signs_test").submission_format == "art"
         assert read_split("my_signs_test")[1].name == "my_signs_test"
+        assert read_split("my_signs_train_dark")[1].name == "my_signs_train_dark"
         with pytest.raises(ValueError, match="there is a dataset 'my_signs' already"):
             register_dataset(TextDataset("my_signs", "Others", read, ("train",)))
     finally:

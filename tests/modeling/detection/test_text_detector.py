@@ -13,6 +13,7 @@ from vlpt_d2.data.collate import CollatedBatch
 from vlpt_d2.modeling.detection import (
     DecodedTexts,
     TextDetector,
+    TextHead,
     build_label_function,
     build_text_head,
     stack_targets,
@@ -341,3 +342,11 @@ def test_a_backbone_without_the_maps_that_the_head_reads():
     cfg = tiny_cfg()
     with pytest.raises(ValueError, match="has res4; the backbone gives res2, res3, res5"):
         build_text_head(cfg, {name: s for name, s in SHAPES.items() if name != "res4"})
+
+
+def test_a_head_without_decoding_cannot_be_built():
+    class Incomplete(TextHead):
+        build_labels = losses = predict = None
+
+    with pytest.raises(TypeError, match="decode"):
+        Incomplete([], torch.nn.Identity())

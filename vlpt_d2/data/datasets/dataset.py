@@ -158,10 +158,13 @@ def read_split(name: str, root: str | Path | None = None) -> tuple[Dicts, ReadRe
         Dataset dicts and the report.
 
     Raises:
-        KeyError: no such dataset.
+        KeyError: no such split.
     """
-    dataset, _, split = name.rpartition("_")
-    return DATASETS[dataset].read(Path(root or data_root()) / dataset, split, name=name)
+    for dataset in DATASETS.values():
+        split = name.removeprefix(f"{dataset.name}_")
+        if split in dataset.splits:
+            return dataset.read(Path(root or data_root()) / dataset.name, split, name=name)
+    raise KeyError(name)
 
 
 def register_text_dataset(

@@ -1,7 +1,7 @@
 """Settings of the rendered corpus and its named presets."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 __all__ = ["PRESETS", "RenderSettings", "resolve_settings"]
@@ -264,9 +264,3 @@ def resolve_settings(
             f"unknown render setting {', '.join(unknown)}: choose from {', '.join(sorted(known))}"
         )
     return replace(PRESETS[preset], **overrides)
-
-
-def differing_settings(preset: str, settings: RenderSettings) -> dict[str, Any]:
-    """Return the settings that differ from a preset, as a plain dict (what a spec stores)."""
-    base = asdict(PRESETS[preset])
-    return {name: value for name, value in asdict(settings).items() if value != base[name]}

@@ -58,7 +58,7 @@ def match_image(
     gt_ignore: Sequence[bool],
     det_polygons: Iterable[np.ndarray],
 ) -> ImageResult:
-    """Match one image as ``icdar2013``; see :data:`~.result.MatchImage`.
+    """Match one image as ``icdar2013``; see :data:`~.protocol.MatchImage`.
 
     Polygons stand for the upright rectangles around them. ``num_matches`` counts the ground truths
     that earned something.

@@ -123,7 +123,9 @@ def measure_pairs(
     gts, dets = _Side(gt_polygons), _Side(det_polygons)
     flags = [
         check_flags(marks, count)
-        for marks, count in zip(gt_ignore, np.bincount(gts.image, minlength=gts.images))
+        for marks, count in zip(
+            gt_ignore, np.bincount(gts.image, minlength=gts.images), strict=True
+        )
     ]
     g, d = _meeting(gts, dets)
     shared = np.zeros(len(g))

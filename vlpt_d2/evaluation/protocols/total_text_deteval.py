@@ -96,7 +96,7 @@ class DetEval:
         gt_ignore: Sequence[bool],
         det_polygons: Iterable[np.ndarray],
     ) -> ImageResult:
-        """Match one image; see :data:`~.result.MatchImage`.
+        """Match one image; see :data:`~.protocol.MatchImage`.
 
         ``num_matches`` counts the ground truths that earned something.
         """

@@ -35,7 +35,7 @@ def match_image(
     gt_ignore: Sequence[bool],
     det_polygons: Iterable[np.ndarray],
 ) -> ImageResult:
-    """Match one image; see :data:`~.result.MatchImage`."""
+    """Match one image; see :data:`~.protocol.MatchImage`."""
     areas = buffered_overlaps(gt_polygons, det_polygons)
     ignore = check_flags(gt_ignore, len(areas.gt))
     dropped = drop_on_ignored(areas, ignore, EXTRA_AREA)

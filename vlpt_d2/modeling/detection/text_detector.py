@@ -127,7 +127,7 @@ def stack_targets(
     """
     if any("targets" not in sample for sample in samples):
         raise ValueError(
-            'A training sample has no "targets": read it with the "detection" mapper built '
+            'A training sample has no "targets": read it with a mapper of detectors built '
             "with is_train=True, or call model.eval() first"
         )
     padded: dict[str, Tensor | list] = {}

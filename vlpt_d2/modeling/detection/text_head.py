@@ -1,7 +1,7 @@
 """What every ROI-free text head offers, and the registry the heads are found in."""
 
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class DecodedTexts:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-class TextHead(nn.Module):
+class TextHead(nn.Module, ABC):
     """Base class of the heads: a neck, the head proper, its labels, losses and decoding.
 
     ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names

@@ -17,7 +17,7 @@ class OclipEvaluator(PretrainEvaluator):
 
     Results: ``characters_accuracy``, ``shuffled_characters_accuracy`` (words with another
     image: what spelling alone tells), and the recall and its controls as of
-    :class:`~.pretrain_evaluator.PretrainEvaluator`. What the mapper left out is logged.
+    :class:`~..evaluator.PretrainEvaluator`. What the mapper left out is logged.
     """
 
     counters = ("characters", "shuffled_characters")

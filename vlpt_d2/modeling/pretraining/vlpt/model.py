@@ -97,7 +97,7 @@ class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
     def forward(
         self, samples: list[dict], context: MicroBatchContext | None = None
     ) -> dict[str, torch.Tensor] | list[dict]:
-        """As every :class:`~.multi_task.MultiTaskPretraining`; logs what captions were cut."""
+        """As every :class:`~..multi_task.MultiTaskPretraining`; logs what captions were cut."""
         if self.training:
             self.log_cuts(samples)
         return super().forward(samples, context)

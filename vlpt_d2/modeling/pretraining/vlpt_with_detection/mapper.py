@@ -15,7 +15,7 @@ __all__ = ["RegionsMapper"]
 
 @MAPPER_REGISTRY.register()
 class RegionsMapper(PretrainMapper):
-    """A :class:`~.pretrain_mapper.PretrainMapper` whose samples also say where the texts are.
+    """A :class:`~..vlpt.mapper.PretrainMapper` whose samples also say where the texts are.
 
     Their polygons are cut at the border of the resized and rotated image, as in the detectors'
     mapper.
@@ -27,7 +27,7 @@ class RegionsMapper(PretrainMapper):
         Args:
             label_function: draws the target maps; None at test time.
             min_visible: see :meth:`~vlpt_d2.structures.TextInstances.cut`.
-            pretrain: of :class:`~.pretrain_mapper.PretrainMapper`.
+            pretrain: of :class:`~..vlpt.mapper.PretrainMapper`.
         """
         super().__init__(**pretrain)
         self.label_function = label_function

@@ -34,7 +34,7 @@ class VLPTWithDetection(VLPT):
         Args:
             text_head: reads the trunk's maps.
             region_weight: factor on the head's losses.
-            vlpt: see :class:`~.vlpt.VLPT`; the backbone gives ``trunk_maps`` and ``pool_maps``.
+            vlpt: see :class:`~..vlpt.VLPT`; the backbone gives ``trunk_maps`` and ``pool_maps``.
         """
         super().__init__(**vlpt)
         self.text_head = text_head
