@@ -1,6 +1,7 @@
 """Shared fixtures: real data where it is at hand, few threads, fixed seeds."""
 
 import importlib.util
+import multiprocessing
 import os
 import random
 from pathlib import Path
@@ -12,6 +13,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
+# Processes of tests are forked from a server that has these modules: a process of pytest itself
+# may have threads, with which torch refuses to compute gradients in a fork.
+multiprocessing.set_forkserver_preload(["torch", "vlpt_d2.modeling.pretraining"])
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"

@@ -106,7 +106,7 @@ def run_process(rank, folder):
 def ranks(tmp_path_factory):
     """What two gloo processes measured, each on its half of the pairs."""
     folder = tmp_path_factory.mktemp("gloo")
-    mp.start_processes(run_process, (str(folder),), 2, start_method="fork")
+    mp.start_processes(run_process, (str(folder),), 2, start_method="forkserver")
     return [torch.load(folder / f"rank{rank}.pth") for rank in range(2)]
 
 

@@ -69,7 +69,7 @@ def run_process(rank, folder):
 
 
 def test_two_processes_equal_one(joined, tmp_path):
-    mp.start_processes(run_process, (str(tmp_path),), 2, start_method="fork")
+    mp.start_processes(run_process, (str(tmp_path),), 2, start_method="forkserver")
     ranks = [torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2)]
     for name, value in joined[0].items():
         assert (ranks[0][0][name] + ranks[1][0][name]) / 2 == pytest.approx(value, rel=1e-9), name

@@ -75,7 +75,7 @@ def test_two_processes_equal_one(tmp_path):
     cfg = tiny_stkm_cfg()
     model = build(cfg).double()
     loss = backward(model, make_stkm_samples(cfg, CAPTIONS))
-    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="fork")
+    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="forkserver")
     halves = [torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2)]
     assert sum(half[0] for half in halves) / 2 == pytest.approx(loss, rel=1e-9)
     for _, half in halves:

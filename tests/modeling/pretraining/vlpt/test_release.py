@@ -144,7 +144,7 @@ def run_process(rank, cfg, folder):
 
 def test_two_processes(tmp_path):
     cfg = release_cfg(tmp_path)
-    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="fork")
+    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="forkserver")
     model, samples = build(cfg), make_samples(cfg, CAPTIONS)
     parts = [samples[:HALF], samples[HALF:]]
     sides = [slow_losses(model, part)[1] for part in parts]

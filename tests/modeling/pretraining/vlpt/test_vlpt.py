@@ -70,7 +70,7 @@ def two_processes(tmp_path_factory):
     ours, release = tiny_vlpt_cfg(folder), tiny_vlpt_cfg(folder)
     release.MODEL.VLPT.ITC.GATHER_GRADIENT = False
     release.MODEL.VLPT.NORMALIZATION = "local"
-    mp.start_processes(run_process, ((ours, release), str(folder)), 2, start_method="fork")
+    mp.start_processes(run_process, ((ours, release), str(folder)), 2, start_method="forkserver")
     ranks = [torch.load(folder / f"rank{rank}.pth") for rank in range(2)]
     return {"ours": (ours, *(r[0] for r in ranks)), "release": (release, *(r[1] for r in ranks))}
 
