@@ -4,12 +4,13 @@
 state to be identical to the benchmark's): ground truths, in their order, each take the first
 detection whose IoU with them is **greater than** 0.5; each detection is used once. The benchmark's
 3,068 test lines all count: none is a don't-care region, so marks (``###``) are not looked at.
+Coordinates of files keep their fractions.
 
 ``ctw1500-psenet`` (whai362/PSENet, eval/ctw/eval.py): detections, in their order, look at every
 ground truth; one is hit if their IoU is **at least** 0.5. A detection that hits a ground truth that
 no earlier one hit is a true positive, and takes **all** that it hits. Precision and recall are both
 true positives (detections) over detections and over ground truths. Images without a result file
-take no part, not even their ground truths.
+take no part, not even their ground truths. Coordinates of files lose their fractions.
 """
 
 from __future__ import annotations

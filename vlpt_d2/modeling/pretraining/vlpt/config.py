@@ -1,4 +1,4 @@
-"""Config keys of the image encoder, the text side and the pretext tasks."""
+"""Config keys of the text side and the tasks. MODEL.IMAGE_ENCODER is in backbone/config.py."""
 
 from detectron2.config import CfgNode as CN
 
@@ -11,32 +11,9 @@ def add_vlpt_keys(cfg: CN) -> None:
 
     Where release and paper leave a choice, docs/pretraining.md names the default and the release's.
     """
-    _add_image_encoder(cfg)
     _add_text_encoder(cfg)
     _add_cross_encoder(cfg)
     _add_tasks(cfg)
-
-
-def _add_image_encoder(cfg: CN) -> None:
-    node = cfg.MODEL.IMAGE_ENCODER = CN()
-    # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
-    # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).
-    node.FUSION = "ConcatFusion"
-    # Channels of every FPN level.
-    node.FPN_CHANNELS = 256
-    # Width d of the visual and the text tokens. A pre-trained text encoder of another width is
-    # projected to it.
-    node.EMBED_DIM = 384
-    # Number of blocks of the attention pooling.
-    node.DEPTH = 1
-    # Attention heads of each block.
-    node.NUM_HEADS = 6
-    # Dropout after the position embedding, the attention projection and the MLP layers.
-    node.DROPOUT = 0.1
-    # Rows and columns of the learned position table (input size / 16); interpolated elsewhere.
-    node.POSITION_GRID = [32, 32]
-    # Recompute the trunk's stages and the blocks in the backward pass to save memory.
-    node.CHECKPOINTING = False
 
 
 def _add_text_encoder(cfg: CN) -> None:
