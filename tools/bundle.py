@@ -37,7 +37,7 @@ cd "$(dirname "$0")"
 python="${1:-python3}"
 sha256sum -c SHA256SUMS
 cat bundle.tar.[0-9]* | tar xf -
-"$python" -m pip install --no-index --find-links wheels "vlpt-d2[render]"
+"$python" -m pip install --no-index -f wheels "vlpt-d2[render]"
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -c 'import detectron2' 2>/dev/null ||
     "$python" -m zipfile -e wheels/sal_detectron2*.whl "$site"
