@@ -3,10 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 
@@ -14,8 +11,8 @@ from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
 from vlpt_d2.engine import load_config
 from vlpt_d2.model_zoo import get_config_file, list_configs
 from vlpt_d2.modeling.detection import build_label_function, build_text_head
-from vlpt_d2.modeling.detection.text_head import TextHead
 
+from .perfect_maps import perfect_maps
 from .round_trip import Outcome, Texts, round_trip
 
 # Of a network without weights, as narrow as it gets: decoding does not ask.
@@ -57,9 +54,9 @@ class Setting:
         return round_trip(
             [self._resized(image) for image in images],
             labels=self.labels,
-            perfect_maps=lambda maps: _perfect(self.head, maps),
+            perfect_maps=lambda maps: perfect_maps(self.head, maps),
             decode=self._decode,
-            labelled=lambda maps: bool(maps["text"].any()),
+            labelled=_shows_text,
             rectangles=self.rectangles,
             required_iou=0.5,
         )
@@ -91,21 +88,6 @@ def shipped_settings() -> list[tuple[list[str], Setting]]:
     return [(names[key], setting) for key, setting in settings.items()]
 
 
-def _perfect(head: TextHead, maps: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The maps that the head's ``predict`` gives where its network has learnt the labels."""
-    name = type(head).__name__
-    text = torch.from_numpy(maps["text"].astype(np.float32))[None]
-    if name == "DBHead":
-        return {"probability": text}
-    if name == "EASTHead":
-        return {"score": text, "geometry": torch.from_numpy(maps["geometry"])}
-    # At the network's stride a pixel is as much text as it covers; the upsampling is the head's.
-    stride = head.neck.stride
-    full = np.float32([maps["text"], *maps["kernels"]])
-    size = full.shape[2] // stride, full.shape[1] // stride
-    small = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in full])
-    logits = torch.from_numpy(small).clamp(0.001, 0.999).logit()[None]
-    factor = stride // head.decode_stride
-    if factor > 1:
-        logits = F.interpolate(logits, scale_factor=factor, mode="bilinear")
-    return {"kernels": logits[0].sigmoid()}
+def _shows_text(maps: dict[str, np.ndarray]) -> bool:
+    texts = (m for name, m in maps.items() if name.startswith("text") and "mask" not in name)
+    return any(m.any() for m in texts)

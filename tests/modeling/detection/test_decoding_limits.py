@@ -1,9 +1,9 @@
 """What the limits of the decodings leave out is counted and reported."""
 
 import pytest
-import torch
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg, text_sample
+from helpers.perfect_maps import perfect_maps
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -16,10 +16,12 @@ def test_what_the_limits_leave_out_is_reported(head, caplog):
     for opts, missing in (({}, 0), (keys, 1)):
         cfg = detector_cfg(head, "tiny", **opts)
         model = build_model(cfg).eval()
-        if head == "EASTHead" and opts:
-            model.text_head.decoding["max_boxes"] = 1
+        if opts and head not in ("DBHead", "PSENetHead"):
+            name = "max_boxes" if head == "EASTHead" else "max_candidates"
+            model.text_head.decoding[name] = 1
         sample = text_sample(cfg)
-        maps, size = label_maps(head, sample), tuple(sample["image"].shape[-2:])
+        targets = {name: target.numpy() for name, target in sample["targets"].items()}
+        maps, size = perfect_maps(model.text_head, targets), tuple(sample["image"].shape[-2:])
         caplog.clear()
         for _ in range(2):
             assert len(model.decode(maps, size, {})) == 2 - missing
@@ -28,13 +30,3 @@ def test_what_the_limits_leave_out_is_reported(head, caplog):
         caplog.clear()
         model.text_head.report_limits()
         assert "left out" not in caplog.text
-
-
-def label_maps(head, sample):
-    """The maps that a perfect network of this head would predict."""
-    targets = {name: target.float() for name, target in sample["targets"].items()}
-    if head == "EASTHead":
-        return {"score": targets["text"][None], "geometry": targets["geometry"]}
-    if head == "DBHead":
-        return {"probability": targets["text"][None]}
-    return {"kernels": torch.cat([targets["text"][None], targets["kernels"]])[:, ::4, ::4]}

@@ -8,13 +8,13 @@ import pytest
 import shapely
 
 from vlpt_d2.modeling.detection.east import draw_east_labels
-from vlpt_d2.modeling.detection.east.geometry import (
+from vlpt_d2.modeling.detection.east.labels import shrink_quads
+from vlpt_d2.modeling.detection.rectangles import (
     corners_from_distances,
     distances_to_sides,
     fit_rectangles,
     rectangle_corners,
 )
-from vlpt_d2.modeling.detection.east.labels import shrink_quads
 from vlpt_d2.structures import TextInstances
 
 

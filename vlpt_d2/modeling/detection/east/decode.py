@@ -5,7 +5,7 @@ from collections import Counter
 import cv2
 import numpy as np
 
-from .geometry import corners_from_distances
+from ..rectangles import corners_from_distances
 from .labels import STRIDE
 from .nms import locality_aware_nms
 

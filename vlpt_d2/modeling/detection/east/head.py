@@ -11,9 +11,9 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss
+from ..rectangles import ANGLE_RANGES
 from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
 from .decode import decode_east_maps
-from .geometry import ANGLE_RANGES
 from .labels import STRIDE, draw_east_labels
 from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
 from .neck import EASTNeck

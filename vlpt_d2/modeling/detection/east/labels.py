@@ -4,7 +4,7 @@ import numpy as np
 
 from ....structures import TextInstances
 from ..raster import pixels_inside
-from .geometry import distances_to_sides, fit_rectangles, rectangle_corners
+from ..rectangles import distances_to_sides, fit_rectangles, rectangle_corners
 
 # Input pixels from one cell of the maps to the next.
 STRIDE = 4

@@ -1,8 +1,8 @@
-"""Rectangles of EAST: fitting, the five numbers of a pixel, and the corners they stand for.
+"""Rotated rectangles: fitting them, what a pixel says of one, and their corners.
 
 A rectangle is a centre (x, y), a size (width, height) and an angle: its axis "right" is
 (cos, sin) of the angle and its axis "down" (-sin, cos), in image coordinates, where y grows
-downwards, so a positive angle turns clockwise on the screen. A pixel inside it is described by its
+downwards, so a positive angle turns clockwise on the screen. EAST describes it at a pixel by its
 distances to the top, right, bottom and left side, in this order, and the angle.
 """
 

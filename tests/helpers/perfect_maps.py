@@ -1,0 +1,39 @@
+"""The maps that a network of each head predicts where it has learnt the labels."""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlpt_d2.modeling.detection import TextHead
+
+
+def perfect_maps(head: TextHead, targets: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Turn one image's label maps into what ``head.decode`` reads."""
+    return _HEADS[type(head).__name__](head, targets)
+
+
+def _db(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    return {"probability": torch.from_numpy(targets["text"].astype(np.float32))[None]}
+
+
+def _east(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    text = torch.from_numpy(targets["text"].astype(np.float32))[None]
+    return {"score": text, "geometry": torch.from_numpy(targets["geometry"])}
+
+
+def _psenet(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    # At the network's stride a pixel is as much text as it covers; the upsampling is the head's.
+    stride = head.neck.stride
+    full = np.float32([targets["text"], *targets["kernels"]])
+    size = full.shape[2] // stride, full.shape[1] // stride
+    small = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in full])
+    logits = torch.from_numpy(small).clamp(0.001, 0.999).logit()[None]
+    factor = stride // head.decode_stride
+    if factor > 1:
+        logits = F.interpolate(logits, scale_factor=factor, mode="bilinear")
+    return {"kernels": logits[0].sigmoid()}
+
+
+_HEADS = {"DBHead": _db, "EASTHead": _east, "PSENetHead": _psenet}
