@@ -188,24 +188,6 @@ def test_texts_without_a_rival_need_no_queue(seed):
     assert 0 in rivals and 1 in rivals and max(rivals) > 1
 
 
-def test_hulls_grow_as_shapely_grows_them():
-    """Mitred; also where a corner is so sharp that its point is cut off."""
-    rng = np.random.default_rng(0)
-    rings = [
-        cv2.convexHull(rng.integers(0, 60, (rng.integers(3, 20), 1, 2), dtype=np.int32))[:, 0]
-        for _ in range(60)
-    ]
-    rings += [np.int32([(0, 0), (80, 0), (80, 3)]), np.int32([(0, 0), (9, 0), (9, 9), (0, 9)])]
-    missing = rng.uniform(0, 30, len(rings))
-    grown = decode._move_hulls(rings, missing)
-    for ring, more, found in zip(rings, missing, grown):
-        shape = shapely.Polygon(ring)
-        # The distance that encloses so much more if all four corners are right angles.
-        distance = min(max(np.roots([4, shape.length, -more])), 0.5)
-        expected = shape.buffer(distance, join_style="mitre", mitre_limit=5.0)
-        assert shapely.Polygon(found).symmetric_difference(expected).area < 1e-3
-
-
 def test_candidates_are_the_largest_and_the_others_are_counted():
     texts = [[(10, 10), (60, 10), (60, 30), (10, 30)], [(80, 10), (150, 10), (150, 40), (80, 40)]]
     texts += [[(10, 60), (100, 60), (100, 100), (10, 100)]]
