@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from vlpt_d2.data import conversion
-from vlpt_d2.data.conversion import WRITERS, convert_dataset
+from vlpt_d2.data.conversion import FORMATS, convert_dataset
 from vlpt_d2.data.datasets.formats import read_folder
 from vlpt_d2.data.datasets.rendered import load_rendered
 from vlpt_d2.data.image_io import CorruptImageError
@@ -103,7 +103,7 @@ def test_pycocotools_reads_coco(dicts, tmp_path, capsys):
     assert coco.annToMask(annotation).sum() == pytest.approx(annotation["area"], rel=0.1)
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_turned_squeezed_and_rendered_images_are_written_as_seen(tmp_path, form):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -176,7 +176,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("moment", range(8))
 def test_an_interrupted_conversion_resumes(dicts, tmp_path, monkeypatch, form, moment):
     """Killed while the n-th file is written, or a line of the progress."""

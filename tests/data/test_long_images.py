@@ -8,7 +8,7 @@ import pytest
 from helpers.miniatures import image as write_image
 
 from vlpt_d2.data.mapper import build_mapper
-from vlpt_d2.data.transforms.affine import AffineTransform
+from vlpt_d2.data.transforms import AffineTransform
 from vlpt_d2.engine import load_config
 from vlpt_d2.inspection.browse import browse_dataset
 

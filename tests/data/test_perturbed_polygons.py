@@ -6,9 +6,9 @@ import shapely
 from helpers.detectors import HEADS, detector_cfg
 
 from vlpt_d2.config import get_cfg
-from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
+from vlpt_d2.data.datasets.ground_truth import TextAnnotation, annotations_of
+from vlpt_d2.data.datasets.icdar2015 import read_quad_file
 from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_annotations import TextAnnotation, annotations_of
 from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
 from vlpt_d2.modeling.detection import build_label_function
 from vlpt_d2.structures import TextInstances
@@ -48,7 +48,7 @@ def images(icdar2015_root):
     report = ReadReport("perturbed")
     images, given = [], 0
     for path in sorted((icdar2015_root / "Challenge4_Test_Task1_GT").iterdir()):
-        rings = [perturbed(points, rng) for _, points, _ in read_ground_truth(path)]
+        rings = [perturbed(text.points, rng) for text in read_quad_file(path)]
         texts = [TextAnnotation(ring, "w", bool(rng.integers(2))) for ring in rings]
         given += len(texts)
         images.append(annotations_of(texts, SIZE, path.name, report))

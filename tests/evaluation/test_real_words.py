@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
+from vlpt_d2.data.datasets.icdar2015 import read_quad_file
 from vlpt_d2.evaluation.analysis import explain
 from vlpt_d2.evaluation.file_evaluation import evaluate_images
 from vlpt_d2.evaluation.files import ImageTexts
@@ -20,8 +20,8 @@ def _images(root):
     folder = root / "Challenge4_Test_Task1_GT"
     images = []
     for path in sorted(folder.iterdir()):
-        words = read_ground_truth(path)
-        polygons, texts = [quad for _, quad, _ in words], [text for _, _, text in words]
+        words = read_quad_file(path)
+        polygons, texts = [word.points for word in words], [word.text for word in words]
         images.append(ImageTexts(path.stem, polygons, [t == "###" for t in texts], texts))
     assert len(images) == 500
     return images

@@ -14,8 +14,8 @@ import shapely
 from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.data.datasets.dataset import read_split
 from vlpt_d2.data.datasets.formats import read_folder
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.sample import CorruptImageError
 
 from .damage import damage_text_or_bytes

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import shapely
 
-from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 from vlpt_d2.data.rendering import render_sample
 from vlpt_d2.structures import TextInstances
 
@@ -189,7 +189,7 @@ def icdar2015_texts(
         size: (720, 1280) is the benchmark's own.
         ignored_too: let also the words marked ``###`` take part, as texts like any other.
     """
-    dicts = load_icdar2015(
+    dicts, _ = read_icdar2015(
         root / "ch4_training_images", root / "ch4_training_localization_transcription_gt"
     )
     images = []

@@ -223,9 +223,9 @@ def test_windows_hold_their_word_at_a_random_place():
 
 
 def test_words_of_real_images_can_be_measured(inspected, icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 
-    dicts = load_icdar2015(
+    dicts, _ = read_icdar2015(
         icdar2015_root / "ch4_test_images", icdar2015_root / "Challenge4_Test_Task1_GT"
     )
     for item in dicts[:6]:

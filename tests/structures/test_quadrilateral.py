@@ -1,10 +1,12 @@
 """Four corners of any polygon, in its own reading order."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from shapely.geometry import Polygon
 
-from vlpt_d2.data.conversion import Conversion, _quadrilateral
+from vlpt_d2.data.conversion import _quadrilateral
 from vlpt_d2.data.datasets.file_format import to_quad
 from vlpt_d2.structures import quadrilateral
 
@@ -48,6 +50,6 @@ def test_four_points_are_the_corners():
 def test_every_writer_gives_the_same_corners():
     ring = arc()
     expected = quadrilateral(ring)
-    written = _quadrilateral({"segmentation": [ring.ravel().tolist()]}, Conversion())
+    written = _quadrilateral({"segmentation": [ring.ravel().tolist()]}, Counter())
     np.testing.assert_allclose(written, expected)
     np.testing.assert_array_equal(to_quad(ring), np.rint(expected))

@@ -92,6 +92,11 @@ def _add_evaluation(cfg: CN) -> None:
     # "pretrain/mlm_accuracy" ("<dataset>/pretrain/mlm_accuracy" where there are several datasets);
     # "": none is chosen.
     cfg.TEST.BEST_METRIC = ""
+    # Images of one retrieval gallery of the pre-training's evaluator.
+    cfg.TEST.GALLERY_SIZE = 128
+    # Blocks of the cross-modal encoder, from 0, over which the pre-training's evaluator averages
+    # the attention before it looks for its peak; all if empty.
+    cfg.TEST.POINTING_LAYERS = []
 
 
 def _add_run(cfg: CN) -> None:

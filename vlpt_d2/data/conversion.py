@@ -16,17 +16,16 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..structures import quadrilateral
+from ..structures import DONT_CARE, is_dont_care, quadrilateral
 from ..utils.atomic import write_text
 from ..utils.json_lines import read_json_lines
 from ..utils.locks import lock_folder
 from ..utils.names import UniqueNames
 from .datasets.icdar2015 import written_word
-from .datasets.text_annotations import DONT_CARE
 from .image_io import open_source, stored_size
 from .sample import image_source, load_sample
 
-__all__ = ["WRITERS", "coco_content", "convert_dataset", "labelme_content"]
+__all__ = ["FORMATS", "coco_content", "convert_dataset", "labelme_content"]
 
 
 # What is finished, an image a line, as long as the conversion is not.
@@ -66,7 +65,7 @@ def convert_dataset(
         dicts: dataset dicts.
         folder: is created; it must be empty, not exist, or hold an interrupted conversion of the
             same.
-        form: one of :data:`WRITERS`.
+        form: one of :data:`FORMATS`.
         images: "copy" or "link" the image files; those in shards are copied. An image that EXIF
             turns, one stored as a resized copy, and a rendered one are re-encoded, as PNG, so that
             the labels fit whatever reads them.
@@ -79,8 +78,8 @@ def convert_dataset(
         FolderInUseError: another process writes to the folder.
         FileNotFoundError, CorruptImageError: an image is missing or cannot be read.
     """
-    if form not in WRITERS:
-        raise ValueError(f"no format {form!r} can be written; there are {', '.join(WRITERS)}")
+    if form not in FORMATS:
+        raise ValueError(f"no format {form!r} can be written; there are {', '.join(FORMATS)}")
     if images not in ("copy", "link"):
         raise ValueError(f"images are copied or linked, not {images!r}")
     folder = Path(folder)
@@ -100,7 +99,8 @@ def convert_dataset(
         if result.images < len(done):
             raise _other_data(folder, result.images + 1)
         if form == "coco":
-            _write_coco(folder, records)
+            content = json.dumps(coco_content(records), ensure_ascii=False)
+            write_text(folder / "labels.json", content)
         (folder / _PROGRESS).unlink()
     return result
 
@@ -144,15 +144,21 @@ def _convert_one(
         return line
     # Folders may hold files of the same name.
     stem = names(Path(record["file_name"]).stem, number)
-    path, annotations, size = _place_image(record, folder / "images", stem, images)
-    records: list[dict[str, Any]] = []
-    result = Conversion()
-    WRITERS[form](folder, path, annotations, size, records, result)
+    path, annotations, (height, width) = _place_image(record, folder / "images", stem, images)
+    image = {"file_name": path.name, "height": int(height), "width": int(width)}
+    losses: Counter[str] = Counter()
+    records = []
+    if form == "coco":
+        records.append({"image": image, "annotations": annotations})
+    else:
+        name, labels = _WRITERS[form]
+        content = labels(image, annotations, losses)
+        (folder / "labels" / name.format(stem)).write_text(content, "utf-8", newline="\n")
     return {
         "source": digest,
         "stem": stem,
         "texts": len(annotations),
-        "losses": result.losses,
+        "losses": losses,
         "records": records,
     }
 
@@ -188,65 +194,59 @@ def _is_turned(record: dict[str, Any]) -> bool:
     return stored_size(image_source(record), record["file_name"])[1] != 1
 
 
-def _write_icdar(
-    folder: Path,
-    image: Path,
-    annotations: list[dict[str, Any]],
-    size: tuple[int, int],
-    records: list[dict[str, Any]],
-    result: Conversion,
-) -> None:
+def _icdar_labels(
+    image: dict[str, Any], annotations: list[dict[str, Any]], losses: Counter[str]
+) -> str:
     lines = []
     for annotation in annotations:
-        corners = _quadrilateral(annotation, result)
+        corners = _quadrilateral(annotation, losses)
         text = annotation.get("text", "")
         if annotation.get("iscrowd", 0):
-            if text not in (DONT_CARE, ""):
-                result.losses["words of ignored texts"] += 1
+            if text and not is_dont_care(text):
+                losses["words of ignored texts"] += 1
             text = DONT_CARE
         elif "\n" in text or "\r" in text:
-            result.losses["line ends within words"] += 1
+            losses["line ends within words"] += 1
             text = " ".join(text.split())
-        elif text == DONT_CARE:
-            result.losses["the word ### of a text that counts"] += 1
+        elif is_dont_care(text):
+            losses["the word ### of a text that counts"] += 1
             text = ""
         else:
             text = written_word(text)
         lines.append(",".join(_number(v) for v in corners.ravel()) + f",{text}\n")
-    path = folder / "labels" / f"gt_{image.stem}.txt"
-    path.write_text("".join(lines), "utf-8", newline="\n")
+    return "".join(lines)
 
 
-def _write_yolo(
-    folder: Path,
-    image: Path,
-    annotations: list[dict[str, Any]],
-    size: tuple[int, int],
-    records: list[dict[str, Any]],
-    result: Conversion,
-) -> None:
+def _yolo_labels(
+    image: dict[str, Any], annotations: list[dict[str, Any]], losses: Counter[str]
+) -> str:
     lines = []
     for annotation in annotations:
         if annotation.get("iscrowd", 0):
-            result.losses["ignored texts, left out"] += 1
+            losses["ignored texts, left out"] += 1
             continue
-        result.losses["transcriptions"] += bool(annotation.get("text"))
-        shares = _quadrilateral(annotation, result) / size[::-1]
+        losses["transcriptions"] += bool(annotation.get("text"))
+        shares = _quadrilateral(annotation, losses) / (image["width"], image["height"])
         lines.append("0 " + " ".join(f"{v:.8g}" for v in shares.ravel()) + "\n")
-    (folder / "labels" / f"{image.stem}.txt").write_text("".join(lines), "utf-8", newline="\n")
+    return "".join(lines)
 
 
-def _write_labelme(
-    folder: Path,
-    image: Path,
-    annotations: list[dict[str, Any]],
-    size: tuple[int, int],
-    records: list[dict[str, Any]],
-    result: Conversion,
-) -> None:
-    content = labelme_content(f"../images/{image.name}", annotations, size)
-    path = folder / "labels" / f"{image.stem}.json"
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+def _labelme_labels(
+    image: dict[str, Any], annotations: list[dict[str, Any]], losses: Counter[str]
+) -> str:
+    size = image["height"], image["width"]
+    content = labelme_content(f"../images/{image['file_name']}", annotations, size)
+    return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+# Format -> the name of an image's label file, and what makes its content.
+_WRITERS: dict[str, tuple[str, Callable[..., str]]] = {
+    "icdar": ("gt_{}.txt", _icdar_labels),
+    "labelme": ("{}.json", _labelme_labels),
+    "yolo-obb": ("{}.txt", _yolo_labels),
+}
+#: COCO's has one file for all images.
+FORMATS = ("coco", *_WRITERS)
 
 
 def labelme_content(
@@ -286,27 +286,6 @@ def _score(annotation: dict[str, Any]) -> dict[str, float]:
     return {"score": annotation["score"]} if "score" in annotation else {}
 
 
-def _collect_coco(
-    folder: Path,
-    image: Path,
-    annotations: list[dict[str, Any]],
-    size: tuple[int, int],
-    records: list[dict[str, Any]],
-    result: Conversion,
-) -> None:
-    entry = {"file_name": image.name, "height": int(size[0]), "width": int(size[1])}
-    records.append({"image": entry, "annotations": annotations})
-
-
-#: Format -> writer of one image's labels.
-WRITERS: dict[str, Callable[..., None]] = {
-    "coco": _collect_coco,
-    "icdar": _write_icdar,
-    "labelme": _write_labelme,
-    "yolo-obb": _write_yolo,
-}
-
-
 def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
     """What a COCO file holds.
 
@@ -338,21 +317,16 @@ def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def _write_coco(folder: Path, records: list[dict[str, Any]]) -> None:
-    content = coco_content(records)
-    write_text(folder / "labels.json", json.dumps(content, ensure_ascii=False))
-
-
 def _ring(annotation: dict[str, Any]) -> np.ndarray:
     return np.reshape(annotation["segmentation"][0], (-1, 2)).astype(np.float64)
 
 
-def _quadrilateral(annotation: dict[str, Any], result: Conversion) -> np.ndarray:
+def _quadrilateral(annotation: dict[str, Any], losses: Counter[str]) -> np.ndarray:
     """Four corners as they are; of other polygons the rectangle of least area around them."""
     ring = _ring(annotation)
     if len(ring) == 4:
         return ring
-    result.losses["polygons, written as rectangles around them"] += 1
+    losses["polygons, written as rectangles around them"] += 1
     return quadrilateral(ring)
 
 

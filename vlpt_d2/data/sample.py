@@ -18,7 +18,7 @@ from detectron2.utils.logger import log_first_n
 from ..structures import TextInstances
 from .annotations import check_annotations
 from .image_io import CorruptImageError, Source, read_image
-from .transforms import AveragingResize, TextAugInput, build_pretrain_augmentation
+from .transforms import TextAugInput, build_pretrain_augmentation
 
 __all__ = [
     "CorruptImageError",
@@ -66,8 +66,10 @@ def load_sample(
     target = dataset_dict.get("restore_size") if restore_size else None
     if target is not None and tuple(target) != image.shape[:2]:
         # Cubic, as the first resize blurred already; a stretch by a few tenths has no aliasing.
-        resize = AveragingResize(image.shape[:2], target, cv2.INTER_CUBIC)
-        image, texts = resize.apply_image(image), texts.mapped(resize.apply_coords)
+        height, width = target
+        scale = np.divide((width, height), image.shape[1::-1])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+        texts = texts.mapped(lambda points: points * scale)
     return image, texts
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..data.datasets.builtin import DATASETS
 from ..data.datasets.file_format import FileFormat
+from ..data.datasets.ground_truth import GroundTruthError, decode_text, parse_lines
 from ..data.datasets.report import ReadReport
-from ..data.datasets.text_annotations import DONT_CARE
-from ..data.datasets.text_files import GroundTruthError, decode_text, parse_lines
+from ..structures import is_dont_care
 from ..utils.names import natural_key
 from .protocols import PROTOCOLS, Protocol
 from .protocols.pairs import same_image
@@ -215,7 +215,7 @@ class ResultSet:
             lines = self._plain_truth(file) if self._layout.quad_gt else None
             if lines is not None:
                 words = [word for _, word in lines]
-                images.append(ImageTexts(name, [], [w == DONT_CARE for w in words], words))
+                images.append(ImageTexts(name, [], [is_dont_care(w) for w in words], words))
                 plain.append((images[-1], [numbers for numbers, _ in lines]))
                 continue
             path = self._gt.path(file)

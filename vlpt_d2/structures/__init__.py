@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING
 from ..utils.lazy import lazy_names
 from .quadrilateral import quadrilateral
 from .repair import repair_polygon
-from .text_instances import TextInstances
+from .text_instances import DONT_CARE, TextInstances, is_dont_care
 
 if TYPE_CHECKING:
     from .polygons import Polygons
 
-__all__ = ["Polygons", "TextInstances", "quadrilateral", "repair_polygon"]
+__all__ = [
+    "DONT_CARE",
+    "Polygons",
+    "TextInstances",
+    "is_dont_care",
+    "quadrilateral",
+    "repair_polygon",
+]
 
 # Needs torch, which the geometry does without.
 __getattr__ = lazy_names(__name__, {"Polygons": "polygons"})

@@ -10,13 +10,18 @@ import shapely
 
 from .repair import repair_polygon
 
-__all__ = ["TextInstances"]
+__all__ = ["DONT_CARE", "TextInstances", "is_dont_care"]
 
-# Transcriptions that mark an illegible text: ICDAR's. TextOCR's "." is a word in other datasets;
-# its reader marks the text as a don't-care region.
-_ILLEGIBLE = frozenset({"", "###"})
+#: The transcription of a text that nobody can read, in the ICDAR competitions' files and those of
+#: most tools. TextOCR's is ".", which is a word in other datasets: its reader knows it.
+DONT_CARE = "###"
 _NO_POINTS = np.zeros((0, 2))
 _NO_CHARACTERS = np.zeros((0, 4, 2))
+
+
+def is_dont_care(word: str) -> bool:
+    """Whether a transcription marks a don't-care region, whose ``iscrowd`` readers set to 1."""
+    return word == DONT_CARE
 
 
 class TextInstances:
@@ -214,8 +219,8 @@ class TextInstances:
 
     def legible(self) -> TextInstances:
         """The instances that are words: no "don't care" regions and no illegible texts."""
-        words = np.array([word.strip() not in _ILLEGIBLE for word in self.words], bool)
-        return self[words & ~self.ignore]
+        words = [bool(w) and not is_dont_care(w) for w in map(str.strip, self.words)]
+        return self[np.array(words, bool) & ~self.ignore]
 
     def captions(self) -> list[str]:
         """The transcription of every annotation, without white space around it, in their order."""

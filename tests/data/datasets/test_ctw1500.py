@@ -5,8 +5,8 @@ import pytest
 from helpers.miniatures import CTW, ctw1500_xml, image, text
 
 from vlpt_d2.data.datasets.ctw1500 import parse_ctw1500_line, read_ctw1500, read_ctw1500_file
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 
 POINTS = ",".join(map(str, CTW.ravel()))
 OFFSETS = "10,20,50,40," + ",".join(map(str, (CTW - [10, 20]).ravel()))

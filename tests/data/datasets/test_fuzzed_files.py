@@ -11,7 +11,7 @@ from helpers.miniatures import MINIATURES, WITHOUT_GROUND_TRUTH
 
 from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.data.datasets.dataset import read_split
-from vlpt_d2.data.datasets.text_files import GroundTruthError
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.sample import CorruptImageError
 
 OURS = (GroundTruthError, CorruptImageError, FileNotFoundError)

@@ -8,14 +8,14 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.icdar2015 import (
-    GroundTruthError,
-    load_icdar2015,
-    parse_line,
-    read_ground_truth,
+    parse_quad,
     read_icdar2015,
+    read_quad_file,
     split_holdout,
 )
+from vlpt_d2.data.datasets.report import load_logged
 from vlpt_d2.data.sample import CorruptImageError, load_sample
 
 SQUARE = "10,20,50,20,50,40,10,40"
@@ -44,7 +44,7 @@ def _folder(root: Path, files: dict[str, bytes], size=(96, 64)) -> tuple[Path, P
     ],
 )
 def test_lines(line, text):
-    corners, transcription = parse_line(line)
+    corners, (transcription,) = parse_quad(line)
     np.testing.assert_array_equal(corners, [[10, 20], [50, 20], [50, 40], [10, 40]])
     assert transcription == text
 
@@ -54,8 +54,8 @@ def test_bom_line_ends_and_separators_inside_words(tmp_path):
     for end in ("\n", "\r\n", "\r"):
         content = f"\ufeff{SQUARE},one{end}{end}{SQUARE},t\u2028wo\x85{end}"
         path.write_bytes(content.encode("utf-8"))
-        words = read_ground_truth(path)
-        assert [(number, text) for number, _, text in words] == [(1, "one"), (3, "t\u2028wo\x85")]
+        words = [(word.place, word.text) for word in read_quad_file(path)]
+        assert words == [("1", "one"), ("3", "t\u2028wo\x85")]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_malformed_files_name_place_and_remedy(tmp_path, content, message):
     path = tmp_path / "gt.txt"
     path.write_bytes(content)
     with pytest.raises(GroundTruthError, match=message):
-        read_ground_truth(path)
+        read_quad_file(path)
 
 
 def test_dataset_dicts(tmp_path):
@@ -117,8 +117,8 @@ def test_faulty_polygons_are_repaired_counted_and_reported(tmp_path, caplog):
     assert report.dropped == {"no area": 2}
     assert report.notes == {"words outside their image": 1}
     with caplog.at_level(logging.INFO, logger="vlpt_d2"):
-        load_icdar2015(*folders)
-        load_icdar2015(*folders)
+        load_logged(read_icdar2015, *folders)
+        load_logged(read_icdar2015, *folders)
     assert caplog.text.count("left out 2: no area (gt_img_1.txt:4, gt_img_1.txt:5)") == 1
 
 
@@ -141,7 +141,7 @@ def test_missing_ground_truth_and_broken_image(tmp_path):
 
 def test_only_ignored_words_is_worth_a_warning(tmp_path, caplog):
     folders = _folder(tmp_path, {"img_1": f"{SQUARE},###".encode()})
-    load_icdar2015(*folders)
+    load_logged(read_icdar2015, *folders)
     assert "every word is ignored" in caplog.text
 
 

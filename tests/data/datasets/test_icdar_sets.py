@@ -8,11 +8,11 @@ import pytest
 from helpers.miniatures import CTW, MINIATURES, QUAD, image, text
 
 from vlpt_d2.data.datasets.formats import read_folder
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.icdar2013 import parse_rectangle_line, read_icdar2013_file
 from vlpt_d2.data.datasets.icdar2015 import read_quad_file, written_word
 from vlpt_d2.data.datasets.icdar_mlt import read_icdar2017_mlt
 from vlpt_d2.data.datasets.rrc_json import read_art, read_lsvt
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from helpers.miniatures import MINIATURES, SIZE, image, text
 
 from vlpt_d2.data.datasets.coco_json import read_coco_json
 from vlpt_d2.data.datasets.dataset import read_split
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.json_files import declared_size, read_id, read_json
 from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 
 
 def test_numbers_beyond_pythons_limit_are_numbers_that_are_not_finite(tmp_path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.matlab import MatFile
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 
 rng = np.random.default_rng(0)
 

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.msra_td500 import (
     parse_rotated_line,
     read_hust_tr400,
     read_msra_file,
     read_msra_td500,
 )
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 
 
 def test_upright_and_turned_rectangles_by_hand():

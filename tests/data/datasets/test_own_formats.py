@@ -17,9 +17,9 @@ from vlpt_d2.data.datasets.coco_json import read_coco_json
 from vlpt_d2.data.datasets.dataset import register_text_dataset
 from vlpt_d2.data.datasets.formats import FORMATS, read_folder, register_folder
 from vlpt_d2.data.datasets.from_config import register_from_config
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.labelme import read_labelme
 from vlpt_d2.data.datasets.rendered import register_rendered
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.datasets.yolo import parse_yolo_line, read_yolo
 
 SQUARE = [[10, 20], [50, 20], [50, 40], [10, 40]]

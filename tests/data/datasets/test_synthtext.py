@@ -10,13 +10,13 @@ import pytest
 from helpers.miniatures import image, synthtext_gt
 
 from vlpt_d2.data.datasets import synthtext
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.synthtext import (
     index_synthtext,
     read_synthtext,
     split_synthtext,
     split_words,
 )
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.memmap_dicts import MemmapDicts, MemmapWriter
 from vlpt_d2.structures import TextInstances
 

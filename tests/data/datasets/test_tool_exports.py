@@ -14,7 +14,7 @@ from helpers.miniatures import image, text
 from PIL import Image
 
 from vlpt_d2.data.datasets.formats import read_folder
-from vlpt_d2.data.datasets.text_files import GroundTruthError
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 
 SIZE = (200, 100)
 QUAD = [20, 10, 120, 10, 120, 60, 20, 60]

@@ -5,8 +5,8 @@ import pytest
 import scipy.io
 from helpers.miniatures import XS, YS, image, text, total_text_mat
 
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_files import GroundTruthError
 from vlpt_d2.data.datasets.total_text import read_total_text, read_total_text_file
 
 ROWS = [

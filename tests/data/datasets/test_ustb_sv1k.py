@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vlpt_d2.data.datasets.text_files import GroundTruthError
+from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.ustb_sv1k import read_ustb_file, read_ustb_sv1k
 
 

@@ -7,7 +7,7 @@ from helpers.locks import held_by_another
 from shapely import Polygon
 
 from vlpt_d2.cli.main import main
-from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 from vlpt_d2.data.rendering import render_sample
 from vlpt_d2.data.rendering.export import CorpusOrder, write_corpus
 from vlpt_d2.utils.locks import FolderInUseError
@@ -42,7 +42,7 @@ def test_files_hold_what_is_rendered_on_the_fly(corpus):
 
 
 def test_ground_truth_is_read_by_the_icdar_reader(corpus):
-    dicts = load_icdar2015(corpus / "images", corpus / "gt")
+    dicts, _ = read_icdar2015(corpus / "images", corpus / "gt")
     assert len(dicts) == 6
     coco = json.loads((corpus / "coco.json").read_text())
     words = sorted(a["text"] for a in coco["annotations"])

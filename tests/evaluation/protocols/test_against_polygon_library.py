@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from tests.helpers.slow_protocols import deteval_of_shares
-from vlpt_d2.data.datasets.icdar2015 import read_ground_truth
+from vlpt_d2.data.datasets.icdar2015 import read_quad_file
 from vlpt_d2.evaluation.protocols import PROTOCOLS
 
 Polygon = pytest.importorskip("Polygon").Polygon
@@ -37,8 +37,8 @@ def test_real_words_measured_by_the_library(icdar2015_root):
     ours = {name: np.zeros(4) for name in ("icdar2015", "totaltext-deteval")}
     theirs = {name: np.zeros(4) for name in ours}
     for path in sorted((icdar2015_root / "Challenge4_Test_Task1_GT").iterdir())[:120]:
-        words = read_ground_truth(path)
-        gts, ignore = [quad for _, quad, _ in words], [text == "###" for _, _, text in words]
+        words = read_quad_file(path)
+        gts, ignore = [word.points for word in words], [word.text == "###" for word in words]
         dets = [found for quad in gts for found in _noisy(rng, quad)]
         for name, sums in ours.items():
             r = PROTOCOLS[name].match_image(gts, ignore, dets)

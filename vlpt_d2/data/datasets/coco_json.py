@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ...structures import is_dont_care
+from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .json_files import box_points, declared_size, expect, json_points, read_id, read_json
 from .report import ReadReport, check_report
 from .shapes import mask_outline, rotate_points
-from .text_annotations import DONT_CARE, TextAnnotation, make_record
-from .text_files import GroundTruthError
 
 __all__ = ["TEXT_KEYS", "read_coco_json"]
 
@@ -152,8 +152,8 @@ def _text(
         source[key] for source in (annotation, attributes) for key in TEXT_KEYS if key in source
     )
     text = str(next(found, None) or "")
-    ignore = bool(annotation.get("iscrowd")) or bool(annotation.get("ignore")) or text == DONT_CARE
-    return TextAnnotation(points, text, ignore, f"annotations[{number}]")
+    ignore = annotation.get("iscrowd") or annotation.get("ignore") or is_dont_care(text)
+    return TextAnnotation(points, text, bool(ignore), f"annotations[{number}]")
 
 
 def _points(

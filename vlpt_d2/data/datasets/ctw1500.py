@@ -27,9 +27,16 @@ import numpy as np
 
 from .dataset import IMAGES, TextDataset, flat_archive
 from .file_format import FileFormat, parse_polygon, write_polygon
+from .ground_truth import (
+    GroundTruthError,
+    TextAnnotation,
+    float_fields,
+    parse_lines,
+    read_folders,
+    read_text,
+    shown,
+)
 from .report import ReadReport
-from .text_annotations import TextAnnotation, read_folders
-from .text_files import GroundTruthError, float_fields, parse_lines, read_text, shown
 
 __all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .ground_truth import TextAnnotation, float_fields, shown
 from .report import ReadReport
-from .text_annotations import TextAnnotation
-from .text_files import float_fields, shown
 
 __all__ = [
     "FileFormat",

@@ -11,12 +11,12 @@ from ...utils.nearest import did_you_mean
 from .coco_json import read_coco_json
 from .ctw1500 import read_ctw1500_file
 from .dataset import register_text_dataset
+from .ground_truth import TextReader, read_folders
 from .icdar2013 import read_icdar2013_file
 from .icdar2015 import read_quad_file
 from .labelme import read_labelme
 from .msra_td500 import read_msra_file
 from .report import ReadReport, load_logged
-from .text_annotations import TextReader, read_folders
 from .total_text import read_total_text_file
 from .yolo import read_yolo
 

@@ -17,18 +17,20 @@ from typing import Any
 
 import numpy as np
 
+from ...structures import is_dont_care
 from .dataset import IMAGES, TextDataset, own_archive
 from .file_format import FileFormat, parse_rectangle, write_rectangle
-from .report import ReadReport
-from .text_annotations import DONT_CARE, TextAnnotation, read_folders
-from .text_files import (
+from .ground_truth import (
+    TextAnnotation,
     are_numbers,
     float_fields,
     parse_lines,
+    read_folders,
     read_text,
     shown,
     unquote,
 )
+from .report import ReadReport
 
 __all__ = ["parse_rectangle_line", "read_icdar2013", "read_icdar2013_file"]
 
@@ -80,7 +82,7 @@ def read_icdar2013_file(path: str | Path, report: ReadReport | None = None) -> l
 
     def annotation(line: str, number: int) -> TextAnnotation:
         points, text = parse_rectangle_line(line)
-        return TextAnnotation(points, text, text == DONT_CARE, str(number))
+        return TextAnnotation(points, text, is_dont_care(text), str(number))
 
     return parse_lines(read_text(path, report), path, annotation)
 

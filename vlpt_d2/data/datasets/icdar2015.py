@@ -19,27 +19,23 @@ from typing import Any
 
 import numpy as np
 
+from ...structures import is_dont_care
 from .dataset import IMAGES, TextDataset, own_archive
 from .file_format import FileFormat, write_quad
 from .file_format import parse_quad as parse_result
-from .report import ReadReport, load_logged
-from .text_annotations import DONT_CARE, TextAnnotation, read_folders
-from .text_files import (
-    GroundTruthError,
+from .ground_truth import (
+    TextAnnotation,
     float_fields,
     parse_lines,
+    read_folders,
     read_text,
     shown,
     unquote,
 )
+from .report import ReadReport
 
 __all__ = [
-    "DONT_CARE",
-    "GroundTruthError",
-    "load_icdar2015",
-    "parse_line",
     "parse_quad",
-    "read_ground_truth",
     "read_icdar2015",
     "read_quad_file",
     "split_holdout",
@@ -69,19 +65,6 @@ _COORDINATE = re.compile(r"-?(?:0|[1-9][0-9]{0,6})(?:\.[0-9]{1,20})?")
 _REACH = 4
 
 
-def load_icdar2015(
-    image_dir: str | Path,
-    gt_dir: str | Path,
-    original_size: tuple[int, int] | None = None,
-    name: str = "icdar2015",
-) -> list[dict[str, Any]]:
-    """Read a split as detectron2 dataset dicts and log, once per process, what was found.
-
-    See :func:`read_icdar2015` for arguments and result.
-    """
-    return load_logged(read_icdar2015, image_dir, gt_dir, original_size, name)
-
-
 def _read_split(root: Path, split: str, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
     images, labels = _FOLDERS[split]
     # There are resized copies of the training images.
@@ -101,7 +84,7 @@ def read_icdar2015(
         image_dir: folder of ``<stem>.jpg`` or ``.png``.
         gt_dir: folder of ``gt_<stem>.txt`` (or ``<stem>.txt``), in pixels of those images.
         original_size: (height, width) of the benchmark's images; see
-            :func:`~vlpt_d2.data.datasets.text_annotations.read_folders`.
+            :func:`~vlpt_d2.data.datasets.ground_truth.read_folders`.
         name: the dataset's name in the report.
 
     Returns:
@@ -126,35 +109,13 @@ def read_icdar2015(
     )
 
 
-def read_ground_truth(
-    path: str | Path, report: ReadReport | None = None
-) -> list[tuple[int, np.ndarray, str]]:
-    """Read one ground truth file.
-
-    Args:
-        path: a text file with LF, CR/LF or CR line ends; see
-            :func:`~vlpt_d2.data.datasets.text_files.read_text` for encodings.
-        report: where to count a file that is not UTF-8.
-
-    Returns:
-        Per word its line number (from 1), (4, 2) float64 corners, and transcription.
-
-    Raises:
-        GroundTruthError: the file is not text, or a line is malformed.
-    """
-    return [
-        (int(text.place), text.points, text.text)
-        for text in read_quad_file(path, report, script=False)
-    ]
-
-
 def read_quad_file(
     path: str | Path, report: ReadReport | None = None, script: bool = False
 ) -> list[TextAnnotation]:
     """Read a file of lines ``x1,y1,x2,y2,x3,y3,x4,y4[,script],transcription``.
 
     Args:
-        path: see :func:`read_ground_truth`.
+        path: see :func:`~vlpt_d2.data.datasets.ground_truth.read_text`.
         report: where to count a file that is not UTF-8.
         script: whether the ninth field is the script (the multi-lingual sets); it is kept as
             ``extra["script"]``.
@@ -177,7 +138,7 @@ def read_quad_file(
         elif not script:
             points, rest[0] = _polygon(points, rest[0], place, report)
         text = unquote(rest[-1])
-        return TextAnnotation(points, text, text == DONT_CARE, str(number), extra)
+        return TextAnnotation(points, text, is_dont_care(text), str(number), extra)
 
     return parse_lines(read_text(path, report), path, annotation)
 
@@ -221,22 +182,6 @@ def written_word(text: str) -> str:
     if is_plain:
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def parse_line(line: str) -> tuple[np.ndarray, str]:
-    """Read one line ``x1,y1,x2,y2,x3,y3,x4,y4,transcription``.
-
-    Args:
-        line: without its line end; the transcription may be empty and may hold commas.
-
-    Returns:
-        (4, 2) float64 corners in pixels, and the transcription unchanged.
-
-    Raises:
-        ValueError: fewer than eight numbers, or no transcription field.
-    """
-    points, (text,) = parse_quad(line)
-    return points, text
 
 
 def parse_quad(line: str, names: tuple[str, ...] | None = None) -> tuple[np.ndarray, list[str]]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from .dataset import IMAGES, TextDataset, flat_archive, own_archive
 from .file_format import FileFormat, parse_quad, write_scored_quad
+from .ground_truth import read_folders
 from .icdar2015 import read_quad_file
 from .report import ReadReport
-from .text_annotations import read_folders
 
 __all__ = ["read_icdar2017_mlt", "read_icdar2019_mlt"]
 

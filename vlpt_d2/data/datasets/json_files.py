@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .ground_truth import GroundTruthError, read_text
 from .report import ReadReport
-from .text_files import GroundTruthError, read_text
 
 __all__ = ["box_points", "declared_size", "expect", "json_points", "read_id", "read_json"]
 

@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...structures import DONT_CARE
 from ...utils.names import natural_key
 from ..image_io import IMAGE_SUFFIXES
+from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .json_files import declared_size, expect, json_points, read_json
 from .report import ReadReport, check_report
 from .shapes import circle_ring, mask_outline
-from .text_annotations import DONT_CARE, TextAnnotation, make_record
-from .text_files import GroundTruthError
 
 __all__ = ["read_labelme"]
 
-#: Labels and flags that say "don't care".
+#: Labels and flags of a don't-care region.
 IGNORED = {DONT_CARE, "ignore", "difficult", "illegible"}
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .text_files import GroundTruthError
+from .ground_truth import GroundTruthError
 
 __all__ = ["MatFile"]
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from .dataset import IMAGES, Archive, TextDataset
 from .file_format import FileFormat, parse_quad, write_quad
+from .ground_truth import TextAnnotation, float_fields, parse_lines, read_folders, read_text, shown
 from .report import ReadReport
-from .text_annotations import TextAnnotation, read_folders
-from .text_files import float_fields, parse_lines, read_text, shown
 
 __all__ = ["parse_rotated_line", "read_hust_tr400", "read_msra_file", "read_msra_td500"]
 

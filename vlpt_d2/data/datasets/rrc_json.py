@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...structures import is_dont_care
 from .dataset import IMAGES, TextDataset, flat_archive, own_archive, single_file
+from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .image_files import list_images
 from .json_files import expect, json_points, read_json
 from .report import ReadReport, check_report
-from .text_annotations import DONT_CARE, TextAnnotation, make_record
-from .text_files import GroundTruthError
 
 __all__ = ["read_art", "read_lsvt", "read_rrc_json"]
 
@@ -107,7 +107,7 @@ def _texts(entries: Any, place: str) -> list[TextAnnotation]:
         if not isinstance(entry, dict) or "points" not in entry:
             raise GroundTruthError(f"{here}: {_EXPECTED}. Correct or remove it.")
         text = str(entry.get("transcription", ""))
-        ignore = text == DONT_CARE or bool(entry.get("illegibility", False))
+        ignore = is_dont_care(text) or bool(entry.get("illegibility", False))
         extra = {"language": entry["language"]} if "language" in entry else {}
         points = json_points(entry["points"], here)
         texts.append(TextAnnotation(points, text, ignore, str(number), extra))

@@ -18,10 +18,10 @@ import numpy as np
 from ..lazy import LazyDicts
 from ..memmap_dicts import MemmapDicts, MemmapError, MemmapWriter
 from .dataset import IMAGES, Archive, TextDataset
+from .ground_truth import GroundTruthError
 from .image_files import ImageHeader, read_header
 from .matlab import MatFile
 from .report import ReadReport, check_report
-from .text_files import GroundTruthError
 
 __all__ = ["index_synthtext", "read_synthtext", "split_synthtext", "split_words"]
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .dataset import IMAGES, Archive, TextDataset, own_archive, single_file
+from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .json_files import (
     box_points,
     declared_size,
@@ -27,8 +28,6 @@ from .json_files import (
     read_json,
 )
 from .report import ReadReport, check_report
-from .text_annotations import TextAnnotation, make_record
-from .text_files import GroundTruthError
 
 __all__ = ["read_coco_text", "read_textocr"]
 

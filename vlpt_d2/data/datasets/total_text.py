@@ -21,10 +21,16 @@ import numpy as np
 
 from .dataset import IMAGES, Archive, TextDataset
 from .file_format import FileFormat, parse_polygon, write_polygon
+from .ground_truth import (
+    GroundTruthError,
+    TextAnnotation,
+    float_fields,
+    read_folders,
+    read_text,
+    shown,
+)
 from .matlab import MatFile
 from .report import ReadReport
-from .text_annotations import TextAnnotation, read_folders
-from .text_files import GroundTruthError, float_fields, read_text, shown
 
 __all__ = ["read_total_text", "read_total_text_file"]
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .dataset import TextDataset
+from .ground_truth import TextAnnotation, parse_lines, read_folders, read_text, shown
 from .msra_td500 import parse_rotated_line
 from .report import ReadReport
-from .text_annotations import TextAnnotation, read_folders
-from .text_files import parse_lines, read_text, shown
 
 __all__ = ["read_ustb_file", "read_ustb_sv1k"]
 

@@ -14,16 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from .image_files import list_images, note_unused_labels, read_header
-from .report import ReadReport, check_report
-from .text_annotations import TextAnnotation, make_record
-from .text_files import (
+from .ground_truth import (
+    TextAnnotation,
     are_numbers,
     float_fields,
+    make_record,
     parse_lines,
     read_text,
     shown,
 )
+from .image_files import list_images, note_unused_labels, read_header
+from .report import ReadReport, check_report
 
 __all__ = ["parse_yolo_line", "read_yolo"]
 

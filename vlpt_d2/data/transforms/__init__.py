@@ -1,23 +1,20 @@
 """Augmentations that keep image and texts in step."""
 
-from .affine import AffineTransform, AveragingResize, TextAugInput
 from .augmentation import (
-    RandomAspect,
+    AffineTransform,
     RandomHorizontalFlip,
     RandomScale,
     RandomTextCrop,
     RandomTextRotation,
-    ResizeForTest,
-    ResizeShortSide,
-    ResizeToSize,
+    TextAugInput,
 )
 from .build import build_detection_augmentation, build_pretrain_augmentation
 from .colour import RandomHue
+from .resize import RandomAspect, ResizeForTest, ResizeShortSide, ResizeToSize
 from .window import RandomTextWindow
 
 __all__ = [
     "AffineTransform",
-    "AveragingResize",
     "RandomAspect",
     "RandomHorizontalFlip",
     "RandomHue",

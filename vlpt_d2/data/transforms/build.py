@@ -6,16 +6,13 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import Augmentation
 
 from .augmentation import (
-    RandomAspect,
     RandomHorizontalFlip,
     RandomScale,
     RandomTextCrop,
     RandomTextRotation,
-    ResizeForTest,
-    ResizeShortSide,
-    ResizeToSize,
 )
 from .colour import RandomBrightness, RandomContrast, RandomHue, RandomSaturation
+from .resize import RandomAspect, ResizeForTest, ResizeShortSide, ResizeToSize
 from .window import RandomTextWindow
 
 

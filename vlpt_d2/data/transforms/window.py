@@ -4,7 +4,7 @@ import numpy as np
 from detectron2.data.transforms import Augmentation
 
 from ...structures import TextInstances
-from .affine import AffineTransform
+from .augmentation import AffineTransform
 
 
 class RandomTextWindow(Augmentation):

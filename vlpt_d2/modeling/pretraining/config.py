@@ -7,14 +7,9 @@ from ...config import declare_keys
 
 @declare_keys
 def add_pretraining_keys(cfg: CN) -> None:
-    """Add INPUT.PRETRAIN and the keys of the evaluator."""
+    """Add INPUT.PRETRAIN."""
     node = cfg.INPUT.PRETRAIN = CN()
     # (height, width) of every image; the aspect ratio is not kept.
     node.SIZE = (512, 512)
     # Training images are rotated by an angle drawn from +- this many degrees.
     node.ROTATION = 20.0
-    # Images of one retrieval gallery of the evaluator.
-    cfg.TEST.GALLERY_SIZE = 128
-    # Blocks of the cross-modal encoder, from 0, over which the evaluator averages the attention
-    # before it looks for its peak; all if empty.
-    cfg.TEST.POINTING_LAYERS = []

@@ -62,14 +62,14 @@ def test_images_without_words(photo):
 
 
 def test_rendered_and_real_images_are_mapped(icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 
     cfg = tiny_stkm_cfg(MAX_LENGTH=200)
-    dicts = load_icdar2015(
+    dicts, _ = read_icdar2015(
         icdar2015_root / "ch4_training_images",
         icdar2015_root / "ch4_training_localization_transcription_gt",
-    )[:5]
-    for dataset_dict in [*dicts, DatasetCatalog.get("rendered_quickstart_val")[0]]:
+    )
+    for dataset_dict in [*dicts[:5], DatasetCatalog.get("rendered_quickstart_val")[0]]:
         sample = StkmMapper(cfg, True)(dataset_dict)
         assert "###" not in sample["caption"]
         read = decode_words(sample["target"])

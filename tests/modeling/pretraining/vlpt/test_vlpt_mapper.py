@@ -134,9 +134,9 @@ def test_rendered_images_are_mapped(tmp_path):
 
 
 def test_real_images_are_mapped(tmp_path, icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import load_icdar2015
+    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 
-    dicts = load_icdar2015(
+    dicts, _ = read_icdar2015(
         icdar2015_root / "ch4_training_images",
         icdar2015_root / "ch4_training_localization_transcription_gt",
     )

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from vlpt_d2.data.datasets.image_files import read_header
-from vlpt_d2.data.datasets.json_files import read_json
-from vlpt_d2.data.datasets.report import ReadReport
-from vlpt_d2.data.datasets.text_annotations import TextAnnotation, make_record
-from vlpt_d2.data.datasets.text_files import (
+from vlpt_d2.data.datasets.ground_truth import (
     GroundTruthError,
+    TextAnnotation,
+    make_record,
     numbered_lines,
     read_text,
 )
+from vlpt_d2.data.datasets.image_files import read_header
+from vlpt_d2.data.datasets.json_files import read_json
+from vlpt_d2.data.datasets.report import ReadReport
 
 
 @pytest.mark.parametrize(
