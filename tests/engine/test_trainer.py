@@ -214,3 +214,59 @@ def test_a_run_anew_forgets_what_the_folder_held(tiny_cfg):
     with pytest.raises(StopIteration):
         trainer.train()
     assert json.loads((folder / "model_best.json").read_text())["value"] == 3.0
+
+
+def patient(cfg, scores, patience=2):
+    cfg.TEST.PATIENCE = patience
+    cfg.SOLVER.MAX_ITER = 12
+    trainer = best_trainer(cfg, scores)
+    trainer.resume_or_load(resume=True)
+    return trainer
+
+
+def test_training_stops_when_evaluations_do_not_improve(tiny_cfg):
+    """Evaluated after 2, 4, 6, 8 steps; the best is the second."""
+    trainer = patient(tiny_cfg, [1.0, 3.0, 3.0, 2.0])
+    trainer.train()
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["iteration"], results["validation"]) == (7, {"tiny/score": 2.0})
+    final = torch.load(folder / "model_final.pth", weights_only=True)
+    assert final["iteration"] == 7 and (folder / "last_checkpoint").read_text() == "model_final.pth"
+    assert torch.load(folder / "model_best.pth", weights_only=True)["iteration"] == 3
+    assert metrics(tiny_cfg)[-1]["iteration"] == 7
+    # It has ended; with more patience it resumes.
+    assert patient(tiny_cfg, []).train() is None
+    patient(tiny_cfg, [2.0, 4.0], patience=4).train()
+    assert json.loads((folder / "model_best.json").read_text())["iteration"] == 11
+
+
+def test_images_of_the_test_are_evaluated_after_an_early_stop(tiny_cfg):
+    trainer = patient(tiny_cfg, [3.0, 2.0, 2.0, 7.0])
+    trainer.cfg.defrost()
+    trainer.cfg.DATASETS.TEST = ("tiny_photos",)
+    trainer.train()
+    results = json.loads(Path(tiny_cfg.OUTPUT_DIR, "results.json").read_text())
+    assert results["validation"] == {"tiny/score": 2.0} and results["test"] == {"tiny/score": 7.0}
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_an_early_stop_that_was_cut_off_is_repeated(tiny_cfg, period):
+    """With a checkpoint of the step of the stop, of an evaluation before, or of none."""
+    tiny_cfg.SOLVER.CHECKPOINT_PERIOD = period
+    with pytest.raises(StopIteration):
+        patient(tiny_cfg, [3.0, 2.0]).train()
+    again = [3.0, 2.0, 2.0] if period == 8 else [2.0]
+    trainer = patient(tiny_cfg, again)
+    assert trainer.start_iter == {2: 6, 4: 4, 8: 0}[period]
+    trainer.train()
+    folder = Path(tiny_cfg.OUTPUT_DIR)
+    assert json.loads((folder / "results.json").read_text())["iteration"] == 5
+    assert torch.load(folder / "model_final.pth", weights_only=True)["iteration"] == 5
+    assert [m["tiny/score"] for m in metrics(tiny_cfg) if "tiny/score" in m] == [3.0, 2.0, 2.0]
+
+
+def test_patience_needs_a_metric(tiny_cfg):
+    tiny_cfg.TEST.PATIENCE = 1
+    with pytest.raises(ValueError, match=r"set TEST\.BEST_METRIC"):
+        TinyTrainer(tiny_cfg)

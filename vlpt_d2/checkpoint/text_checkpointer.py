@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class TextCheckpointer(DetectionCheckpointer):
 
     Attributes:
         resumed_from: the file that the run was resumed from; "" for none.
+        average: weights that are saved in place of the model's of the same names.
         missing: names of the model's weights that the file loaded last did not fill.
     """
 
@@ -79,6 +80,7 @@ class TextCheckpointer(DetectionCheckpointer):
         self._trunk = describe_trunk(cfg) if cfg is not None and has_trunk else None
         self._resuming = False
         self.resumed_from = ""
+        self.average: Mapping[str, torch.Tensor] = {}
         self.missing: set[str] = set()
 
     def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:
@@ -100,7 +102,7 @@ class TextCheckpointer(DetectionCheckpointer):
             return
         path = os.path.join(self.save_dir, f"{name}.pth")
         # A plain dict: torch's carries module versions that FrozenBatchNorm2d misreads.
-        weights = dict(self.model.state_dict())
+        weights = {**self.model.state_dict(), **self.average}
         _check_finite(weights, path)
         data: dict[str, Any] = {
             "model": weights,

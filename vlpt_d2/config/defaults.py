@@ -76,6 +76,9 @@ def _add_step(cfg: CN) -> None:
     cfg.SOLVER.ACCUMULATE = 1
     # Precision of autocast where SOLVER.AMP.ENABLED: "bfloat16" or "float16".
     cfg.SOLVER.AMP.DTYPE = "bfloat16"
+    # Decay of an exponential moving average of the weights, such as 0.999, which is evaluated and
+    # saved; 0: there is none.
+    cfg.SOLVER.EMA = 0.0
     # Keep convolution weights with channels last in memory (faster on CPUs, and on GPUs with AMP).
     cfg.SOLVER.CHANNELS_LAST = False
 
@@ -92,6 +95,8 @@ def _add_evaluation(cfg: CN) -> None:
     # "pretrain/mlm_accuracy" ("<dataset>/pretrain/mlm_accuracy" where there are several datasets);
     # "": none is chosen.
     cfg.TEST.BEST_METRIC = ""
+    # Training ends after so many evaluations without a better BEST_METRIC; 0: never.
+    cfg.TEST.PATIENCE = 0
     # Images of one retrieval gallery of the pre-training's evaluator.
     cfg.TEST.GALLERY_SIZE = 128
     # Blocks of the cross-modal encoder, from 0, over which the pre-training's evaluator averages

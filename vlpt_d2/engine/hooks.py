@@ -24,6 +24,7 @@ __all__ = [
     "EVAL_SECONDS",
     "BestCheckpointer",
     "CheckpointHook",
+    "EarlyStopping",
     "EvalHook",
     "ResultWriter",
     "flatten_numbers",
@@ -83,16 +84,17 @@ class CheckpointHook(HookBase):
             self._saved = [*(saved for saved in self._saved if saved != name), name]
             self._checkpointer.save(name, iteration=self.trainer.iter)
         if done >= self.trainer.max_iter:
-            self._save_final()
+            self.save_final()
         self._remove_old()
 
     def complete(self) -> None:
         """Write the final weights of a run that was stopped between its last step and them."""
         if os.path.basename(self._checkpointer.resumed_from) != f"{_FINAL}.pth":
-            self._save_final()
+            self.save_final()
         self._remove_old()
 
-    def _save_final(self) -> None:
+    def save_final(self) -> None:
+        """Write the final weights, those of this step."""
         self._checkpointer.save(_FINAL, iteration=self.trainer.iter)
 
     def _remove_old(self) -> None:
@@ -130,7 +132,7 @@ class EvalHook(HookBase):
             recorded: whether the results of an iteration were written before the run was stopped,
                 the same in every process.
         """
-        self._period = period
+        self.period = period
         self._function = function
         self._recorded = recorded
         # Step of the last evaluation, -2 for none, and its flattened results.
@@ -139,7 +141,7 @@ class EvalHook(HookBase):
     def before_train(self) -> None:
         """On resuming, make up for the evaluation that the run was stopped in."""
         start = self.trainer.start_iter
-        if not start or self._period <= 0 or start % self._period or self._recorded(start - 1):
+        if not start or self.period <= 0 or start % self.period or self._recorded(start - 1):
             return
         logger.info("the evaluation after %d steps was cut off: evaluating", start)
         with _step_before(self.trainer):
@@ -149,7 +151,7 @@ class EvalHook(HookBase):
         """Evaluate if it is time to."""
         done = self.trainer.iter + 1
         last = done == self.trainer.max_iter
-        if self._period <= 0 or not (last or done % self._period == 0):
+        if self.period <= 0 or not (last or done % self.period == 0):
             return
         start = time.perf_counter()
         results = self._function(last)
@@ -186,6 +188,8 @@ class BestCheckpointer(HookBase):
         self._metric = metric
         self._file = os.path.join(checkpointer.save_dir, "model_best.json")
         self._best: float | None = None
+        # Step of the best evaluation; -1 before the first.
+        self.iteration = -1
 
     def before_train(self) -> None:
         """On resuming, take up the best of the steps before; else forget another run's."""
@@ -194,7 +198,7 @@ class BestCheckpointer(HookBase):
             return
         best = self._read()
         if best["metric"] == self._metric and best["iteration"] < self.trainer.start_iter:
-            self._best = best["value"]
+            self._best, self.iteration = best["value"], best["iteration"]
         with _step_before(self.trainer):
             self.after_step()
 
@@ -213,7 +217,7 @@ class BestCheckpointer(HookBase):
             return
         if self._best is not None and value <= self._best:
             return
-        self._best = value
+        self._best, self.iteration = value, iteration
         record = {"metric": self._metric, "value": value, "iteration": iteration}
         self._checkpointer.save("model_best", tag=False, iteration=iteration, best=record)
         write_json(self._file, record)
@@ -241,6 +245,49 @@ class BestCheckpointer(HookBase):
         return best
 
 
+class EarlyStopping(HookBase):
+    """Ends the training when evaluations no longer improve. Register it in every process."""
+
+    def __init__(
+        self,
+        evaluation: EvalHook,
+        best: BestCheckpointer | None,
+        patience: int,
+        stop: Callable[[], None],
+    ):
+        """
+        Args:
+            evaluation: after which it is decided.
+            best: in the main process, which decides; None in the others.
+            patience: evaluations without a better result after which the training ends.
+            stop: called, in every process, after the last step.
+        """
+        self._evaluation = evaluation
+        self._best = best
+        self._patience = patience
+        self._stop = stop
+
+    def before_train(self) -> None:
+        """On resuming, decide after an evaluation that was re-run."""
+        with _step_before(self.trainer):
+            self.after_step()
+
+    def after_step(self) -> None:
+        """Stop if this step was evaluated and the best evaluation is too long ago."""
+        iteration = self.trainer.iter
+        if self._evaluation.latest[0] != iteration or iteration + 1 >= self.trainer.max_iter:
+            return
+        periods = self._patience * self._evaluation.period
+        stale = self._best is not None and iteration - self._best.iteration >= periods
+        if comm.all_gather(stale)[0]:
+            logger.info(
+                "%d evaluations were not better than the best: stopping after %d steps",
+                self._patience,
+                iteration + 1,
+            )
+            self._stop()
+
+
 class ResultWriter(PeriodicWriter):
     """Write every ``period`` steps, after the last one, and after each evaluation.
 
@@ -264,6 +311,14 @@ class ResultWriter(PeriodicWriter):
             return
         for writer in self._writers:
             writer.write()
+
+    def after_train(self) -> None:
+        """Close the writers; all is written if training has come to its end."""
+        if self.trainer.iter < self.trainer.max_iter:
+            super().after_train()
+            return
+        for writer in self._writers:
+            writer.close()
 
 
 def _best_record(content: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Collection, Sequence, Sized
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,12 +30,14 @@ from ..modeling.detection import TextHead
 from ..solver import build_lr_scheduler, build_optimizer, check_milestones, resolve_epochs
 from ..utils.locks import lock_folder
 from ..utils.rng import INITIALISATION, seeded_rng
+from .averaging import WeightAverage
 from .defaults import write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
 from .hooks import (
     EVAL_SECONDS,
     BestCheckpointer,
     CheckpointHook,
+    EarlyStopping,
     EvalHook,
     ResultWriter,
     flatten_numbers,
@@ -80,11 +82,17 @@ class TextTrainer(DefaultTrainer):
         self.checkpointer = TextCheckpointer(
             model, cfg.OUTPUT_DIR, cfg=self.cfg, trainer=weakref.proxy(self)
         )
+        self._average: WeightAverage | None = None
+        if cfg.SOLVER.EMA > 0:
+            self._average = WeightAverage(model, cfg.SOLVER.EMA)
+            self.checkpointer.average = self._average.weights
         self._lock = ExitStack()
         # Training images, once they are read; of a resumed run those of its checkpoint.
         self._images: int | None = None
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
+        # TEST.PATIENCE if it ended the training, else 0.
+        self._stopped_by = 0
         self._last_eval_results: dict[str, Any] | None = None
         # On the validation and on the test images, after the last step.
         self._final_results: tuple[dict[str, float], dict[str, float]] | None = None
@@ -97,6 +105,13 @@ class TextTrainer(DefaultTrainer):
                 "TEST.BEST_METRIC chooses weights, which must not be done on the test images: "
                 "name other images in DATASETS.VALIDATION"
             )
+        if cfg.TEST.PATIENCE and not (cfg.TEST.BEST_METRIC and cfg.TEST.EVAL_PERIOD > 0):
+            raise ValueError(
+                "TEST.PATIENCE needs evaluations to compare: set TEST.BEST_METRIC and "
+                "TEST.EVAL_PERIOD"
+            )
+        if not 0 <= cfg.SOLVER.EMA < 1:
+            raise ValueError(f"SOLVER.EMA is {cfg.SOLVER.EMA}; it must be in [0, 1)")
         if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
             raise ValueError(
                 f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN!r}; only "
@@ -104,11 +119,12 @@ class TextTrainer(DefaultTrainer):
             )
 
     def build_hooks(self) -> list[hooks.HookBase]:
-        """Timing, schedule, checkpoints, evaluation, the best weights, writers."""
+        """Timing, schedule, average, checkpoints, evaluation, the best weights, writers."""
         cfg = self.cfg
         built: list[hooks.HookBase] = [
             hooks.IterationTimer(),
             hooks.LRScheduler(),
+            *([] if self._average is None else [self._average]),
             # Before the evaluation: if that fails, there are weights to look at.
             CheckpointHook(
                 self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.SOLVER.CHECKPOINTS_KEPT
@@ -121,12 +137,24 @@ class TextTrainer(DefaultTrainer):
             lambda iteration: trainer._evaluated(iteration),
         )
         built.append(evaluation)
+        best = None
+        if cfg.TEST.BEST_METRIC and comm.is_main_process():
+            best = BestCheckpointer(evaluation, self.checkpointer, cfg.TEST.BEST_METRIC)
+            built.append(best)
+        if cfg.TEST.PATIENCE:
+            built.append(
+                EarlyStopping(evaluation, best, cfg.TEST.PATIENCE, lambda: trainer._stop())
+            )
         if comm.is_main_process():
-            if cfg.TEST.BEST_METRIC:
-                built.append(BestCheckpointer(evaluation, self.checkpointer, cfg.TEST.BEST_METRIC))
             built.append(ResultWriter(evaluation, self.build_writers(), period=20))
             # The last of all: what is written here says that the run is complete.
-            built.append(hooks.CallbackHook(after_step=lambda trainer: trainer.write_results()))
+            # A resumed run may end before its first step.
+            built.append(
+                hooks.CallbackHook(
+                    before_train=lambda trainer: trainer.write_results(),
+                    after_step=lambda trainer: trainer.write_results(),
+                )
+            )
         return built
 
     def _evaluated(self, iteration: int) -> bool:
@@ -257,20 +285,39 @@ class TextTrainer(DefaultTrainer):
             logger.info("no dataset in DATASETS.TEST: nothing is evaluated")
             self._final_results = ({}, {}) if last else None
             return {}
-        results = self.test(cfg, self.model, datasets=validation or cfg.DATASETS.TEST, weights="")
+        results = self._test(validation or cfg.DATASETS.TEST)
         self._last_eval_results = results
-        if last and validation and cfg.DATASETS.TEST:
-            self._last_eval_results = self.test(cfg, self.model, weights="")
+        if last:
+            self._evaluate_end(results)
+        return results
+
+    def _test(self, datasets: Sequence[str]) -> dict[str, Any]:
+        """Evaluate the weights, or their average where there is one."""
+        with nullcontext() if self._average is None else self._average.applied():
+            return self.test(self.cfg, self.model, datasets=datasets, weights="")
+
+    def _evaluate_end(self, results: dict[str, Any]) -> None:
+        """Evaluate the test images in addition to the validation images, and keep both results."""
+        validation, test = self.cfg.DATASETS.VALIDATION, self.cfg.DATASETS.TEST
+        if validation and test:
+            self._last_eval_results = self._test(test)
             tested = flatten_numbers(self._last_eval_results)
             self.storage.put_scalars(
                 **{f"test/{name}": value for name, value in tested.items()}, smoothing_hint=False
             )
-        if last:
-            self._final_results = (
-                flatten_numbers(results) if validation else {},
-                flatten_numbers(self._last_eval_results) if cfg.DATASETS.TEST else {},
-            )
-        return results
+        self._final_results = (
+            flatten_numbers(results) if validation else {},
+            flatten_numbers(self._last_eval_results or {}) if test else {},
+        )
+
+    def _stop(self) -> None:
+        """End the training with this step, which was evaluated."""
+        self.max_iter = self.iter + 1
+        self._stopped_by = self.cfg.TEST.PATIENCE
+        self._evaluate_end(self._last_eval_results or {})
+        for hook in self._hooks:
+            if isinstance(hook, CheckpointHook):
+                hook.save_final()
 
     def write_results(self) -> None:
         """After the last step and its evaluation, write ``results.json`` to OUTPUT_DIR."""
@@ -287,6 +334,7 @@ class TextTrainer(DefaultTrainer):
             "seed": self.cfg.SEED,
             "settings": settings(self.cfg),
             "images": self._images,
+            "stopped_by": self._stopped_by,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -312,6 +360,11 @@ class TextTrainer(DefaultTrainer):
         rates = self.scheduler.get_lr()
         for group, rate in zip(self.optimizer.param_groups, rates):
             group["lr"] = rate
+        # With another patience the training resumes.
+        if self.cfg.TEST.PATIENCE and state_dict.get("stopped_by") == self.cfg.TEST.PATIENCE:
+            self.max_iter, self._stopped_by = done, self.cfg.TEST.PATIENCE
+        if self._average is not None and "WeightAverage" not in state_dict.get("hooks", {}):
+            self._average.restart()
         changed = self._report_changes(state_dict.get("settings"))
         # Other datasets are in that warning already.
         self._images = None if "DATASETS.TRAIN" in changed else state_dict.get("images")
