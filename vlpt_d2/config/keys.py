@@ -15,7 +15,9 @@ __all__ = ["PluginError", "declare_keys", "declared_keys", "load_parts"]
 _PARTS = (
     "vlpt_d2.config.defaults",
     "vlpt_d2.data.datasets.registration",
-    "vlpt_d2.modeling",
+    "vlpt_d2.modeling.backbone",
+    "vlpt_d2.modeling.detection.heads",
+    "vlpt_d2.modeling.pretraining",
     "vlpt_d2.model_zoo.handler",
 )
 

@@ -16,8 +16,6 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import cv2
 import numpy as np
-from detectron2.data.detection_utils import convert_PIL_to_numpy
-from detectron2.utils.file_io import PathManager
 from PIL import Image, UnidentifiedImageError, features
 
 __all__ = [
@@ -91,7 +89,13 @@ def open_source(source: Source) -> BinaryIO:
     """
     if isinstance(source, bytes):
         return io.BytesIO(source)
-    return PathManager.open(os.fspath(source), "rb")
+    name = os.fspath(source)
+    if "://" not in name:
+        return open(name, "rb")
+    # Of the many who read files of this disk none needs detectron2, which loads torch.
+    from detectron2.utils.file_io import PathManager
+
+    return PathManager.open(name, "rb")
 
 
 def read_image(source: Source, name: str, image_format: str = "RGB", page: int = 0) -> np.ndarray:
@@ -105,7 +109,7 @@ def read_image(source: Source, name: str, image_format: str = "RGB", page: int =
     Args:
         source: the file.
         name: what to call it in messages.
-        image_format: channel order of the result, such as "RGB" or "BGR".
+        image_format: channel order of the result, "RGB" or "BGR".
         page: of a file with several, from 0; see :func:`count_pages`.
 
     Returns:
@@ -133,19 +137,15 @@ def pixels_of(image: Image.Image, image_format: str = "RGB") -> np.ndarray:
 
     Args:
         image: is not turned, whatever its EXIF data say.
-        image_format: channel order of the result, such as "RGB" or "BGR".
+        image_format: channel order of the result, "RGB" or "BGR".
 
     Returns:
         (H, W, 3) uint8.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
-        # Most images: without the copies that a conversion makes.
-        pixels = np.asarray(image)
-        if image_format == "RGB":
-            return pixels.copy()
-        if image_format == "BGR":
-            return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return convert_PIL_to_numpy(_opaque(_eight_bits(image)), image_format)
+    if image.mode != "RGB" or "transparency" in image.info:
+        image = _opaque(_eight_bits(image)).convert("RGB")
+    pixels = np.asarray(image)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if image_format == "BGR" else pixels.copy()
 
 
 def count_pages(source: Source, name: str) -> int:

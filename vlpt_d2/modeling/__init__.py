@@ -1,3 +1,1 @@
-"""Registered backbones, text detectors and pre-trainings."""
-
-from . import backbone, detection, pretraining
+"""Backbones, text detectors and pre-trainings; :func:`vlpt_d2.load_parts` registers them."""

@@ -1,17 +1,14 @@
 """The ROI-free text detectors: one meta-architecture, one folder per head."""
 
-from . import config, mapper
-from .db import DBHead
-from .east import EASTHead
-from .psenet import PSENetHead
-from .text_detector import TextDetector, decode_instances, stack_targets
-from .text_head import (
-    TEXT_HEADS_REGISTRY,
-    DecodedTexts,
-    TextHead,
-    build_label_function,
-    build_text_head,
-)
+from typing import TYPE_CHECKING
+
+from ...utils.lazy import lazy_names
+from .decoded import DecodedTexts
+
+if TYPE_CHECKING:
+    from .heads import DBHead, EASTHead, PSENetHead
+    from .text_detector import TextDetector, decode_instances, stack_targets
+    from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
     "TEXT_HEADS_REGISTRY",
@@ -26,3 +23,20 @@ __all__ = [
     "decode_instances",
     "stack_targets",
 ]
+
+# The networks need torch, which decoding does without.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "TEXT_HEADS_REGISTRY": "text_head",
+        "DBHead": "heads",
+        "EASTHead": "heads",
+        "PSENetHead": "heads",
+        "TextDetector": "text_detector",
+        "TextHead": "text_head",
+        "build_label_function": "text_head",
+        "build_text_head": "text_head",
+        "decode_instances": "text_detector",
+        "stack_targets": "text_detector",
+    },
+)

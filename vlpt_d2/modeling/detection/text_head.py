@@ -4,7 +4,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from detectron2.utils.registry import Registry
 from torch import Tensor, nn
 
 from ...structures import TextInstances
+from .decoded import DecodedTexts
 
 logger = logging.getLogger(__name__)
 
@@ -33,32 +33,19 @@ LabelFunction = Callable[
 Targets = Mapping[str, Tensor | list[Tensor]]
 
 
-@dataclass
-class DecodedTexts:
-    """The texts of one image.
-
-    Attributes:
-        polygons: (N, 2) float32 arrays of (x, y) pixels of the network's input.
-        scores: float32 in [0, 1], one for each.
-        words: what was read, one for each; None of heads that do not read.
-        counts: what the decoding left out, by name, and of how many: see
-            :meth:`TextHead.report_limits`.
-    """
-
-    polygons: list[np.ndarray]
-    scores: np.ndarray
-    words: list[str] | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-
-
 class TextHead(nn.Module, ABC):
     """Base class of the heads: a neck, the head proper, its labels, losses and decoding.
 
     ``decoding`` holds the keyword arguments of the decoding function; ``threshold_keys`` names
     those among them that decide what is a text, that of the maps first, and their config keys.
+
+    ``decode_maps`` is that function: (maps as arrays, (H, W), ``**decoding``) to
+    :class:`DecodedTexts`, as :meth:`decode` has them. A head names it ``decode_maps`` in the module
+    ``decode`` of its folder, which imports no torch, for its exported files to be decoded without.
     """
 
     decoding: dict
+    decode_maps: Callable[..., DecodedTexts]
     threshold_keys: dict[str, str]
 
     # Image pixels from one pixel of the target maps to the next; by name where maps differ.
@@ -72,7 +59,12 @@ class TextHead(nn.Module, ABC):
             in_features: names of the backbone's maps the neck reads, finest first.
             neck: module from the list of these maps to one, or to several levels; of any kind
                 that the head knows.
+
+        Raises:
+            TypeError: the head has neither ``decode_maps`` nor a ``decode`` of its own.
         """
+        if not hasattr(self, "decode_maps") and type(self).decode is TextHead.decode:
+            raise TypeError(f"{type(self).__name__} has no decode_maps, which makes texts of maps")
         super().__init__()
         self.in_features = list(in_features)
         self.neck = neck
@@ -123,14 +115,15 @@ class TextHead(nn.Module, ABC):
         Maps may have different sizes, such as one for each level.
         """
 
-    @abstractmethod
     def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
-        """Turn the maps of one image into texts.
+        """Turn the maps of one image into texts, by ``decode_maps`` unless a head overrides it.
 
         Args:
             maps: the maps of :meth:`forward` for one image, (C, H', W') each, padding included.
             image_size: (H, W) of the network's input image without padding.
         """
+        arrays = {name: values.float().cpu().numpy() for name, values in maps.items()}
+        return self.decode_maps(arrays, image_size, **self.decoding)
 
     def count(self, decoded: DecodedTexts) -> None:
         """Add up what the decoding of one image left out, for :meth:`report_limits`."""

@@ -1,7 +1,7 @@
 """From DB's probability map to text polygons (MhLiao/DB structure/representers)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import shapely
 
+from ..decoded import DecodedTexts
 from ..raster import mean_inside, pixel_counts
 from .unclip import exact_polygons, published_boxes, published_polygons
 
@@ -18,6 +19,18 @@ _HULL_TOLERANCE, _CONTOUR_TOLERANCE = 0.75, 1.0
 # Runs of text pixels from which on specks are cleared away and holes filled before contours are
 # followed, which then takes longer than numbering both. A page of 200 words has some 4,000.
 _MANY_RUNS = 30_000
+
+
+def decode_maps(
+    maps: Mapping[str, np.ndarray], image_size: tuple[int, int], **decoding: Any
+) -> DecodedTexts:
+    """Decode "probability", (1, H, W); of an image; see ``TextHead.decode``."""
+    height, width = image_size
+    counts: Counter[str] = Counter()
+    probability = maps["probability"][0, :height, :width]
+    return DecodedTexts(
+        *decode_probability_map(probability, counts=counts, **decoding), counts=counts
+    )
 
 
 def decode_probability_map(

@@ -1,7 +1,6 @@
 """The DB head: differentiable binarisation (Liao et al., AAAI 2020; MhLiao/DB)."""
 
 import math
-from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,9 @@ from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss, masked_l1_loss
-from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
-from .decode import decode_probability_map
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from . import config, large_kernel_neck  # noqa: F401  declare keys, register another neck
+from .decode import decode_maps
 from .labels import draw_db_labels
 from .neck import DB_NECK_REGISTRY
 
@@ -30,6 +30,7 @@ class DBHead(TextHead):
         "binary_thresh": "MODEL.DB.BINARY_THRESH",
         "box_thresh": "MODEL.DB.BOX_THRESH",
     }
+    decode_maps = staticmethod(decode_maps)
 
     @configurable
     def __init__(
@@ -46,7 +47,7 @@ class DBHead(TextHead):
             in_features: names of the maps the neck reads, finest first.
             neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
             norm: normalisation of the two branches, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`decode_probability_map`.
+            decoding: keyword arguments of :func:`~.decode.decode_probability_map`.
 
         Raises:
             ValueError: the finest map is not at stride 4, which the two upsamplings assume.
@@ -115,14 +116,6 @@ class DBHead(TextHead):
             * masked_l1_loss(threshold, targets["threshold"], targets["threshold_mask"]),
             "loss_binary": BINARY_WEIGHT * dice_loss(binary, text, text_mask),
         }
-
-    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
-        """Decode one image; see :meth:`TextHead.decode`."""
-        height, width = image_size
-        probability = maps["probability"][0, :height, :width].float().cpu().numpy()
-        counts: Counter[str] = Counter()
-        found = decode_probability_map(probability, counts=counts, **self.decoding)
-        return DecodedTexts(*found, counts=counts)
 
 
 def _branch(in_channels: int, norm: str) -> nn.Sequential:

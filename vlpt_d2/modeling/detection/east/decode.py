@@ -1,16 +1,31 @@
 """From EAST's maps to rectangles (argman/EAST eval.py)."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..decoded import DecodedTexts
 from ..rectangles import corners_from_distances
-from .labels import STRIDE
 from .nms import locality_aware_nms
 
+# Input pixels from one cell of the maps to the next.
+STRIDE = 4
 # Points along each side at which the core of a box is looked at.
 _SAMPLES = 8
+
+
+def decode_maps(
+    maps: Mapping[str, np.ndarray], image_size: tuple[int, int], **decoding: Any
+) -> DecodedTexts:
+    """Decode "score" (1, h, w) and "geometry" (5, h, w) of an image; see ``TextHead.decode``."""
+    height, width = (-(-side // STRIDE) for side in image_size)
+    counts: Counter[str] = Counter()
+    score, geometry = (maps[name][:, :height, :width] for name in ("score", "geometry"))
+    found = decode_east_maps(score[0], geometry, counts=counts, **decoding)
+    return DecodedTexts(*found, counts=counts)
 
 
 def decode_east_maps(

@@ -1,7 +1,6 @@
 """The EAST head: a score and a rectangle from every cell (Zhou et al., CVPR 2017)."""
 
 import math
-from collections import Counter
 from functools import partial
 from typing import Any, cast
 
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 
 from ..losses import balanced_bce_loss, dice_loss
 from ..rectangles import ANGLE_RANGES
-from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
-from .decode import decode_east_maps
-from .labels import STRIDE, draw_east_labels
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from . import config  # noqa: F401  declares keys
+from .decode import STRIDE, decode_maps
+from .labels import draw_east_labels
 from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
 from .neck import EASTNeck
 
@@ -43,6 +43,7 @@ class EASTHead(TextHead):
         "score_thresh": "MODEL.EAST.SCORE_THRESH",
         "box_thresh": "MODEL.EAST.BOX_THRESH",
     }
+    decode_maps = staticmethod(decode_maps)
 
     @configurable
     def __init__(
@@ -63,7 +64,7 @@ class EASTHead(TextHead):
             angle_range: angles are predicted within +- this many degrees, 45 or 90.
             distance_scale: distances are predicted between 0 and this many pixels.
             score_loss: one of SCORE_LOSSES.
-            decoding: keyword arguments of :func:`decode_east_maps`.
+            decoding: keyword arguments of :func:`~.decode.decode_east_maps`.
 
         Raises:
             ValueError: one of the choices is unknown, or the finest map is not at stride 4, where
@@ -129,7 +130,7 @@ class EASTHead(TextHead):
         )
 
     def predict(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the maps of :func:`decode_east_maps`: "score" and "geometry"."""
+        """Return the maps of :func:`~.decode.decode_east_maps`: "score" and "geometry"."""
         logits = self.output(x)
         return {"score": logits[:, :1].float().sigmoid(), "geometry": self.geometry(logits)}
 
@@ -154,15 +155,6 @@ class EASTHead(TextHead):
             "loss_iou": mean_over_text(iou, learnt),
             "loss_angle": ANGLE_WEIGHT * mean_over_text(angle, learnt),
         }
-
-    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
-        """Decode one image; see :meth:`TextHead.decode`."""
-        height, width = (-(-side // STRIDE) for side in image_size)
-        score = maps["score"][0, :height, :width].float().cpu().numpy()
-        geometry = maps["geometry"][:, :height, :width].float().cpu().numpy()
-        counts: Counter[str] = Counter()
-        found = decode_east_maps(score, geometry, counts=counts, **self.decoding)
-        return DecodedTexts(*found, counts=counts)
 
 
 def _logit(share: float) -> float:

@@ -5,9 +5,7 @@ import numpy as np
 from ....structures import TextInstances
 from ..raster import pixels_inside
 from ..rectangles import distances_to_sides, fit_rectangles, rectangle_corners
-
-# Input pixels from one cell of the maps to the next.
-STRIDE = 4
+from .decode import STRIDE
 
 
 def draw_east_labels(

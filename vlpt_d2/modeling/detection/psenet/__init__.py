@@ -1,10 +1,14 @@
 """PSENet: shape robust text detection with progressive scale expansion (Wang et al., CVPR 2019)."""
 
-from . import config
+from typing import TYPE_CHECKING
+
+from ....utils.lazy import lazy_names
 from .decode import decode_kernel_maps
 from .expansion import expand_kernels
-from .head import PSENetHead
-from .labels import draw_psenet_labels, kernel_scales
+
+if TYPE_CHECKING:
+    from .head import PSENetHead
+    from .labels import draw_psenet_labels, kernel_scales
 
 __all__ = [
     "PSENetHead",
@@ -13,3 +17,8 @@ __all__ = [
     "expand_kernels",
     "kernel_scales",
 ]
+
+# The head needs torch, which decoding does without.
+__getattr__ = lazy_names(
+    __name__, {"PSENetHead": "head", "draw_psenet_labels": "labels", "kernel_scales": "labels"}
+)

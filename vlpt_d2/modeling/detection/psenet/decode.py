@@ -1,12 +1,26 @@
 """From PSENet's kernel maps to text polygons (whai362/PSENet models/head/psenet_head.py)."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
 
+from ..decoded import DecodedTexts
 from ..regions import choose_regions, outline_regions
 from .expansion import expand_kernels
+
+
+def decode_maps(
+    maps: Mapping[str, np.ndarray], image_size: tuple[int, int], *, stride: int, **decoding: Any
+) -> DecodedTexts:
+    """Decode "kernels", (n, h, w), of an image; see ``TextHead.decode``."""
+    height, width = (-(-side // stride) for side in image_size)
+    counts: Counter[str] = Counter()
+    kernels = maps["kernels"][:, :height, :width]
+    found = decode_kernel_maps(kernels, stride=stride, counts=counts, **decoding)
+    return DecodedTexts(*found, counts=counts)
 
 
 def decode_kernel_maps(

@@ -1,6 +1,5 @@
 """The PSENet head: texts and their shrunk kernels (Wang et al., CVPR 2019; whai362/PSENet)."""
 
-from collections import Counter
 from functools import partial
 from typing import Any, cast
 
@@ -12,8 +11,9 @@ from torch import Tensor, nn
 
 from ..layers import conv_norm_relu
 from ..losses import hard_negative_mask, sample_dice_loss
-from ..text_head import TEXT_HEADS_REGISTRY, DecodedTexts, LabelFunction, TextHead, wants_polygons
-from .decode import decode_kernel_maps
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from . import config  # noqa: F401  declares keys
+from .decode import decode_maps
 from .labels import draw_psenet_labels, kernel_scales
 from .neck import PSENetNeck
 
@@ -30,6 +30,7 @@ class PSENetHead(TextHead):
         "kernel_thresh": "MODEL.PSENET.KERNEL_THRESH",
         "score_thresh": "MODEL.PSENET.SCORE_THRESH",
     }
+    decode_maps = staticmethod(decode_maps)
 
     @configurable
     def __init__(
@@ -52,7 +53,7 @@ class PSENetHead(TextHead):
             norm: its normalisation, as in :func:`detectron2.layers.get_norm`.
             kernels: number of maps, the text's included.
             decode_stride: of the predicted maps; they are upsampled from the neck's stride.
-            decoding: keyword arguments of :func:`decode_kernel_maps` but the stride.
+            decoding: keyword arguments of :func:`~.decode.decode_kernel_maps` but the stride.
 
         Raises:
             ValueError: ``decode_stride`` does not divide the neck's stride.
@@ -70,7 +71,7 @@ class PSENetHead(TextHead):
         nn.init.normal_(self.kernels.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.kernels.bias))
         self.decode_stride = decode_stride
-        self.decoding = dict(decoding)
+        self.decoding = {**decoding, "stride": decode_stride}
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -127,13 +128,3 @@ class PSENetHead(TextHead):
             "loss_text": TEXT_WEIGHT * text_loss.mean(),
             "loss_kernels": KERNEL_WEIGHT * kernel_loss.mean(),
         }
-
-    def decode(self, maps: dict[str, Tensor], image_size: tuple[int, int]) -> DecodedTexts:
-        """Decode one image; see :meth:`TextHead.decode`."""
-        height, width = (-(-side // self.decode_stride) for side in image_size)
-        kernels = maps["kernels"][:, :height, :width].float().cpu().numpy()
-        counts: Counter[str] = Counter()
-        found = decode_kernel_maps(
-            kernels, stride=self.decode_stride, counts=counts, **self.decoding
-        )
-        return DecodedTexts(*found, counts=counts)

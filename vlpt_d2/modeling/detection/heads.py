@@ -1,0 +1,8 @@
+"""The detectors of the package: importing this module registers them, their mapper and keys."""
+
+from . import config, mapper, text_detector  # noqa: F401
+from .db import DBHead
+from .east import EASTHead
+from .psenet import PSENetHead
+
+__all__ = ["DBHead", "EASTHead", "PSENetHead"]
