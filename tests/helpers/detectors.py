@@ -7,6 +7,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone, build_model
 from torch import nn
 
+from vlpt_d2 import load_parts
 from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.detection import TEXT_HEADS_REGISTRY, build_label_function
 from vlpt_d2.structures import TextInstances
@@ -38,6 +39,7 @@ class TinyBackbone(Backbone):
         return maps
 
 
+load_parts()
 HEADS = sorted(name for name, _ in TEXT_HEADS_REGISTRY)
 
 _PYRAMID = ["MODEL.TEXT_HEAD.IN_FEATURES", ["p2", "p3", "p4", "p5"]]
