@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""The grid "photo_words" in one command, for half an hour on one GPU.
+"""The grid "reading" in one command, for half an hour on one GPU.
 
-Renders the corpora, makes the trunk, trains VLPT on each vocabulary, chooses one, and runs the grid
-on it, several trainings at once. Started again, it resumes what is unfinished. Detectors that have
-ended are also measured at thresholds chosen on the validation images. The folder "results" then
-holds tables, records, curves, weights and what the time went to, in files below 16 MB.
+Renders the corpus, makes the trunk, and runs the grid, several trainings at once. Started again, it
+resumes what is unfinished. Detectors that have ended are also measured at thresholds chosen on the
+validation images. The folder "results" then holds tables, records, curves, weights and what the
+time went to, in files below 16 MB.
 
 With --steps it measures single training steps of the paper's sizes instead, with one batch in
-memory: VLPT R-50 at 512 px, DB R-50 at 640 px.
+memory: VLPT R-50 at 512 px, detectors with R-50 at 640 px.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from detectron2.utils.events import EventStorage
 from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
+from vlpt_d2.checkpoint import extract_trunk
 from vlpt_d2.comparison.gpus import share_gpus, visible_gpus
 from vlpt_d2.comparison.grid import Grid, read_grid
 from vlpt_d2.comparison.report import write_report
@@ -44,38 +45,35 @@ from vlpt_d2.engine.step import autocast
 from vlpt_d2.engine.threads import set_threads, usable_cores
 from vlpt_d2.engine.thresholds import score_thresholds
 from vlpt_d2.engine.trainer import TextTrainer
-from vlpt_d2.model_zoo import find_grid
 from vlpt_d2.utils.atomic import write_json
 from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent
 CLI = (sys.executable, "-m", "vlpt_d2.cli.main")
-#: The vocabulary that the shipped grid names; a chosen one takes its place.
-SHIPPED = 1000
-#: VLPT reads where MLM accuracy lies this many points above that with shuffled images.
-MARGIN = 30.0
+#: Two large words of the whole vocabulary on plain grounds.
+RENDERED = (
+    "size=(128, 128)",
+    "word_list=()",
+    "words=vocabulary",
+    "zipf=0.85",
+)
 #: Values tried for both thresholds on the validation images.
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
-RENDERED = (
-    "size=(160, 160)",
-    "words_per_image=(1, 4)",
-    "text_height=(0.09, 0.3)",
-    "text_height_skew=1.2",
-    "order=reading",
-    "photographs=0.8",
-    "zipf=0.0",
-    "numbers=0.0",
-    "punctuation=0.0",
-)
-#: Of ``none``, as many runs as fill the time of the probe on the places that it leaves free.
-BESIDE_PROBE = 7
 #: Dense bf16 TFLOP/s by the vendor's data sheets.
 PEAKS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
+AMP = ("SOLVER.AMP.ENABLED", "True", "SOLVER.AMP.DTYPE", "bfloat16", "SOLVER.IMS_PER_BATCH", "16")
 #: name, config, options of the steps that --steps measures.
 STEPS = (
     ("VLPT R-50, 512 px", "pretrain.yaml", ("SOLVER.IMS_PER_BATCH", "100")),
-    ("DB R-50, 640 px", "detection/icdar2015/db_R_50.yaml", ("SOLVER.AMP.ENABLED", "True")),
+    *(
+        (f"{name} R-50, 640 px", f"detection/icdar2015/{config}_R_50.yaml", AMP)
+        for name, config in (("DB", "db"), ("PSENet", "psenet"), ("EAST", "east"))
+    ),
 )
+#: The dataset with all labels, which comes first.
+FIRST = "ICDAR2015"
+#: Arms and datasets of the weights that are packed, of the first seed.
+WEIGHTS = (("VLPT", ""), ("VLPT", FIRST), ("ST", FIRST))
 _WEIGHTS_FOR_HOME = 15 * 2**20
 
 
@@ -89,13 +87,12 @@ def main() -> int:
     add("--trunk", type=Path, help="trunk trained on photographs, its norms still folded")
     add("--photographs", type=Path, help="folder of photographs without text")
     add("--output", type=Path, default=Path("output/gpu_run"), help="everything is written here")
-    add("--grid", default="photo_words", help="a grid file that names words_1000_train")
-    add("--words", type=int, nargs="+", default=[500, 1000, 2000], help="vocabularies tried")
-    add("--images", type=int, default=64000, help="rendered images of each vocabulary")
-    add("--jobs", type=int, default=7, help="trainings at once")
+    add("--grid", default="reading", help="a grid file that names plain_train")
+    add("--images", type=int, default=64000, help="rendered images")
+    add("--jobs", type=int, default=6, help="trainings at once")
     add("--workers", type=int, default=0, help="processes that render (default: all cores)")
     add("--minutes", type=float, default=0.0, help="stop then and pack; 0: when all is finished")
-    add("--render-only", action="store_true", help="only render the corpora")
+    add("--render-only", action="store_true", help="only render the corpus")
     add("--steps", action="store_true", help="only measure single steps")
     add("--thresholds-of", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     add("opts", nargs="*", metavar="KEY VALUE", help="config options of every training")
@@ -121,7 +118,6 @@ class GpuRun:
         self.start = time.monotonic()
         self.pool = ThreadPoolExecutor(2)
         self.measured: set[Path] = set()
-        self.grids: list[Grid] = []
 
     def __call__(self) -> int:
         former = {n: signal.signal(n, _interrupt) for n in (signal.SIGTERM, signal.SIGALRM)}
@@ -154,12 +150,8 @@ class GpuRun:
         self.data.mkdir(exist_ok=True)
         given = self.args.data or Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
         os.environ["DETECTRON2_DATASETS"] = str(self.data)
-        for words in self.args.words:
-            for part, more in (
-                ("train", ("--count", str(self.args.images))),
-                ("val", ("--count", "512", "--start-index", "1000000000")),
-            ):
-                self.render(words, part, more)
+        self.render("train", ("--count", str(self.args.images)))
+        self.render("val", ("--count", "512", "--start-index", "1000000000"))
         if self.args.render_only:
             return
         for entry in given.iterdir():
@@ -173,19 +165,14 @@ class GpuRun:
             config = ("--config-file", "transfer/db_R_50_half.yaml", "--limit", "96")
             self.call([sys.executable, TOOLS / "reestimate_norms.py", *names, *config])
 
-    def render(self, words: int, part: str, more: Sequence[str]) -> None:
-        """One corpus; nothing where it is finished."""
-        folder = self.data / f"words_{words}_{part}"
+    def render(self, part: str, more: Sequence[str]) -> None:
+        """One part of the corpus; nothing where it is finished."""
+        folder = self.data / f"plain_{part}"
         if (folder / "coco.json").is_file() and not (folder / "progress.jsonl").is_file():
             return
-        settings = (
-            *RENDERED,
-            f"max_words={words}",
-            f"backgrounds={self.args.photographs.resolve()}",
-        )
         workers = self.args.workers or usable_cores()
-        command = [*CLI, "render", folder, "--workers", workers, *more]
-        self.call([*command, *(word for s in settings for word in ("--set", s))])
+        command = [*CLI, "render", folder, "--preset", "quickstart", "--workers", workers, *more]
+        self.call([*command, *(word for s in RENDERED for word in ("--set", s))])
 
     def call(self, command: Sequence[object]) -> None:
         """Run a command; its last line is shown, all of it where it fails."""
@@ -195,31 +182,17 @@ class GpuRun:
         self.say(done.stdout.strip().splitlines()[-1])
 
     def run(self) -> bool:
-        """Probe, choose, and run the grid; return whether all of it is finished."""
-        self.grids = [self.grid(words) for words in self.args.words]
-        seed = self.grids[0].seeds[0]
-        probes = [
-            next(r for r in grid.runs if _arm(r) == "VLPT" and not r.dataset and r.seed == seed)
-            for grid in self.grids
-        ]
-        none = [run for run in in_order(self.grids[0]) if run.arm == "none"]
-        self.train([*probes, *none[:BESIDE_PROBE]])
-        if not all(run.finished for run in probes):
-            return False
-        chosen = choose(self.args.words, [_reading(run) for run in probes])
-        self.grids = [self.grids[self.args.words.index(chosen)]]
-        self.say(f"{chosen} words are chosen")
-        write_json(self.results / "chosen.json", {"words": chosen})
-        self.train(in_order(self.grids[0]))
+        """Run the grid; return whether all of it is finished."""
+        self.grid = read_grid(self.args.grid, self.args.opts, self.output / "runs")
+        runs = in_order(self.grid)
+        # "ST trunk" can start once ST is trained.
+        self.train([r for r in runs if r.arm != "ST trunk" and r.dataset in ("", FIRST)])
+        for run in runs:
+            if run.arm == "ST" and not run.dataset and run.finished:
+                extract_trunk(str(run.final_weights), f"output/photo/st_trunk_{run.seed}.pth")
+        self.train(runs)
         self.pool.shutdown(wait=True)
-        return all(run.finished for run in self.grids[0].runs)
-
-    def grid(self, words: int) -> Grid:
-        """The grid on this vocabulary; its arms that train nothing are the same for all."""
-        path = self.output / f"{Path(self.args.grid).stem}_{words}.yaml"
-        shipped = Path(find_grid(self.args.grid)).read_text("utf-8")
-        path.write_text(with_words(shipped, words), encoding="utf-8")
-        return read_grid(str(path), self.args.opts, self.output / "runs")
+        return all(run.finished for run in runs)
 
     def train(self, runs: Sequence[GridRun]) -> None:
         """Run what is missing of these, and measure each detector that has ended."""
@@ -256,27 +229,26 @@ class GpuRun:
                 return
 
     def pack(self) -> None:
-        """Tables of every started grid, records of all runs, some weights."""
-        texts = [machine_summary(self.results / "machine.csv")]
-        for grid in self.grids:
-            write_report(grid, self.results / grid.name)
-        runs = list(dict.fromkeys(run for grid in self.grids for run in grid.runs))
-        texts += [speed_table(runs), chosen_table(runs)]
-        every = self.output / "runs"
-        probes = sorted(every.glob("pretrain/vlpt_*/seed_1/results.json"))
-        texts.append(reading_table(probes))
+        """Tables of the grid, records of all runs, some weights."""
+        write_report(self.grid, self.results / self.grid.name)
+        runs, every = self.grid.runs, self.output / "runs"
+        texts = [machine_summary(self.results / "machine.csv"), speed_table(runs)]
+        texts += [
+            chosen_table(runs),
+            reading_table(sorted(every.glob("pretrain/vlpt*/*/results.json"))),
+        ]
         (self.results / "summary.md").write_text("\n\n".join(filter(None, texts)) + "\n")
         with tarfile.open(self.results / "records.tar.gz", "w:gz") as tar:
             for path in sorted(every.rglob("*")):
                 if path.is_file() and path.suffix in (".json", ".yaml", ".txt", ".log"):
                     tar.add(path, path.relative_to(every))
         for run in runs:
-            if _arm(run) in ("VLPT", "ST") and run.dataset == "ICDAR2015" and run.seed == 1:
+            if run.seed == 1 and (run.arm, run.dataset) in WEIGHTS:
                 self.halve(run)
 
     def halve(self, run: GridRun) -> None:
-        """A detector's weights in 16 bits, if they are there and small enough to carry."""
-        name = "_".join([_arm(run), run.detector]).lower()
+        """A model's weights in 16 bits, if they are there and small enough to carry."""
+        name = "_".join(filter(None, [run.arm, run.detector])).lower()
         output = self.results / f"{name}.safetensors"
         if not run.final_weights.is_file() or output.exists():
             return
@@ -286,41 +258,18 @@ class GpuRun:
             output.unlink()
 
 
-def with_words(grid: str, words: int) -> str:
-    """The text of a grid file with another vocabulary in the place of :data:`SHIPPED`'s."""
-    grid = grid.replace(f"words_{SHIPPED}_", f"words_{words}_")
-    for arm in ("ST", "VLPT", "oCLIP", "STKM"):
-        grid = grid.replace(f"  {arm} {SHIPPED}:", f"  {arm} {words}:")
-    return grid
-
-
 def in_order(grid: Grid) -> list[GridRun]:
     """The runs in the order of the plan: that of the grid's tables, but seed by seed in parts.
 
-    First none, VLPT and ST on the first data set, then these on the others, then the other arms;
-    within a part seed by seed, pre-trainings first, so that no place waits for one.
+    First all on :data:`FIRST`, then the others; within a part pre-trainings first, so that no place
+    waits for one.
     """
-    first = next(iter(next(iter(grid.detectors.values()))))
-    main = ("none", "VLPT", "ST")
+    arms = [arm.name for arm in grid.pretrainings]
 
     def key(run: GridRun) -> tuple:
-        part = 2 * (_arm(run) not in main) + (run.dataset not in ("", first))
-        rank = main.index(_arm(run)) if _arm(run) in main else len(main)
-        return part, bool(run.dataset), run.seed, rank
+        return run.dataset not in ("", FIRST), bool(run.dataset), run.seed, arms.index(run.arm)
 
     return sorted(grid.runs, key=key)
-
-
-def choose(words: Sequence[int], readings: Sequence[tuple[float, float]]) -> int:
-    """The largest vocabulary that is read; where none is, the one that is read best.
-
-    Args:
-        words: sizes of the vocabularies.
-        readings: of each, MLM accuracy on its held-out images and with shuffled images, percent.
-    """
-    gains = {n: right - shuffled for n, (right, shuffled) in zip(words, readings)}
-    read = [n for n, gain in gains.items() if gain >= MARGIN]
-    return max(read) if read else max(gains, key=lambda n: gains[n])
 
 
 def measure_thresholds(folder: Path) -> None:
@@ -505,21 +454,9 @@ def reading_table(results: Sequence[Path]) -> str:
     return tabulate(rows, headers, "pipe", floatfmt=".1f") if rows else ""
 
 
-def _reading(run: GridRun) -> tuple[float, float]:
-    results = read_results(run.folder)
-    if results is None:
-        raise RuntimeError(f"{run.name}: {run.folder}/results.json is missing or damaged")
-    return _accuracies(results)
-
-
 def _accuracies(results: dict) -> tuple[float, float]:
     scores = results["validation"]
     return scores["pretrain/mlm_accuracy"], scores["pretrain/shuffled_mlm_accuracy"]
-
-
-def _arm(run: GridRun) -> str:
-    """The arm without the number of words."""
-    return run.arm.split()[0]
 
 
 def _interrupt(*_: object) -> None:

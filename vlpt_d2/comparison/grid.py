@@ -29,7 +29,8 @@ class Pretraining:
     Attributes:
         name: as the tables show it.
         config: of its training; by detector where each has its own; "" where nothing is trained.
-        weights: a file that the training starts from, or the detectors where nothing is trained.
+        weights: a file that the training starts from, or the detectors where nothing is trained;
+            "{seed}" in it is replaced by the seed.
         options: config options of its training.
         finetune_options: config options of the fine-tunings that start from it.
     """
@@ -80,6 +81,7 @@ class Grid:
 
     def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[GridRun]:
         common = (*self.options, "SEED", str(seed))
+        weights = arm.weights.replace("{seed}", str(seed))
         shared = isinstance(arm.config, str)
         trained: dict[str, GridRun] = {}
         for detector, datasets in self.detectors.items():
@@ -96,7 +98,7 @@ class Grid:
                     config=config,
                     folder=self.output / "pretrain" / _slug(arm.name, part) / f"seed_{seed}",
                     options=(*common, *arm.options),
-                    weights=arm.weights,
+                    weights=weights,
                 )
                 yield trained[config]
             for dataset, finetuning in datasets.items():
@@ -110,7 +112,7 @@ class Grid:
                     config=finetuning,
                     folder=place / f"seed_{seed}",
                     options=(*common, *arm.finetune_options),
-                    weights="" if config else arm.weights,
+                    weights="" if config else weights,
                     start=trained.get(config),
                 )
 
