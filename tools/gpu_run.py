@@ -118,6 +118,7 @@ class GpuRun:
         self.start = time.monotonic()
         self.pool = ThreadPoolExecutor(2)
         self.measured: set[Path] = set()
+        self.grid = read_grid(args.grid, args.opts, args.output / "runs")
 
     def __call__(self) -> int:
         former = {n: signal.signal(n, _interrupt) for n in (signal.SIGTERM, signal.SIGALRM)}
@@ -183,7 +184,6 @@ class GpuRun:
 
     def run(self) -> bool:
         """Run the grid; return whether all of it is finished."""
-        self.grid = read_grid(self.args.grid, self.args.opts, self.output / "runs")
         runs = in_order(self.grid)
         # "ST trunk" can start once ST is trained.
         self.train([r for r in runs if r.arm != "ST trunk" and r.dataset in ("", FIRST)])
