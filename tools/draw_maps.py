@@ -34,6 +34,7 @@ def main() -> None:
         metavar=("X0", "Y0", "X1", "Y1"),
         help="part of the image to draw",
     )
+    add("--maps", nargs="+", default=(), metavar="NAME", help="draw only these maps")
     add("--columns", type=int, default=3, help="maps per row")
     add("--output", required=True, help="picture to write")
     add("opts", nargs="*", help="config options")
@@ -42,10 +43,12 @@ def main() -> None:
     register_from_config(cfg)
     set_threads(cfg)
     dataset_dict = DatasetCatalog.get(args.dataset or cfg.DATASETS.TRAIN[0])[args.index]
-    sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns)]
+    sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns, args.maps)]
     if cfg.MODEL.WEIGHTS:
         model = build_model_with_weights(cfg)
-        sheets.append(draw_predictions(cfg, model, dataset_dict, args.window, args.columns))
+        sheets.append(
+            draw_predictions(cfg, model, dataset_dict, args.window, args.columns, args.maps)
+        )
     width = max(sheet.shape[1] for sheet in sheets)
     sheets = [
         np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets

@@ -100,6 +100,10 @@ def detector_cfg(head: str, backbone: str = "narrow R-50", **opts) -> CfgNode:
             *BACKBONES.get(backbone, _TINY),
         ]
     )  # fmt: skip
+    if head == "SegLinkHead" and backbone == "narrow R-50 FPN":
+        # A map that no head reads would have no gradient.
+        cfg.MODEL.FPN.IN_FEATURES = ["res3", "res4", "res5"]
+        cfg.MODEL.TEXT_HEAD.IN_FEATURES = ["p3", "p4", "p5"]
     cfg.merge_from_list([x for k, v in opts.items() for x in (k.replace("__", "."), v)])
     return cfg
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlpt_d2.modeling.detection import TextHead
+from vlpt_d2.modeling.detection.seglink.head import link_targets
 
 
 def perfect_maps(head: TextHead, targets: dict[str, np.ndarray]) -> dict[str, Tensor]:
@@ -36,4 +37,21 @@ def _psenet(head: TextHead, targets: dict) -> dict[str, Tensor]:
     return {"kernels": logits[0].sigmoid()}
 
 
-_HEADS = {"DBHead": _db, "EASTHead": _east, "PSENetHead": _psenet}
+def _seglink(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    strides = [int(name[5:]) for name in targets if name.startswith("text_") and "mask" not in name]
+    texts = [torch.from_numpy(targets[f"text_{stride}"])[None] for stride in strides]
+    links, _ = link_targets(texts, [torch.ones_like(text) for text in texts])
+    return {
+        f"level_{stride}": torch.cat(
+            [(text > 0).float(), torch.from_numpy(targets[f"geometry_{stride}"]), link[0].float()]
+        )
+        for stride, text, link in zip(strides, texts, links)
+    }
+
+
+_HEADS = {
+    "DBHead": _db,
+    "EASTHead": _east,
+    "PSENetHead": _psenet,
+    "SegLinkHead": _seglink,
+}

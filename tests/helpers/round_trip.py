@@ -144,6 +144,22 @@ def summary(outcomes: Sequence[Outcome], min_short_side: float = 12.0) -> str:
     return f"{len(asked) - len(reasons)} of {len(asked)} texts came back ({counts or 'all'})"
 
 
+def print_round_trip(setting, images: Sequence[Texts], required_iou: float = 0.8) -> None:
+    """Print how the texts of images come back at their own size, and name the exceptions.
+
+    Args:
+        setting: a :class:`~.shipped_detectors.Setting`.
+        images: their ground truth.
+        required_iou: what "came back" means.
+    """
+    outcomes = setting.outcomes(images, required_iou, resized=False)
+    ious = np.array([o.iou for o in outcomes])
+    print(f"{len(ious)} texts, mean IoU {ious.mean():.3f}; of 12 px and more, at {required_iou}:")
+    print("  ", summary(outcomes))
+    for outcome in exceptions(outcomes):
+        print("  ", outcome)
+
+
 def _judge(i, shapes, texts, detections, overlap, image, required_iou):
     """IoU, index of the best detection and the reason for text ``i``; see :class:`Outcome`.
 

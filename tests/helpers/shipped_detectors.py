@@ -29,19 +29,19 @@ class Setting:
     def __init__(self, cfg: CfgNode):
         name = cfg.MODEL.TEXT_HEAD.NAME
         cfg = cfg.clone()
-        node, channels = _NARROW[name]
         cfg.defrost()
-        cfg.MODEL[node].NECK_CHANNELS = channels
+        if name in _NARROW:
+            node, channels = _NARROW[name]
+            cfg.MODEL[node].NECK_CHANNELS = channels
         cfg.MODEL.DB.NECK = "DBNeck"
         cfg.MODEL.TEXT_HEAD.IN_FEATURES = list(_SHAPES)
         self.labels = build_label_function(cfg)
         self.head = build_text_head(cfg, _SHAPES).eval()
-        self.rectangles = cfg.MODEL.TEXT_HEAD.OUTPUT == "box" or name == "EASTHead"
+        self.rectangles = cfg.MODEL.TEXT_HEAD.OUTPUT == "box"
         (self.resize,) = build_detection_augmentation(cfg, False)
         stride = getattr(self.head, "decode_stride", None)
-        self.key = str(
-            (name, self.labels.keywords, self.head.decoding, stride, self.size((720, 1280)))
-        )
+        keywords = getattr(self.labels, "keywords", None)
+        self.key = str((name, keywords, self.head.decoding, stride, self.size((720, 1280))))
 
     def size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) that an image of (H, W) is tested at."""
@@ -49,19 +49,26 @@ class Setting:
         self.resize(inputs)
         return inputs.image_size
 
-    def outcomes(self, images: Sequence[Texts]) -> list[Outcome]:
-        """How the texts of images come back, at IoU 0.5, in pixels of the test size."""
+    def outcomes(
+        self, images: Sequence[Texts], required_iou: float = 0.5, resized: bool = True
+    ) -> list[Outcome]:
+        """How the texts of images come back, in pixels of the test size or of the images."""
         return round_trip(
-            [self._resized(image) for image in images],
+            [self._resized(image) for image in images] if resized else images,
             labels=self.labels,
-            perfect_maps=lambda maps: perfect_maps(self.head, maps),
-            decode=self._decode,
+            perfect_maps=self.perfect,
+            decode=self.decode,
             labelled=_shows_text,
             rectangles=self.rectangles,
-            required_iou=0.5,
+            required_iou=required_iou,
         )
 
-    def _decode(self, maps, image_size):
+    def perfect(self, maps):
+        """What a perfect network predicts, of label maps."""
+        return perfect_maps(self.head, maps)
+
+    def decode(self, maps, image_size):
+        """Polygons and scores of one image's maps."""
         found = self.head.decode(maps, image_size)
         return found.polygons, found.scores
 

@@ -48,6 +48,10 @@ def test_labels_and_predictions_of_every_head(head, image_format, tmp_path):
     # The polygon of the original image, twice as large.
     assert (np.abs(cell[24, 30:70].astype(int) - TRUTH) < 40).all()
 
+    none = draw_labels(cfg, record, columns=2, names=["no such map"])
+    np.testing.assert_array_equal(none[22:118, 4:108], cell)
+    assert none.size < labels.size
+
     sample = text_sample(cfg, (96, 104))
     model = overfitted_detector(cfg, sample, 3 if image_format == "BGR" else 60)
     cv2.imwrite(str(tmp_path / "text.png"), sample["image"].numpy().transpose(1, 2, 0)[:, :, ::-1])

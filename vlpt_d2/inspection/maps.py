@@ -59,7 +59,11 @@ def map_pictures(
 
 
 def draw_labels(
-    cfg: CfgNode, dataset_dict: dict, window: Window | None = None, columns: int = 4
+    cfg: CfgNode,
+    dataset_dict: dict,
+    window: Window | None = None,
+    columns: int = 4,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw what a head is taught on one image: the image with its polygons, and every label map.
 
@@ -70,13 +74,14 @@ def draw_labels(
         dataset_dict: of a detection dataset.
         window: the part that is shown, all if not given.
         columns: pictures in a row.
+        names: of the maps that are drawn; those that are missing are left out. All if empty.
 
     Returns:
         (H, W, 3) uint8, RGB.
     """
     sample = _mapper(cfg, True)(dataset_dict)
     image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
-    pictures, titles = map_pictures(image, {k: v.numpy() for k, v in sample["targets"].items()})
+    pictures, titles = map_pictures(image, _chosen(sample["targets"], names))
     shown = _mapper(cfg, False)(dataset_dict)
     scale = np.divide(image.shape[1::-1], (shown["width"], shown["height"]))
     truth = image
@@ -92,6 +97,7 @@ def draw_predictions(
     dataset_dict: dict,
     window: Window | None = None,
     columns: int = 4,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw what a head predicts on one image: its detections, and every predicted map.
 
@@ -101,6 +107,7 @@ def draw_predictions(
         dataset_dict: of a detection dataset; annotations are not used.
         window: the part that is shown, all if not given.
         columns: pictures in a row.
+        names: of the maps that are drawn; those that are missing are left out. All if empty.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -113,12 +120,16 @@ def draw_predictions(
     divisor = model.size_divisibility
     padded = [-(-side // divisor) * divisor for side in size]
     arrays = {}
-    for name, m in maps.items():
+    for name, m in _chosen(maps, names).items():
         rows, columns_ = (-(-s * n // p) for s, n, p in zip(size, m.shape[-2:], padded))
-        arrays[name] = m[..., :rows, :columns_].float().cpu().numpy()
+        arrays[name] = m[..., :rows, :columns_]
     pictures, titles = map_pictures(image, arrays)
     detected = draw_polygons(image, found.pred_polygons, DETECTED, scores=found.scores.tolist())
     return _sheet([detected, *pictures], [f"{len(found)} detections", *titles], window, columns)
+
+
+def _chosen(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:
+    return {k: v.float().cpu().numpy() for k, v in maps.items() if k in names or not names}
 
 
 def _mapper(cfg: CfgNode, is_train: bool):

@@ -6,7 +6,7 @@ from ...utils.lazy import lazy_names
 from .decoded import DecodedTexts
 
 if TYPE_CHECKING:
-    from .heads import DBHead, EASTHead, PSENetHead
+    from .heads import DBHead, EASTHead, PSENetHead, SegLinkHead
     from .text_detector import TextDetector, decode_instances, stack_targets
     from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
@@ -16,6 +16,7 @@ __all__ = [
     "DecodedTexts",
     "EASTHead",
     "PSENetHead",
+    "SegLinkHead",
     "TextDetector",
     "TextHead",
     "build_label_function",
@@ -32,6 +33,7 @@ __getattr__ = lazy_names(
         "DBHead": "heads",
         "EASTHead": "heads",
         "PSENetHead": "heads",
+        "SegLinkHead": "heads",
         "TextDetector": "text_detector",
         "TextHead": "text_head",
         "build_label_function": "text_head",

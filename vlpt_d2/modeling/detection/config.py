@@ -9,7 +9,7 @@ from ...config import declare_keys
 def add_detection_keys(cfg: CN) -> None:
     """Add MODEL.TEXT_HEAD and INPUT.DETECTION."""
     node = cfg.MODEL.TEXT_HEAD = CN()
-    # A registered text head: "DBHead", "PSENetHead" or "EASTHead".
+    # A registered text head, such as "DBHead"; docs/detectors.md lists them.
     node.NAME = "DBHead"
     # Maps of the backbone that the head's neck reads, finest first.
     node.IN_FEATURES = ["res2", "res3", "res4", "res5"]

@@ -4,5 +4,6 @@ from . import config, mapper, text_detector  # noqa: F401
 from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
+from .seglink import SegLinkHead
 
-__all__ = ["DBHead", "EASTHead", "PSENetHead"]
+__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead"]

@@ -129,3 +129,20 @@ def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float 
     with torch.autocast(prediction.device.type, enabled=False):
         mask = mask.float()
         return ((prediction.float() - target.float()).abs() * mask).sum() / (mask.sum() + eps)
+
+
+def mean_over_text(loss: Tensor, text: Tensor, eps: float = 1e-6) -> Tensor:
+    """Mean of a loss that only text cells have, over these cells (SakuraRiven/EAST).
+
+    Args:
+        loss: any shape.
+        text: 1 in the cells that count, same shape.
+        eps: keeps the quotient finite without text.
+
+    Returns:
+        Scalar; 0 without text.
+    """
+    text = text.float()
+    # Where there is no text the prediction may be anything, even infinite.
+    total = torch.where(text > 0, loss.float(), 0.0).sum()
+    return total / (text.sum() + eps)

@@ -14,10 +14,10 @@ from vlpt_d2.modeling.detection import build_label_function, build_text_head
 from vlpt_d2.modeling.detection.east.losses import (
     angle_loss,
     class_balanced_bce_loss,
-    mean_over_text,
     rectangle_iou_loss,
 )
 from vlpt_d2.modeling.detection.east.neck import EASTNeck
+from vlpt_d2.modeling.detection.losses import mean_over_text
 from vlpt_d2.structures import TextInstances
 
 CHANNELS = {"res2": 8, "res3": 12, "res4": 16, "res5": 20}

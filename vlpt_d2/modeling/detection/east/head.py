@@ -9,13 +9,13 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from ..losses import balanced_bce_loss, dice_loss
+from ..losses import balanced_bce_loss, dice_loss, mean_over_text
 from ..rectangles import ANGLE_RANGES
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
 from .decode import STRIDE, decode_maps
 from .labels import draw_east_labels
-from .losses import angle_loss, class_balanced_bce_loss, mean_over_text, rectangle_iou_loss
+from .losses import angle_loss, class_balanced_bce_loss, rectangle_iou_loss
 from .neck import EASTNeck
 
 # Logits, text and mask, (N, h, w) each, to a scalar.

@@ -61,20 +61,3 @@ def angle_loss(angle: Tensor, target: Tensor) -> Tensor:
     """1 - cos of the difference of angles in radians, float32 of any shape."""
     with torch.autocast(angle.device.type, enabled=False):
         return 1.0 - torch.cos(angle.float() - target.float())
-
-
-def mean_over_text(loss: Tensor, text: Tensor, eps: float = 1e-6) -> Tensor:
-    """Mean of a loss that only text cells have, over these cells (SakuraRiven/EAST).
-
-    Args:
-        loss: any shape.
-        text: 1 in the cells that count, same shape.
-        eps: keeps the quotient finite without text.
-
-    Returns:
-        Scalar; 0 without text.
-    """
-    text = text.float()
-    # Where there is no text the prediction may be anything, even infinite.
-    total = torch.where(text > 0, loss.float(), 0.0).sum()
-    return total / (text.sum() + eps)
