@@ -165,7 +165,7 @@ SMALL = """
 _BASE_: {base}
 MODEL:
   RESNETS:
-    {{DEPTH: 18, NORM: {norm}}}
+    {{DEPTH: 50, NORM: {norm}, STEM_OUT_CHANNELS: 16, RES2_OUT_CHANNELS: 32, WIDTH_PER_GROUP: 16}}
   IMAGE_ENCODER: {{FPN_CHANNELS: 16, EMBED_DIM: 16, POSITION_GRID: [4, 4]}}
   TEXT_ENCODER: {{EMBED_DIM: 16}}
 INPUT: {{PRETRAIN: {{SIZE: [96, 96]}}}}
@@ -180,8 +180,7 @@ OUTPUT_DIR: {folder}
 """
 
 
-@pytest.mark.slow
-def test_two_cpu_processes_train_as_one(tmp_path):
+def test_two_cpu_processes_train_as_one(tmp_path, forked_processes):
     """Over gloo: same weights as in one process on the joined batch."""
     base = REPOSITORY / "configs/quickstart/pretrain.yaml"
     config = {}

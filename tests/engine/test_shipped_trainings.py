@@ -13,7 +13,7 @@ from vlpt_d2.model_zoo import list_configs
 
 FOLDERS = ("ablation/", "comparison/", "photo/", "pretrain/")
 CONFIGS = [n for n in list_configs() if n.startswith(FOLDERS) or n == "pretrain.yaml"]
-STEPS = 6
+STEPS = 3
 
 TINY = {
     "MODEL.DEVICE": "cpu",
@@ -59,9 +59,9 @@ TINY = {
     "SOLVER.IMS_PER_BATCH": 4,
     "SOLVER.EPOCHS": 0,
     "SOLVER.EPOCH_STEPS": (),
-    "SOLVER.STEPS": (4,),
+    "SOLVER.STEPS": (2,),
     "SOLVER.MAX_ITER": STEPS,
-    "SOLVER.WARMUP_ITERS": 2,
+    "SOLVER.WARMUP_ITERS": 1,
     "SOLVER.AMP.ENABLED": False,
     "SOLVER.CHECKPOINT_PERIOD": 1000,
     "TEST.EVAL_PERIOD": 0,
@@ -112,7 +112,7 @@ def tiny_config(name, folder, dataset):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_six_steps(name, dataset, trained, tmp_path):
+def test_three_steps(name, dataset, trained, tmp_path):
     cfg = tiny_config(name, tmp_path, dataset)
     if (alike := cfg.dump().replace(str(tmp_path), "")) in trained:
         return  # it differs from another one by its datasets or sizes alone

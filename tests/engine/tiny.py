@@ -9,13 +9,31 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ResNet, build_backbone
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from torch import nn
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.mapper import MAPPER_REGISTRY
 from vlpt_d2.data.sample import load_sample
 from vlpt_d2.engine import TextTrainer
+from vlpt_d2.modeling.backbone.trunk import ResNetTrunk
+
+
+@BACKBONE_REGISTRY.register()
+def build_tiny_trunk(cfg, input_shape):
+    """A ResNet of one block a stage, two where DEPTH is 101: a checkpoint of few tensors."""
+    node = cfg.MODEL.RESNETS
+    blocks = 2 if node.DEPTH == 101 else 1
+    channels = node.STEM_OUT_CHANNELS
+    stem = BasicStem(input_shape.channels, channels, node.NORM)
+    stages = []
+    for i in range(4):
+        widths = {"in_channels": channels, "out_channels": node.RES2_OUT_CHANNELS * 2**i}
+        options = {"stride_per_block": [min(i, 1) + 1] + [1] * (blocks - 1), "norm": node.NORM}
+        stages.append(ResNet.make_stage(BasicBlock, blocks, **widths, **options))
+        channels = widths["out_channels"]
+    return ResNetTrunk(ResNet(stem, stages, out_features=["res5"]))
 
 
 @META_ARCH_REGISTRY.register()
@@ -122,7 +140,7 @@ def build_tiny_cfg(output: Path) -> CfgNode:
     cfg = get_cfg()
     cfg.MODEL.DEVICE = "cpu"
     cfg.MODEL.META_ARCHITECTURE = "TinyModel"
-    cfg.MODEL.BACKBONE.NAME = "build_resnet_trunk"
+    cfg.MODEL.BACKBONE.NAME = "build_tiny_trunk"
     cfg.MODEL.BACKBONE.FREEZE_AT = 0
     cfg.MODEL.RESNETS.DEPTH = 50
     cfg.MODEL.RESNETS.NORM = "BN"
