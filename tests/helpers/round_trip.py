@@ -7,16 +7,17 @@ back, and where it did not, why.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import shapely
 
-from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
 from vlpt_d2.data.rendering import render_sample
 from vlpt_d2.structures import TextInstances
+
+from .real_images import icdar2015_dicts
 
 Maps = dict[str, np.ndarray]
 
@@ -194,28 +195,36 @@ def _shapes(polygons: Sequence[np.ndarray]) -> np.ndarray:
     return shapes
 
 
-@lru_cache(maxsize=4)
-def icdar2015_texts(
-    root: Path, size: tuple[int, int] = (720, 1280), ignored_too: bool = False
-) -> tuple[Texts, ...]:
-    """The ground truth of the 1000 training images, scaled to images of ``size`` (H, W).
+class _RealTexts(Sequence[Texts]):
+    def __init__(self, root: Path):
+        self.root = root
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, item):
+        if isinstance(item, slice):
+            return [_real_texts(self.root, number) for number in range(1000)[item]]
+        return _real_texts(self.root, range(1000)[item])
+
+
+@cache
+def _real_texts(root: Path, number: int) -> Texts:
+    (record,) = icdar2015_dicts(root, range(number, number + 1))
+    size = (720, 1280)  # the benchmark's own
+    scale = np.array([size[1] / record["width"], size[0] / record["height"]])
+    texts = TextInstances.from_annotations(record["annotations"])
+    rings = [np.float32(polygon * scale) for polygon in texts.polygons]
+    return Texts(Path(record["file_name"]).stem, rings, texts.ignore, size)
+
+
+def icdar2015_texts(root: Path) -> Sequence[Texts]:
+    """The ground truth of the 1000 training images, each read when it is asked for.
 
     Args:
         root: of the fixture ``icdar2015_root``.
-        size: (720, 1280) is the benchmark's own.
-        ignored_too: let also the words marked ``###`` take part, as texts like any other.
     """
-    dicts, _ = read_icdar2015(
-        root / "ch4_training_images", root / "ch4_training_localization_transcription_gt"
-    )
-    images = []
-    for record in dicts:
-        scale = np.array([size[1] / record["width"], size[0] / record["height"]])
-        texts = TextInstances.from_annotations(record["annotations"])
-        rings = [np.float32(polygon * scale) for polygon in texts.polygons]
-        flags = texts.ignore & (not ignored_too)
-        images.append(Texts(Path(record["file_name"]).stem, rings, flags, size))
-    return tuple(images)
+    return _RealTexts(root)
 
 
 @lru_cache(maxsize=4)

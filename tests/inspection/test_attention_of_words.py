@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.inspection import tiny_checkpoint, tiny_inspected
+from helpers.real_images import icdar2015_dicts
 
 from vlpt_d2.checkpoint import CheckpointError, TextCheckpointer
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config
@@ -223,16 +224,12 @@ def test_windows_hold_their_word_at_a_random_place():
 
 
 def test_words_of_real_images_can_be_measured(inspected, icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
-
-    dicts, _ = read_icdar2015(
-        icdar2015_root / "ch4_test_images", icdar2015_root / "Challenge4_Test_Task1_GT"
-    )
-    for item in dicts[:6]:
+    dicts = icdar2015_dicts(icdar2015_root, range(6))
+    for item in dicts:
         for annotation in item["annotations"]:
             annotation["text"] = annotation["text"] and "bar"  # a word that the tiny model has
     for crops in (False, True):
-        masked = measure_pointing(inspected, dicts[:6], crops=crops)["masked"]
+        masked = measure_pointing(inspected, dicts, crops=crops)["masked"]
         assert masked["words"] > 5
         assert 0 < masked["chance"] < 100
         assert masked["reachable"] <= 100

@@ -1,5 +1,6 @@
 """The ICDAR2015 reader: odd lines, faults, the real files, and the registered splits."""
 
+import functools
 import logging
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
+from vlpt_d2.data.datasets import icdar2015
 from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.icdar2015 import (
     parse_quad,
@@ -191,6 +193,7 @@ def test_real_test_set(icdar2015_root, monkeypatch):
 
 def test_real_training_set(icdar2015_root, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+    monkeypatch.setattr(icdar2015, "read_icdar2015", functools.cache(read_icdar2015))
     parts = [DatasetCatalog.get(f"icdar2015_trainval_{part}") for part in ("train", "val")]
     assert [len(part) for part in parts] == [900, 100]
     few = [DatasetCatalog.get(f"icdar2015_trainval_train_{count}") for count in (50, 200)]

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.real_images import icdar2015_dicts
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
@@ -125,16 +126,10 @@ def test_a_text_without_a_place_is_refused(cfg, tmp_path):
 
 def test_real_images(cfg, icdar2015_root):
     """On ICDAR2015, a map of every image with a readable word large enough; nothing fails."""
-    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
-
-    records, _ = read_icdar2015(
-        str(icdar2015_root / "ch4_training_images"),
-        str(icdar2015_root / "ch4_training_localization_transcription_gt"),
-    )
     cfg.INPUT.DETECTION.TRAIN_SIZE = (640, 640)
     mapper = build_mapper(cfg, is_train=True)
     with_text = 0
-    for record in records[:12]:
+    for record in icdar2015_dicts(icdar2015_root, range(12)):
         sample = mapper(record)
         assert sample["image"].shape == (3, 640, 640)
         assert sample["image"].float().std() > 5

@@ -182,9 +182,8 @@ def test_merging_equals_the_plain_loop_on_perturbed_real_maps(icdar2015_root, mo
 @pytest.mark.parametrize("angle_range", [45, 90])
 def test_round_trip_of_real_texts(icdar2015_root, angle_range):
     """Perfect maps give every text of at least 12 px back, unless others cover it."""
-    images = [image for image in icdar2015_texts(icdar2015_root) if not image.ignore.all()]
-    outcomes = came_back(images[::6], angle_range)
-    assert sum(o.short_side >= 12 for o in outcomes) > 300, summary(outcomes)
+    outcomes = came_back(icdar2015_texts(icdar2015_root)[::8], angle_range)
+    assert sum(o.short_side >= 12 for o in outcomes) > 200, summary(outcomes)
     failed = [o for o in exceptions(outcomes) if o.reason not in ("overlap", "outside")]
     assert not failed, "\n".join(map(str, failed))
 

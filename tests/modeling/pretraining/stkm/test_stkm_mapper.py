@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from helpers.real_images import icdar2015_dicts
 from helpers.stkm import tiny_stkm_cfg
 
 from vlpt_d2.data import build_mapper
@@ -62,14 +63,9 @@ def test_images_without_words(photo):
 
 
 def test_rendered_and_real_images_are_mapped(icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
-
     cfg = tiny_stkm_cfg(MAX_LENGTH=200)
-    dicts, _ = read_icdar2015(
-        icdar2015_root / "ch4_training_images",
-        icdar2015_root / "ch4_training_localization_transcription_gt",
-    )
-    for dataset_dict in [*dicts[:5], DatasetCatalog.get("rendered_quickstart_val")[0]]:
+    dicts = icdar2015_dicts(icdar2015_root, range(5))
+    for dataset_dict in [*dicts, DatasetCatalog.get("rendered_quickstart_val")[0]]:
         sample = StkmMapper(cfg, True)(dataset_dict)
         assert "###" not in sample["caption"]
         read = decode_words(sample["target"])

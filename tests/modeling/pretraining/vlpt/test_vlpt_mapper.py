@@ -6,6 +6,7 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 from helpers.pretraining import tiny_vlpt_cfg
+from helpers.real_images import icdar2015_dicts
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data import build_mapper
@@ -134,14 +135,8 @@ def test_rendered_images_are_mapped(tmp_path):
 
 
 def test_real_images_are_mapped(tmp_path, icdar2015_root):
-    from vlpt_d2.data.datasets.icdar2015 import read_icdar2015
-
-    dicts, _ = read_icdar2015(
-        icdar2015_root / "ch4_training_images",
-        icdar2015_root / "ch4_training_localization_transcription_gt",
-    )
     train = mapper(tmp_path, is_train=True)
-    for dataset_dict in dicts[:5]:
+    for dataset_dict in icdar2015_dicts(icdar2015_root, range(5)):
         sample = train(dataset_dict)
         assert sample["image"].shape == (3, 32, 32)
         assert "###" not in sample["caption"]
