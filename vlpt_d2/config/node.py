@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -34,9 +35,15 @@ class PlainCfgNode(CfgNode):
             ValueError: a file is no YAML of ``KEY: value`` lines, or bases lead in a circle.
             KeyError: an unknown key.
         """
-        if not allow_unsafe:
-            _check_file(cfg_filename, self)
+        if not PathManager.isfile(cfg_filename):
+            raise FileNotFoundError(f"{cfg_filename}: there is no such config file")
         super().merge_from_file(cfg_filename, allow_unsafe)
+
+    def load_yaml_with_base(self, filename: str, allow_unsafe: bool = False) -> dict[str, Any]:
+        """Read a YAML file and its bases, for :meth:`merge_from_file`."""
+        if allow_unsafe:
+            return CfgNode.load_yaml_with_base(filename, allow_unsafe)
+        return _read(filename, self)
 
     def merge_from_other_cfg(self, cfg_other: CfgNode) -> None:
         """Take over the values of another config.
@@ -75,8 +82,8 @@ def _delete(node: CfgNode, names: list[str]) -> None:
         del node[names[0]]
 
 
-def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:
-    """Refuse a config file that cannot be read, and its bases.
+def _read(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read a config file on top of its bases; refuse what cannot be read.
 
     Args:
         path: the file.
@@ -86,10 +93,12 @@ def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:
     if path in above:
         chain = " -> ".join([*above[above.index(path) :], path])
         raise ValueError(f"{above[-1]}: {BASE_KEY} leads in a circle: {chain}. Take one out")
-    if not PathManager.isfile(path):
-        named = f"; {above[-1]} names it as {BASE_KEY}" if above else ""
-        raise FileNotFoundError(f"{path}: there is no such config file{named}")
-    content = _parse(path)
+    if above and not PathManager.isfile(path):
+        raise FileNotFoundError(
+            f"{path}: there is no such config file; {above[-1]} names it as {BASE_KEY}"
+        )
+    local = os.stat(path) if os.path.isfile(path) else None
+    content = _parse(path, local and (local.st_mtime_ns, local.st_size, local.st_ino))
     if not isinstance(content, dict):
         held = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise ValueError(f"{path}: {held}; a config is made of KEY: value lines")
@@ -97,6 +106,7 @@ def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:
     if fault is not None:
         raise ValueError(f"{path}: {fault}")
     bases = content.get(BASE_KEY, [])
+    merged: dict[str, Any] = {}
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str) or not base:
             raise ValueError(
@@ -106,10 +116,22 @@ def _check_file(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> None:
         # What detectron2 does not look for next to the file.
         if not base.startswith(("/", "https://", "http://")):
             base = os.path.normpath(os.path.join(os.path.dirname(path), base))
-        _check_file(base, known, (*above, path))
+        merged = _merged(merged, _read(base, known, (*above, path)))
+    return _merged(merged, {key: value for key, value in content.items() if key != BASE_KEY})
 
 
-def _parse(path: str) -> Any:
+def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """The keys of both; neither is changed."""
+    both = low | high
+    for key in low.keys() & high.keys():
+        if isinstance(low[key], dict) and isinstance(high[key], dict):
+            both[key] = _merged(low[key], high[key])
+    return both
+
+
+@lru_cache(maxsize=256)
+def _parse(path: str, version: tuple[int, ...] | None) -> Any:
+    """A file's content, which must not be changed: bases are parsed once for all their configs."""
     try:
         with PathManager.open(path, "r") as file:
             return yaml.safe_load(file)
