@@ -6,17 +6,12 @@ Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py.
 
 import argparse
 import hashlib
-import json
 import sys
 from pathlib import Path
 
-import torch
-from safetensors.torch import save
-
-from vlpt_d2.checkpoint import CheckpointError, describe_trunk
+from vlpt_d2.checkpoint import CheckpointError, describe_trunk, save_weights
 from vlpt_d2.checkpoint.files import read_checkpoint
 from vlpt_d2.engine import ConfigError, load_config
-from vlpt_d2.utils.atomic import replacing
 
 
 def main() -> int:
@@ -31,28 +26,13 @@ def main() -> int:
     args = parser.parse_intermixed_args()
     try:
         trunk = describe_trunk(load_config(args.config_file, args.opts))
-        tensors = _halved(read_checkpoint(args.checkpoint)["model"])
-        content = save(tensors, {"trunk": json.dumps(trunk)})
-        with replacing(args.output) as file:
-            file.write(content)
+        content = save_weights(read_checkpoint(args.checkpoint)["model"], trunk, args.output)
     except (ConfigError, CheckpointError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
-    print(f"{args.output}: {len(tensors)} tensors, {len(content)} bytes")
+    print(f"{args.output}: {len(content)} bytes")
     print(f"sha256 {hashlib.sha256(content).hexdigest()}")
     return 0
-
-
-def _halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    halved = {}
-    for name, value in weights.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        half = value.half() if value.is_floating_point() else value
-        if half.is_floating_point() and not half.isfinite().all():
-            raise CheckpointError(f"{name} has values that 16 bits cannot hold")
-        halved[name] = half.contiguous()
-    return halved
 
 
 if __name__ == "__main__":

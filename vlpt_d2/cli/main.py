@@ -24,6 +24,7 @@ VERBS = (
     "doctor",
     "evaluate",
     "export",
+    "finetune",
     "models",
     "neighbours",
     "profile",

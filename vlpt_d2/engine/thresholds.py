@@ -1,7 +1,9 @@
 """Choosing a detector's thresholds on images that are not those it is measured on."""
 
 import itertools
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -15,6 +17,16 @@ from .step import autocast
 
 #: Values that are tried for each threshold.
 GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@contextmanager
+def _without_lines() -> Iterator[None]:
+    """Keep evaluators, of which there is one for each combination, from writing to the log."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def score_thresholds(
@@ -60,7 +72,8 @@ def score_thresholds(
     head.decoding = before
     rows = []
     for chosen, evaluator in evaluators.items():
-        measured = evaluator.evaluate()
+        with _without_lines():
+            measured = evaluator.evaluate()
         if "text" not in measured:
             raise ValueError(f"{dataset} has no ground truth to choose thresholds by")
         scores = measured["text"]

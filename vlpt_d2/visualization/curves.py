@@ -120,6 +120,27 @@ def plot_runs(
     figure.savefig(output, dpi=100)
 
 
+def plot_training(metrics: str | Path, output: str | Path, result: str, title: str) -> None:
+    """Draw the loss of a training and one of its results, each over the steps.
+
+    Args:
+        metrics: the run's ``metrics.json``.
+        output: picture to write.
+        result: name of the result, which may be missing.
+        title: of its panel.
+    """
+    curves = read_metrics(metrics, lenient=True)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, name, heading in zip(
+        figure.subplots(1, 2), ("total_loss", result), ("training loss", title)
+    ):
+        if name in curves:
+            axes.plot(*zip(*((step + 1, value) for step, value in curves[name])), marker=".")
+        axes.set(title=heading, xlabel="step", ylim=(0, None))
+        axes.grid(alpha=0.3)
+    figure.savefig(output, dpi=100)
+
+
 def threshold_curve_svg(curve: Sequence[Mapping[str, float]]) -> str:
     """Draw precision, recall and hmean over the confidence as an ``<svg>`` element.
 

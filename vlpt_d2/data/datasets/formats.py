@@ -20,7 +20,7 @@ from .report import ReadReport, load_logged
 from .total_text import read_total_text_file
 from .yolo import read_yolo
 
-__all__ = ["FORMATS", "read_folder", "register_folder"]
+__all__ = ["FORMATS", "guess_format", "read_folder", "register_folder"]
 
 
 def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
@@ -60,6 +60,26 @@ FORMATS: dict[str, Callable[..., tuple[list[dict[str, Any]], ReadReport]]] = {
     "total-text": _per_image(read_total_text_file, ".mat", ".txt"),
     "yolo-obb": read_yolo,
 }
+
+
+def guess_format(labels: str | Path) -> str:
+    """The format of label files by their suffix: a JSON file is COCO, JSON files are labelme's,
+    ``.txt`` files ICDAR's, ``.gt`` files MSRA-TD500's.
+
+    Raises:
+        ValueError: there are none, or of several kinds.
+    """
+    path = Path(labels)
+    if path.is_file():
+        return "coco"
+    suffixes = {".json": "labelme", ".txt": "icdar", ".gt": "msra-td500"}
+    found = {p.suffix.lower() for p in path.iterdir()} & set(suffixes) if path.is_dir() else set()
+    if len(found) != 1:
+        kinds = " and ".join(sorted(found)) or "no label"
+        raise ValueError(
+            f"{path} has {kinds} files; name their format with --format: {', '.join(FORMATS)}"
+        )
+    return suffixes[found.pop()]
 
 
 def read_folder(

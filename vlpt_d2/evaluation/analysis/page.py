@@ -30,13 +30,21 @@ _UNITS = {
 }
 
 
-def to_page(evaluation: Evaluation, report: dict[str, Any], images: str | Path | None) -> str:
+def to_page(
+    evaluation: Evaluation,
+    report: dict[str, Any],
+    images: str | Path | None,
+    template: str = "evaluation.html",
+    **values: Any,
+) -> str:
     """Write the page.
 
     Args:
         evaluation: the result.
         report: its JSON data, with ``"analysis"``.
         images: folder of the images; without it none is drawn.
+        template: "evaluation.html", or one that extends it.
+        values: what that one names in addition.
 
     Raises:
         ValueError: the folder is missing, or holds none of the worst images.
@@ -45,7 +53,7 @@ def to_page(evaluation: Evaluation, report: dict[str, Any], images: str | Path |
     missed, alarms = analysis["missed"], analysis["false_alarms"]
     curve = analysis["threshold_curve"]
     return render_page(
-        "evaluation.html",
+        template,
         f"{report['protocol']}: hmean {100 * report['hmean']:.2f}",
         report=report,
         analysis=analysis,
@@ -65,6 +73,7 @@ def to_page(evaluation: Evaluation, report: dict[str, Any], images: str | Path |
         units=_UNITS,
         curve=threshold_curve_svg(curve) if curve else "",
         worst=_worst(evaluation, analysis["images"], None if images is None else Path(images)),
+        **values,
     )
 
 

@@ -1,0 +1,54 @@
+"""Fine-tune a detector of the model zoo on your own labelled photographs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .numbers import natural
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """examples:
+  vlpt-d2 finetune --images photos --labels photos --output signs
+  vlpt-d2 finetune --images photos --labels labels.json --model ppocrv6_small --output lines
+At least 10 images with a text are needed. A fifth of them is held out, to choose weights and
+thresholds. The output folder gets model.safetensors, config.yaml, model.onnx, report.html,
+training.png and results.json. The same command resumes an interrupted run. Then:
+  vlpt-d2 detect photo.jpg --config-file signs/config.yaml --weights signs/model.safetensors"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "finetune",
+        help="fine-tune a detector on your own labelled photographs",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--images", type=Path, required=True, help="folder of the images")
+    add("--labels", type=Path, required=True, help="folder of the label files, or a COCO file")
+    add("--format", help="icdar, labelme, coco, yolo-obb … (default: by the files' suffix)")
+    add("--model", default="db_mobile", help="the model to start from (default: db_mobile)")
+    add("--output", type=Path, required=True, help="the folder to write")
+    add("--seed", type=natural, default=0, help="seed of the split and the training (default: 0)")
+    add("opts", nargs="*", metavar="KEY VALUE", help="config options")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fine-tune and print the results; return 0."""
+    from tabulate import tabulate
+
+    from ..engine.finetune import finetune
+
+    results = finetune(
+        args.images, args.labels, args.output, args.format, args.model, args.seed, args.opts
+    )
+    rows = [(name, results["before"][name], value) for name, value in results["after"].items()]
+    held_out = f"{results['images']['validation']} images held out"
+    print(tabulate(rows, headers=[held_out, "before", "after"], floatfmt=".1f"))
+    print(f"{args.output}: {results['steps']} steps, {results['minutes']} minutes; see report.html")
+    return 0

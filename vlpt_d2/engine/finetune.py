@@ -1,0 +1,322 @@
+"""A detector of the model zoo, fine-tuned on a folder of the user's own photographs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import random
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+
+from ..checkpoint import describe_trunk, save_weights
+from ..config import get_cfg
+from ..data.conversion import convert_dataset
+from ..data.datasets.formats import guess_format, read_folder
+from ..data.datasets.from_config import register_from_config
+from ..data.loader import build_test_loader
+from ..data.statistics import format_statistics, measure_dataset
+from ..evaluation.analysis import analyse, to_page
+from ..evaluation.file_evaluation import Evaluation, evaluate_images, to_report
+from ..evaluation.files import ImageTexts
+from ..export import ExportError, export_detector
+from ..model_zoo.models import PREFIX, get, get_checkpoint
+from ..modeling.detection import TextDetector
+from ..utils.atomic import write_json, write_text
+from ..utils.environment import usable_cores
+from ..utils.locks import lock_folder
+from ..utils.provenance import provenance
+from ..visualization.curves import plot_training
+from .arguments import argument_parser
+from .defaults import load_config
+from .launch import run
+from .models import build_model_with_weights
+from .progress import LoggedProgress
+from .threads import set_threads
+from .thresholds import score_thresholds
+
+__all__ = ["MIN_IMAGES", "RESULTS", "finetune", "schedule", "split"]
+
+logger = logging.getLogger(__name__)
+
+#: Images with a text to learn that a fine-tuning needs.
+MIN_IMAGES = 10
+#: What a finished fine-tuning has written last.
+RESULTS = "results.json"
+_REQUEST = "request.json"
+_PROTOCOL = "icdar2015"
+_SCORES = ("precision", "recall", "hmean")
+_PARTS = ("train", "validation")
+# Images that are held out: this share of them, and their least and largest number.
+_SHARE, _FEWEST, _MOST = 0.2, 2, 50
+# Percent of hmean within which thresholds count as equal: those nearest to the config's are taken.
+_TIE = 0.5
+
+
+def split(texts: Sequence[int], seed: int) -> tuple[list[int], list[int]]:
+    """Hold out a fifth of the images, 2 to 50, drawn from those with a text.
+
+    Args:
+        texts: of each image the number of texts to learn.
+        seed: of the draw.
+
+    Returns:
+        Indices of the images to train on and of those held out, each in ascending order.
+
+    Raises:
+        ValueError: there are less than 10 images with a text.
+    """
+    useful = [index for index, number in enumerate(texts) if number]
+    if len(useful) < MIN_IMAGES:
+        raise ValueError(
+            f"{len(useful)} of {len(texts)} images have a text to learn; at least {MIN_IMAGES} are "
+            "needed. Label more images"
+        )
+    count = min(max(round(_SHARE * len(useful)), _FEWEST), _MOST)
+    held_out = set(random.Random(seed).sample(useful, count))
+    return [i for i in range(len(texts)) if i not in held_out], sorted(held_out)
+
+
+def schedule(images: int, on_gpu: bool) -> list[str]:
+    """Choose steps, batch, size of crops and evaluations for a number of training images.
+
+    Returns:
+        "KEY value" pairs.
+    """
+    # Without norms the small detector breaks at high rates; its config has this one too.
+    steps = min(max(15 * images, 200), 3000)
+    options: dict[str, Any] = {
+        "SOLVER.EPOCHS": 0,
+        "SOLVER.MAX_ITER": steps,
+        "SOLVER.BASE_LR": 0.0002,
+        "SOLVER.OPTIMIZER": "AdamW",
+        "SOLVER.WARMUP_ITERS": steps // 10,
+        "SOLVER.EMA": 0.99,
+        "SOLVER.CHECKPOINT_PERIOD": max(steps // 20, 1),
+        "SOLVER.CHECKPOINTS_KEPT": 1,
+        "TEST.EVAL_PERIOD": max(steps // 10, 1),
+        "TEST.BEST_METRIC": "text/hmean",
+        "TEST.PATIENCE": 4,
+        "DATALOADER.NUM_WORKERS": min(usable_cores() // 2, 8),
+    }
+    if not on_gpu:
+        options |= {"SOLVER.IMS_PER_BATCH": 4, "INPUT.DETECTION.TRAIN_SIZE": (480, 480)}
+    return [str(word) for pair in options.items() for word in pair]
+
+
+def finetune(
+    images: Path,
+    labels: Path,
+    output: Path,
+    form: str | None = None,
+    model: str = "db_mobile",
+    seed: int = 0,
+    opts: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fine-tune a model on labelled images, and write everything about it to a folder.
+
+    A fine-tuning that was interrupted resumes; one that is finished is not repeated.
+
+    Args:
+        images: folder of the images.
+        labels: folder of the label files, or the JSON file (COCO).
+        output: gets ``data`` (the split, as COCO), ``training`` (checkpoints, log), the weights
+            ``model.safetensors``, ``config.yaml``, ``model.onnx``, ``training.png``,
+            ``report.html`` and, last, ``results.json``.
+        form: a format of :data:`~vlpt_d2.data.datasets.formats.FORMATS`; guessed if not given.
+        model: a name of the zoo.
+        seed: of the split and the training.
+        opts: "KEY value" pairs on top of the model's config and the schedule.
+
+    Returns:
+        The content of ``results.json``: ``before`` and ``after`` on the images held out, in
+        percent, the thresholds, the numbers of images, the steps, and where it all comes from.
+
+    Raises:
+        ValueError: there is no such model or format, there are too few images or some cannot be
+            read, or the folder holds another fine-tuning.
+        OSError, GroundTruthError, CorruptImageError: files cannot be read or written.
+        FolderInUseError: another process writes to the folder.
+    """
+    start = time.monotonic()
+    get_checkpoint(model)
+    request = {
+        "images": str(images.resolve()),
+        "labels": str(labels.resolve()),
+        "format": form or guess_format(labels),
+        "model": model,
+        "seed": seed,
+        "opts": list(opts),
+    }
+    output = output.resolve()
+    with lock_folder(output):
+        _hold_request(output, request)
+        if (output / RESULTS).is_file():
+            logger.info("%s is finished: nothing is trained", output)
+            return json.loads((output / RESULTS).read_text("utf-8"))
+        counts = _prepare_data(images, labels, request["format"], seed, output)
+        options = _options(output, model, seed, counts["train"], opts)
+        command = ["--config-file", get(model).config, "--resume", *options]
+        run(argument_parser().parse_args(command))
+        results = _finish(output, load_config(get(model).config, options), model)
+        minutes = round((time.monotonic() - start) / 60, 1)
+        results |= {"images": counts, "minutes": minutes, "request": request}
+        write_json(output / RESULTS, results, indent=1)
+    return results
+
+
+def _hold_request(output: Path, request: dict[str, Any]) -> None:
+    """Refuse to mix two fine-tunings in one folder."""
+    path = output / _REQUEST
+    if not path.is_file():
+        write_json(path, request, indent=1)
+        return
+    before = json.loads(path.read_text("utf-8"))
+    changes = [
+        f"{key} was {before.get(key)}, is {value}"
+        for key, value in request.items()
+        if value != before.get(key)
+    ]
+    if changes:
+        raise ValueError(
+            f"{output} holds another fine-tuning ({'; '.join(changes)}): name another folder, or "
+            "remove this one"
+        )
+
+
+def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path) -> dict[str, int]:
+    """Check and split the images, into COCO files; return the number of images of each part."""
+    folder = output / "data"
+    record = folder / "split.json"
+    if not record.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
+        dicts, report = read_folder(form, images, labels, images.name)
+        statistics = measure_dataset(dicts, decode=True)
+        text = format_statistics(images.name, statistics, [report])
+        write_text(output / "data.txt", text + "\n")
+        print(text.split("\n\n")[0], flush=True)
+        if statistics.broken:
+            number = statistics.counts["images that cannot be read"]
+            raise ValueError(
+                f"{number} images cannot be read, such as {statistics.broken[0]}. Replace or "
+                "remove them"
+            )
+        texts = [sum(not a["iscrowd"] for a in record["annotations"]) for record in dicts]
+        parts = dict(zip(_PARTS, split(texts, seed)))
+        for part, chosen in parts.items():
+            convert_dataset([dicts[i] for i in chosen], folder / part, "coco", "link")
+        names = {k: [Path(dicts[i]["file_name"]).name for i in v] for k, v in parts.items()}
+        write_json(record, {"seed": seed, **names}, indent=1)
+    content = json.loads(record.read_text("utf-8"))
+    return {part: len(content[part]) for part in _PARTS}
+
+
+def _options(output: Path, model: str, seed: int, images: int, opts: Sequence[str]) -> list[str]:
+    """The training's "KEY value" pairs."""
+    folders = [
+        [
+            f"{output.name}_{part}",
+            "coco",
+            f"{output}/data/{part}/images",
+            f"{output}/data/{part}/labels.json",
+        ]
+        for part in _PARTS
+    ]
+    train, validation = (entry[0] for entry in folders)
+    return [
+        *schedule(images, torch.cuda.is_available()),
+        *("MODEL.WEIGHTS", f"{PREFIX}{model}", "SEED", str(seed)),
+        *("DATASETS.FOLDERS", str(folders), "DATASETS.TRAIN", str((train,))),
+        *("DATASETS.VALIDATION", str((validation,)), "DATASETS.TEST", "()"),
+        *("OUTPUT_DIR", str(output / "training"), *opts),
+    ]
+
+
+def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
+    """Choose thresholds, write weights, config, ONNX, curves and page; return the results."""
+    register_from_config(cfg)
+    set_threads(cfg)
+    (validation,) = cfg.DATASETS.VALIDATION
+    training = output / "training"
+    best = training / "model_best.pth"
+    # No evaluation found anything.
+    weights = best if best.is_file() else training / "model_final.pth"
+    detector = build_model_with_weights(cfg, str(weights), needed="text_head.")
+    thresholds = _choose_thresholds(cfg, detector, validation)
+    final = cfg.clone()
+    final.defrost()
+    final.merge_from_list([word for pair in thresholds.items() for word in pair])
+    final.MODEL.WEIGHTS = ""
+    path = output / "model.safetensors"
+    save_weights(detector.state_dict(), describe_trunk(final), path)
+    write_text(output / "config.yaml", _portable(final).dump())
+    detector = build_model_with_weights(final, str(path))
+    after = _evaluate(final, detector, validation)
+    before = _evaluate(cfg, build_model_with_weights(cfg, f"{PREFIX}{model}"), validation)
+    try:
+        export_detector(final, detector.to("cpu"), output / "model.onnx", "onnx")
+    except ExportError as error:
+        logger.warning("no model.onnx is written: %s", error)
+    curves = output / "training.png"
+    plot_training(training / "metrics.json", curves, "text/hmean", "hmean on the images held out")
+    scores = {
+        when: {key: round(100 * getattr(evaluation.totals, key), 1) for key in _SCORES}
+        for when, evaluation in (("before", before), ("after", after))
+    }
+    report = to_report(after)
+    report["analysis"] = analyse(after)
+    page = to_page(
+        after,
+        report,
+        output / "data" / "validation" / "images",
+        "finetune.html",
+        scores=scores,
+        curves=base64.b64encode(curves.read_bytes()).decode(),
+    )
+    write_text(output / "report.html", page)
+    steps = json.loads((training / RESULTS).read_text("utf-8"))["iteration"] + 1
+    origin = provenance(final, str(path))
+    return {**scores, "thresholds": thresholds, "steps": steps, "origin": origin}
+
+
+def _choose_thresholds(cfg: CfgNode, detector: TextDetector, dataset: str) -> dict[str, float]:
+    """The thresholds of the best hmean, as config keys; of equals those nearest to the config's."""
+    head = detector.text_head
+    now = [head.decoding[name] for name in head.threshold_keys]
+    rows = score_thresholds(cfg, detector, dataset)
+    equal = [row[: len(now)] for row in rows if row[-1] >= rows[0][-1] - _TIE]
+    chosen = min(equal, key=lambda values: sum(abs(a - b) for a, b in zip(values, now)))
+    return dict(zip(head.threshold_keys.values(), chosen))
+
+
+def _portable(cfg: CfgNode) -> CfgNode:
+    """The config as another machine may use it."""
+    cfg = cfg.clone()
+    cfg.MODEL.DEVICE = get_cfg().MODEL.DEVICE
+    return cfg
+
+
+@torch.no_grad()
+def _evaluate(cfg: CfgNode, detector: TextDetector, dataset: str) -> Evaluation:
+    images = []
+    for batch in LoggedProgress(build_test_loader(cfg, dataset), dataset):
+        for sample, output in zip(batch, detector(batch)):
+            found, texts = output["instances"].to("cpu"), sample["texts"]
+            images.append(
+                ImageTexts(
+                    name=Path(sample["file_name"]).stem,
+                    gt_polygons=list(texts.polygons),
+                    gt_ignore=texts.ignore.tolist(),
+                    gt_texts=list(texts.words),
+                    det_polygons=list(found.pred_polygons),
+                    scores=found.scores.tolist(),
+                    has_result=True,
+                )
+            )
+    return evaluate_images(images, _PROTOCOL)
