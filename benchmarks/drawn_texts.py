@@ -31,6 +31,20 @@ def separate_quads(rng: np.random.Generator, count: int, size: tuple[int, int]) 
     return quads
 
 
+def separate_bands(rng: np.random.Generator, count: int, size: tuple[int, int]) -> list:
+    """Curved lines of text, arcs of 14 points, each in a cell of its own."""
+    bands = []
+    for quad in separate_quads(rng, count, size):
+        width, height = 0.9 * np.ptp(quad, axis=0)
+        turn = rng.uniform(0.8, 2.0)  # radians from end to end
+        radius = width / turn
+        angles = np.linspace(-0.5, 0.5, 7) * turn - np.pi / 2
+        arc = np.column_stack([np.cos(angles), np.sin(angles)])
+        band = np.concatenate([arc * (radius + height / 4), arc[::-1] * (radius - height / 4)])
+        bands.append((band - band.mean(axis=0) + quad.mean(axis=0)).astype(np.float32))
+    return bands
+
+
 def random_bands(rng: np.random.Generator, count: int, size=SIZE) -> list:
     """Curved lines of text: bent bands of 14 points, as those of SCUT-CTW1500."""
     bands = []

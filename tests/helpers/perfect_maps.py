@@ -49,9 +49,15 @@ def _seglink(head: TextHead, targets: dict) -> dict[str, Tensor]:
     }
 
 
+def _textsnake(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    text, centre = (torch.from_numpy(np.float32(targets[n]))[None] for n in ("text", "centre"))
+    return {"text": text, "centre": centre, "geometry": torch.from_numpy(targets["geometry"])}
+
+
 _HEADS = {
     "DBHead": _db,
     "EASTHead": _east,
     "PSENetHead": _psenet,
     "SegLinkHead": _seglink,
+    "TextSnakeHead": _textsnake,
 }

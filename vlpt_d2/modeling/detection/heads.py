@@ -5,5 +5,6 @@ from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
 from .seglink import SegLinkHead
+from .textsnake import TextSnakeHead
 
-__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead"]
+__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead", "TextSnakeHead"]
