@@ -2,24 +2,26 @@
 
 import cv2
 import numpy as np
-import torch
-from detectron2.structures import Boxes, Instances
 
 from vlpt_d2.detections import TextDetections
-from vlpt_d2.structures import Polygons
 
 
-def detections(image, polygons):
-    polygons = Polygons(polygons)
-    number = len(polygons)
-    instances = Instances(
-        image.shape[:2],
-        scores=torch.linspace(0.9, 0.5, number),
-        pred_classes=torch.zeros(number, dtype=torch.int64),
-        pred_boxes=Boxes(polygons.get_boxes().tensor),
-        pred_polygons=polygons,
-    )
-    return TextDetections(instances, image)
+def detections(image, polygons, words=None):
+    scores = np.linspace(0.9, 0.5, len(polygons), dtype=np.float32)
+    return TextDetections([np.float32(p) for p in polygons], scores, image, words=words)
+
+
+def test_as_detectron2_has_them():
+    image = np.zeros((50, 90, 3), np.uint8)
+    found = detections(image, [[(1, 2), (9, 2), (5, 8)], [(0, 0), (4, 0), (4, 4), (0, 4)]])
+    instances = found.instances
+    assert instances.image_size == (50, 90) and not instances.has("pred_texts")
+    np.testing.assert_array_equal(instances.scores.numpy(), found.scores)
+    assert instances.pred_boxes.tensor.tolist() == [[1, 2, 9, 8], [0, 0, 4, 4]]
+    assert instances.pred_classes.tolist() == [0, 0]
+    assert [len(p) for p in instances.pred_polygons] == [3, 4]
+    ring = [(0, 0), (4, 0), (4, 4)]
+    assert detections(image, [ring], ["Bar"]).instances.pred_texts == ["Bar"]
 
 
 def test_a_level_box_is_cut_out_as_it_is():

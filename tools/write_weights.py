@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Write a model's weights in 16 bits as a .safetensors file, in the model zoo's format.
 
-Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py.
+Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py. Next to it the network's
+graph is written as an .onnx file, which has no weights.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from pathlib import Path
 from vlpt_d2.checkpoint import CheckpointError, describe_trunk, save_weights
 from vlpt_d2.checkpoint.files import read_checkpoint
 from vlpt_d2.engine import ConfigError, load_config
+from vlpt_d2.engine.models import build_model_with_weights
+from vlpt_d2.export.write import write_graph
 
 
 def main() -> int:
@@ -25,8 +28,11 @@ def main() -> int:
     parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     try:
-        trunk = describe_trunk(load_config(args.config_file, args.opts))
-        content = save_weights(read_checkpoint(args.checkpoint)["model"], trunk, args.output)
+        cfg = load_config(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu"])
+        weights = read_checkpoint(args.checkpoint)["model"]
+        content = save_weights(weights, describe_trunk(cfg), args.output)
+        model = build_model_with_weights(cfg, str(args.output))
+        write_graph(cfg, model, args.output.with_suffix(".onnx"))
     except (ConfigError, CheckpointError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 from tqdm import tqdm
 
-from .config.settings import NEUTRAL, settings
 from .data.conversion import coco_content
 from .data.image_io import IMAGE_SUFFIXES, CorruptImageError, count_pages, read_image
 from .detections import TextDetections
@@ -24,7 +23,6 @@ from .utils.atomic import write_json, write_text
 from .utils.json_lines import read_json_lines
 from .utils.locks import lock_folder
 from .utils.names import UniqueNames, distinct_stems, natural_key, printable
-from .utils.provenance import file_hash
 
 __all__ = ["Detected", "detect_files"]
 
@@ -38,8 +36,6 @@ _NAMES = {
     "icdar": "res_{}.txt",
     "labelme": "{}.labelme.json",
 }
-# Keys that detections depend on, by how they begin.
-_SETTINGS = ("MODEL.", "INPUT.", "TEST.SCORE_THRESH", "TEST.AMP_ENABLED")
 
 
 @dataclass
@@ -116,7 +112,7 @@ def detect_files(
         report(printable(message))
 
     with lock_folder(folder):
-        index = _Index(folder, _described(predictor))
+        index = _Index(folder, predictor.description())
         files = list(_find(inputs, folder, failed))
         if not files and not done.failed:
             raise ValueError(f"there is no image in {', '.join(inputs)}")
@@ -209,21 +205,6 @@ def _changed(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _described(predictor: TextPredictor) -> dict[str, Any]:
-    """What the detections depend on."""
-    cfg = predictor.cfg
-    relevant = {
-        key: value
-        for key, value in settings(cfg).items()
-        if key.startswith(_SETTINGS) and key not in NEUTRAL | {"MODEL.WEIGHTS"}
-    }
-    return {
-        "model": predictor.weights,
-        "weights_sha256": file_hash(predictor.weights),
-        "settings": relevant,
-    }
-
-
 def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) -> Iterator[Path]:
     """The files of the inputs, each once; of folders the images that are not in the output."""
     seen: set[Path] = set()
@@ -299,8 +280,8 @@ def _detect(
         else:
             readable.append((page, image))
     results = cast(list[TextDetections], predictor([image for _, image in readable]))
-    for (page, image), found in zip(readable, results):
-        yield page, TextDetections(found.instances, image, str(page.path))
+    for (page, _), found in zip(readable, results):
+        yield page, replace(found, file_name=str(page.path))
 
 
 def _write_coco(path: Path, entries: list[dict[str, Any]]) -> None:

@@ -6,11 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from detectron2.structures import Instances
 from PIL import Image
 
 from .data.conversion import coco_content, labelme_content
@@ -18,6 +17,9 @@ from .evaluation.submission import format_detections
 from .structures.quadrilateral import is_clockwise, quadrilateral
 from .utils.atomic import replacing, write_json, write_text
 from .visualization.polygons import draw_polygons
+
+if TYPE_CHECKING:
+    from detectron2.structures import Instances
 
 __all__ = ["FORMATS", "TextDetections"]
 
@@ -30,39 +32,36 @@ class TextDetections:
     """The texts of one image, in its own pixels; (0, 0) is the corner of the first one.
 
     Attributes:
-        instances: detectron2's, on the CPU, with ``scores``, ``pred_classes``, ``pred_boxes`` and
-            ``pred_polygons``; of a detector that reads also ``pred_texts``.
+        polygons: of each text (N, 2) float32 points (x, y) in pixels.
+        scores: of each text its score, float32 in [0, 1].
         image: (H, W, 3) uint8, RGB, as the detector was given it: turned as its file says.
         file_name: of the image; None where it came from memory.
+        words: of each text what was read; None from a detector that does not read.
     """
 
-    instances: Instances
+    polygons: list[np.ndarray]
+    scores: np.ndarray
     image: np.ndarray
     file_name: str | None = None
-
-    @property
-    def polygons(self) -> list[np.ndarray]:
-        """Of each text (N, 2) float32 points (x, y) in pixels."""
-        return list(self.instances.pred_polygons)
-
-    @property
-    def scores(self) -> np.ndarray:
-        """Of each text its score, float32 in [0, 1]."""
-        return self.instances.scores.numpy()
-
-    @property
-    def words(self) -> list[str] | None:
-        """Of each text what was read; None from a detector that does not read."""
-        return self.instances.pred_texts if self.instances.has("pred_texts") else None
+    words: list[str] | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the image."""
-        return self.instances.image_size
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def instances(self) -> Instances:
+        """As detectron2 has them, on the CPU: ``scores``, ``pred_classes``, ``pred_boxes`` and
+        ``pred_polygons``; of a detector that reads also ``pred_texts``.
+        """
+        from .structures.polygons import as_instances
+
+        return as_instances(self.polygons, self.scores, self.image_size, self.words)
 
     def __len__(self) -> int:
         """Number of texts."""
-        return len(self.instances)
+        return len(self.polygons)
 
     def __repr__(self) -> str:
         height, width = self.image_size

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING, Any, Union
 
+import cv2
 import numpy as np
-import torch
-from detectron2.modeling import META_ARCH_REGISTRY
-from detectron2.structures import Instances
 from PIL import Image
 
-from .data.image_io import pixels_of, read_image
+from .data.image_io import open_source, pixels_of, read_image
 from .detections import TextDetections
-from .engine.defaults import ConfigError, load_config
-from .engine.models import build_model_with_weights
-from .engine.step import autocast
-from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint
-from .modeling.detection import TextDetector
-from .modeling.detection.mapper import DetectionMapper
+from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint, get_graph
+from .utils.environment import thread_count
 
-__all__ = ["ImageLike", "TextPredictor"]
+if TYPE_CHECKING:
+    import torch
+    from detectron2.config import CfgNode
+
+    from .export import Detector
+    from .modeling.detection import TextDetector
+
+__all__ = ["BACKENDS", "ImageLike", "TextPredictor"]
 
 #: What is taken as an image.
-ImageLike = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor
+ImageLike = Union[str, os.PathLike, bytes, Image.Image, np.ndarray, "torch.Tensor"]
+#: What networks run on.
+BACKENDS = ("torch", "onnx")
+
+_IMAGES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
 
 
 class TextPredictor:
@@ -42,11 +50,16 @@ class TextPredictor:
     of the image itself: the same as ``train_net.py --eval-only`` finds.
 
     Attributes:
-        cfg: the frozen config.
-        model: the detector, in eval mode.
+        detector: the network with its decoding; ``detector.settings`` are the thresholds and sizes.
         weights: the checkpoint, as it was named.
         batch_size: images that the network takes at once, if they have one size.
+        cfg: the frozen config; of the backend torch only.
+        model: the network as a module, in eval mode; of the backend torch only.
     """
+
+    cfg: CfgNode
+    model: TextDetector
+    detector: Detector
 
     def __init__(
         self,
@@ -56,6 +69,7 @@ class TextPredictor:
         weights: str = "",
         opts: Sequence[str] = (),
         device: str = "auto",
+        backend: str = "torch",
         batch_size: int | None = None,
     ):
         """Build the detector and load its weights.
@@ -65,20 +79,66 @@ class TextPredictor:
                 a config is given.
             config_file: in place of ``model``: a path, or the name of a config of the package.
             weights: a checkpoint; if not given the model's, or MODEL.WEIGHTS.
-            opts: "KEY value" pairs on top of the config.
+            opts: "KEY value" pairs on top of the config; of the backend "onnx" thresholds, test
+                sizes and NUM_THREADS.
             device: such as "cpu" or "cuda:1"; "auto": the config's, which is a GPU, or the CPU
                 where there is none.
-            batch_size: TEST.IMS_PER_BATCH if not given.
+            backend: "torch"; or "onnx": onnxruntime on the CPU, without torch and detectron2, for
+                a model of the zoo or, as ``weights``, an ONNX file of ``vlpt-d2 export``.
+            batch_size: TEST.IMS_PER_BATCH if not given, with "onnx" 1.
 
         Raises:
-            ValueError: there is no such model or device, both ``model`` and ``config_file`` are
-                given, the config cannot be used or is of no text detector, or no weights are
-                named.
+            ValueError: there is no such model, backend or device, both ``model`` and
+                ``config_file`` are given, the config cannot be used or is of no text detector, or
+                no weights are named.
             FileNotFoundError: the weights are missing.
             CheckpointError: the weights cannot be read or do not fit.
+            ExportError: the ONNX file is damaged, or was not written by this package.
+            ImportError: onnxruntime is missing.
         """
         if model is not None and config_file:
             raise ValueError(f"name a model ({model}) or a config ({config_file}), not both")
+        if backend not in BACKENDS:
+            raise ValueError(f"there is no backend {backend!r}, but {', '.join(BACKENDS)}")
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if backend == "onnx":
+            if config_file or device not in ("auto", "cpu"):
+                raise ValueError(
+                    "the backend onnx runs models of the zoo and files of vlpt-d2 export, on the "
+                    "CPU: export the weights first, and name the file as weights"
+                )
+            self._open_onnx(model, weights, opts)
+            self.batch_size = 1 if batch_size is None else batch_size
+        else:
+            self._build(model, config_file, weights, opts, device)
+            self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
+
+    def _open_onnx(self, model: str | None, weights: str, opts: Sequence[str]) -> None:
+        from .export.detector import open_graph, open_onnx
+
+        rest, threads = _without_threads(opts)
+        cv2.setNumThreads(threads)
+        if weights and not weights.startswith(PREFIX):
+            self.weights = weights
+            self.detector = open_onnx(weights, threads)
+        else:
+            from .checkpoint.arrays import read_fused_arrays
+
+            name = weights.removeprefix(PREFIX) or model or DEFAULT_MODEL
+            self.weights = f"{PREFIX}{name}"
+            path = get_checkpoint(name)
+            self.detector = open_graph(
+                get_graph(name), threads, lambda wanted: read_fused_arrays(path, wanted)
+            )
+        self.detector.set(rest)
+
+    def _build(
+        self, model: str | None, config_file: str, weights: str, opts: Sequence[str], device: str
+    ) -> None:
+        from .engine.defaults import load_config
+        from .engine.models import build_detector
+
         if not config_file:
             model = DEFAULT_MODEL if model is None else model
             config_file = get(model).config
@@ -86,22 +146,21 @@ class TextPredictor:
         if weights.startswith(PREFIX):
             get_checkpoint(weights.removeprefix(PREFIX))  # before the time that building takes
         self.cfg = load_config(config_file, [*opts, *_device_option(device)])
-        kind = self.cfg.MODEL.META_ARCHITECTURE
-        if kind not in META_ARCH_REGISTRY or not issubclass(
-            META_ARCH_REGISTRY.get(kind), TextDetector
-        ):
-            raise ConfigError(
-                f"{config_file}: MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds "
-                "texts"
-            )
         self.weights = weights or self.cfg.MODEL.WEIGHTS
-        if not self.weights:
-            raise ConfigError(f"{config_file}: name the weights, or set MODEL.WEIGHTS")
-        self.batch_size = self.cfg.TEST.IMS_PER_BATCH if batch_size is None else batch_size
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
-        self.model = build_model_with_weights(self.cfg, self.weights, needed="text_head.")
-        self._mapper = DetectionMapper(self.cfg, is_train=False)
+        self.model, self.detector = build_detector(self.cfg, self.weights)
+
+    def description(self) -> dict[str, Any]:
+        """What detections depend on, as JSON can hold it: weights, thresholds and sizes."""
+        if self.weights.startswith(PREFIX):
+            digest = get(self.weights.removeprefix(PREFIX)).sha256
+        else:
+            with open_source(self.weights) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        settings = {
+            name: self.detector.settings[name]
+            for name in ("head", "input", "decoding", "score_thresh")
+        }
+        return {"model": self.weights, "weights_sha256": digest, "settings": settings}
 
     def __call__(
         self, images: ImageLike | Iterable[ImageLike], image_format: str = "RGB"
@@ -124,7 +183,7 @@ class TextPredictor:
             FileNotFoundError, CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
             TypeError, ValueError: it is no such image.
         """
-        if isinstance(images, ImageLike):
+        if isinstance(images, _IMAGES) or _is_tensor(images):
             return next(self.iterate([images], image_format))
         return list(self.iterate(images, image_format))
 
@@ -145,37 +204,36 @@ class TextPredictor:
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             pixels = [_read(image, image_format) for image in batch]
-            for image, rgb, instances in zip(batch, pixels, self._detect(pixels)):
+            for image, rgb, texts in zip(batch, pixels, self.detector(pixels)):
                 name = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-                yield TextDetections(instances, rgb, name)
+                yield TextDetections(texts.polygons, texts.scores, rgb, name, texts.words)
 
-    def _detect(self, images: list[np.ndarray]) -> list[Instances]:
-        """Detect the texts of RGB images."""
-        samples = []
-        for image in images:
-            ordered = image if self._mapper.image_format == "RGB" else image[:, :, ::-1]
-            resized = self._mapper.resize(np.ascontiguousarray(ordered))
-            samples.append({"image": resized, "height": image.shape[0], "width": image.shape[1]})
-        # Only images of one size go together: padding would change what the network computes.
-        by_size: dict[torch.Size, list[int]] = {}
-        for i, sample in enumerate(samples):
-            by_size.setdefault(sample["image"].shape, []).append(i)
-        found: dict[int, Instances] = {}
-        with torch.no_grad(), autocast(self.cfg, self.cfg.TEST.AMP_ENABLED):
-            for indices in by_size.values():
-                outputs = self.model([samples[i] for i in indices])
-                for i, output in zip(indices, outputs):
-                    instances = output["instances"].to("cpu")
-                    found[i] = instances[instances.scores >= self.cfg.TEST.SCORE_THRESH]
-        return [found[i] for i in range(len(images))]
+
+def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:
+    """Options but NUM_THREADS, and the number of threads that it asks for."""
+    rest, wanted = [], 0
+    for i in range(0, len(opts), 2):
+        if opts[i] == "NUM_THREADS" and len(opts) > i + 1:
+            wanted = int(opts[i + 1])
+        else:
+            rest += opts[i : i + 2]
+    return rest, thread_count(wanted)
 
 
 def _device_option(device: str) -> list[str]:
     if device == "auto":
         return []
+    import torch
+
     if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r} and there is no GPU that torch can use")
     return ["MODEL.DEVICE", device]
+
+
+def _is_tensor(image: object) -> bool:
+    """Without torch: whoever has a tensor has imported it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
 
 
 def _read(image: ImageLike, image_format: str) -> np.ndarray:
@@ -192,7 +250,7 @@ def _read(image: ImageLike, image_format: str) -> np.ndarray:
         if not min(image.size):
             raise ValueError("the image has no pixels")
         return pixels_of(image)
-    if isinstance(image, torch.Tensor):
+    if _is_tensor(image):
         image = image.detach().cpu()
         # numpy lacks some of torch's floats.
         array = (image.float() if image.is_floating_point() else image).numpy()

@@ -14,8 +14,9 @@ from packaging.version import Version
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
+from vlpt_d2.data.sizes import resize
 from vlpt_d2.engine import load_config
-from vlpt_d2.export import ExportError, export_detector, load_exported
+from vlpt_d2.export import Detector, ExportError, export_detector, load_exported
 from vlpt_d2.modeling.backbone import DeformConv2d
 
 
@@ -46,7 +47,11 @@ def assert_same_maps(found, expected):
     assert found.keys() == expected.keys()
     for name, wanted in expected.items():
         # Probabilities and angles absolutely, distances relatively.
-        torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(found[name], wanted.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def as_array(tensor):
+    return np.ascontiguousarray(tensor.numpy().transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("kind", ["onnx_file", "torchscript_file"])
@@ -54,23 +59,28 @@ def test_files_give_the_models_maps_and_polygons(trained, kind, request):
     _, model, sample = trained
     detector = load_exported(request.getfixturevalue(kind))
     image = sample["image"]
-    # One image of a whole number of strides; two of other sizes, padded to another size yet.
+    # An image of a whole number of strides; two wider ones, padded.
     wide = torch.cat([image, image[:, :, :77]], dim=2)
-    batches = [[sample | {"height": 192, "width": 256}], [{"image": wide}, {"image": image[:, 3:]}]]
-    for batch in batches:
+    for batch in ([image], [wide[:, 3:], wide[:, :-3]]):
         with torch.no_grad():
-            expected = model.predict_maps(batch)
-            instances = model(batch)
-        for (maps, size), (wanted, wanted_size) in zip(detector.predict_maps(batch), expected):
-            assert size == wanted_size
+            expected = model.predict_maps([{"image": one} for one in batch])
+        for maps, (wanted, _) in zip(detector.maps(list(map(as_array, batch))), expected):
             assert_same_maps(maps, wanted)
-        assert sum(len(i["instances"]) for i in instances) >= 2
-        for found, wanted in zip(detector(batch), instances, strict=True):
-            found, wanted = found["instances"], wanted["instances"]
-            assert len(found) == len(wanted) and found.image_size == wanted.image_size
-            torch.testing.assert_close(found.scores, wanted.scores, rtol=0, atol=1e-4)
-            for a, b in zip(found.pred_polygons, wanted.pred_polygons):
-                np.testing.assert_allclose(a, b, atol=0.01)
+    # Resized to half, and found in the pixels of the image.
+    detector.set(["INPUT.DETECTION.TEST_RESIZE", "fixed"])
+    detector.set(["INPUT.DETECTION.TEST_SIZE", str(tuple(image.shape[1:]))])
+    large = image.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    (texts,) = detector([as_array(large)])
+    half = torch.tensor(resize(as_array(large), image.shape[1:])).permute(2, 0, 1)
+    with torch.no_grad():
+        (wanted,) = model([{"image": half, "height": large.shape[1], "width": large.shape[2]}])
+    wanted = wanted["instances"]
+    assert len(texts.polygons) == len(wanted) >= 2
+    np.testing.assert_allclose(texts.scores, wanted.scores, rtol=0, atol=1e-4)
+    for a, b in zip(texts.polygons, wanted.pred_polygons):
+        np.testing.assert_allclose(a, b, atol=0.01)
+    detector.set(["TEST.SCORE_THRESH", str(float(texts.scores.max()))])
+    assert len(detector([as_array(large)])[0].polygons) == 1
 
 
 def test_an_onnx_file_says_how_to_use_it(trained, onnx_file):
@@ -88,8 +98,7 @@ def test_an_onnx_file_says_how_to_use_it(trained, onnx_file):
     found = session.run(None, {images.name: sample["image"].numpy()[None].astype(np.float32)})
     with torch.no_grad():
         ((expected, _),) = model.predict_maps([sample])
-    maps = {name: torch.from_numpy(array[0]) for name, array in zip(metadata["maps"], found)}
-    assert_same_maps(maps, expected)
+    assert_same_maps({name: m[0] for name, m in zip(metadata["maps"], found)}, expected)
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +143,7 @@ def test_a_deformable_trunk_is_exported_whole(deformable, file_format, tmp_path)
     biases = [layer.offset.bias.clone() for layer in layers]
     with torch.no_grad():
         ((expected, _),) = model.predict_maps([sample])
-        ((found, _),) = load_exported(path).predict_maps([sample])
-        assert_same_maps(found, expected)
+        assert_same_maps(load_exported(path).maps([as_array(sample["image"])])[0], expected)
         # Where the taps are makes a difference.
         for layer in layers:
             layer.offset.bias.zero_()
@@ -172,9 +180,30 @@ def test_what_cannot_be_exported_is_told(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(tmp_path / "relu.pt"))
     with pytest.raises(ExportError, match="not written by vlpt-d2 export"):
         load_exported(tmp_path / "relu.pt")
-    (tmp_path / "text.pt").write_text("no network")
-    with pytest.raises(ExportError, match="no TorchScript file"):
-        load_exported(tmp_path / "text.pt")
+    for name, message in (("text.pt", "no TorchScript file"), ("text.onnx", "no ONNX file")):
+        (tmp_path / name).write_text("no network")
+        with pytest.raises(ExportError, match=message):
+            load_exported(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=r"nowhere.onnx"):
+        load_exported(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["MODEL.DEVICE", "cpu"], "MODEL.DEVICE cannot be set for an exported detector; these"),
+        (["MODEL.DB.BOX_THRESH"], "come in pairs"),
+        (["MODEL.DB.BOX_THRESH", "high"], "MODEL.DB.BOX_THRESH is 'high'"),
+        (["INPUT.DETECTION.TEST_RESIZE", "long"], "TEST_RESIZE is one of"),
+    ],
+)
+def test_what_cannot_be_set(options, message):
+    settings = {
+        "keys": {"MODEL.DB.BOX_THRESH": "box_thresh"}, "decoding": {},
+        "input": {"resize": "short", "resize_to": [32, 32], "resize_limit": 0},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        Detector(None, settings).set(options)
 
 
 def test_the_verb(tmp_path, capsys):
@@ -193,6 +222,5 @@ def test_the_verb(tmp_path, capsys):
     sample = text_sample(cfg, (64, 64))
     with torch.no_grad():
         ((expected, _),) = model.eval().predict_maps([sample])
-    ((found, _),) = load_exported(tmp_path / "out" / "network.pt").predict_maps([sample])
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-4)
+    detector = load_exported(tmp_path / "out" / "network.pt")
+    assert_same_maps(detector.maps([as_array(sample["image"])])[0], expected)

@@ -27,6 +27,8 @@ def checkpoint(tmp_path):
 
 
 def run(monkeypatch, *argv):
+    # An export takes long; tests/export has it.
+    monkeypatch.setattr("vlpt_d2.export.write.write_graph", lambda *arguments: None)
     monkeypatch.setattr(sys, "argv", ["write_weights.py", *map(str, argv)])
     spec = importlib.util.spec_from_file_location("write_weights", TOOL)
     tool = importlib.util.module_from_spec(spec)

@@ -50,6 +50,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--batch", type=int, default=1, metavar="N", help="images at once, if of one size")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
+    add(
+        "--backend",
+        choices=("torch", "onnx"),
+        default="torch",
+        help="what the network runs on; onnx, for models of the zoo and files of vlpt-d2 export, "
+        "starts in a second (default: torch)",
+    )
     add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
     parser.set_defaults(run=run)
 
@@ -57,7 +64,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Detect and write; return the exit status, see ``--help``."""
     from ..detect_files import detect_files
-    from ..engine.threads import set_threads
     from ..predictor import TextPredictor
 
     predictor = TextPredictor(
@@ -66,9 +72,13 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         opts=args.opts,
         device=args.device,
+        backend=args.backend,
         batch_size=args.batch,
     )
-    set_threads(predictor.cfg)
+    if args.backend == "torch":
+        from ..engine.threads import set_threads
+
+        set_threads(predictor.cfg)
     done = detect_files(predictor, args.inputs, args.output, args.format, _report)
     before = f", {done.resumed} of them from before" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""

@@ -10,7 +10,7 @@ _EPILOG = """example:
   vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
       --format onnx --output db.onnx
 The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and returns
-the head's maps; vlpt_d2.export.load_exported(file) pads and decodes. See docs/detectors.md."""
+the head's maps; TextPredictor(weights=file, backend="onnx") finds the texts: docs/detectors.md."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -20,7 +20,6 @@ VERBS = (
     "attention",
     "compare",
     "data",
-    "demo",
     "detect",
     "doctor",
     "evaluate",

@@ -22,8 +22,7 @@ from ..utils.json_lines import read_json_lines
 from ..utils.locks import lock_folder
 from ..utils.names import UniqueNames
 from .datasets.icdar2015 import written_word
-from .image_io import open_source, stored_size
-from .sample import image_source, load_sample
+from .image_io import image_source, open_source, stored_size
 
 __all__ = ["FORMATS", "coco_content", "convert_dataset", "labelme_content"]
 
@@ -174,6 +173,9 @@ def _place_image(
     record: dict[str, Any], folder: Path, stem: str, images: str
 ) -> tuple[Path, list[dict[str, Any]], tuple[int, int]]:
     """Put an image into the folder; return its path, annotations and (height, width)."""
+    # Imported here: it loads torch, which the writers of labels do without.
+    from .sample import load_sample
+
     source = Path(record["file_name"])
     drawn = "render" in record or "restore_size" in record or _is_turned(record)
     path = folder / f"{stem}{'.png' if drawn else source.suffix}"

@@ -23,6 +23,7 @@ __all__ = [
     "CorruptImageError",
     "Source",
     "count_pages",
+    "image_source",
     "open_source",
     "pixels_of",
     "read_image",
@@ -96,6 +97,11 @@ def open_source(source: Source) -> BinaryIO:
     from detectron2.utils.file_io import PathManager
 
     return PathManager.open(name, "rb")
+
+
+def image_source(dataset_dict: dict[str, Any]) -> Source:
+    """The image's file: its content where that is in memory, else its name."""
+    return dataset_dict["image_bytes" if "image_bytes" in dataset_dict else "file_name"]
 
 
 def read_image(source: Source, name: str, image_format: str = "RGB", page: int = 0) -> np.ndarray:

@@ -17,14 +17,13 @@ from detectron2.utils.logger import log_first_n
 
 from ..structures import TextInstances
 from .annotations import check_annotations
-from .image_io import CorruptImageError, Source, read_image
+from .image_io import CorruptImageError, image_source, read_image
 from .transforms import TextAugInput, build_pretrain_augmentation
 
 __all__ = [
     "CorruptImageError",
     "PretrainImages",
     "check_places",
-    "image_source",
     "image_to_tensor",
     "load_sample",
     "repair_texts",
@@ -174,11 +173,6 @@ class PretrainImages:
 def image_to_tensor(image: np.ndarray) -> torch.Tensor:
     """Turn an (H, W, 3) image into a contiguous (3, H, W) tensor."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-
-
-def image_source(dataset_dict: dict[str, Any]) -> Source:
-    """The image's file: its content where that is in memory, else its name."""
-    return dataset_dict["image_bytes" if "image_bytes" in dataset_dict else "file_name"]
 
 
 def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from detectron2.config import CfgNode
+from detectron2.modeling import META_ARCH_REGISTRY
 
 from ..checkpoint import CheckpointError, TextCheckpointer
+from ..export import Detector, ExportNetwork
+from ..export.metadata import describe
+from ..modeling.detection import DecodedTexts, TextDetector
+from ..modeling.fusing import fuse_norms
+from .defaults import ConfigError
+from .step import autocast
 from .trainer import TextTrainer
 
-__all__ = ["build_model_with_weights"]
+__all__ = ["build_detector", "build_model_with_weights"]
 
 
 def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") -> Any:
@@ -41,3 +50,42 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
             f"checkpoint of a {cfg.MODEL.META_ARCHITECTURE}"
         )
     return model
+
+
+def build_detector(cfg: CfgNode, weights: str) -> tuple[TextDetector, Detector]:
+    """Build the detector of a config, load its weights, and make it ready for images.
+
+    Batch norms are folded into the convolutions. TEST.AMP_ENABLED computes in the precision of
+    SOLVER.AMP.DTYPE.
+
+    Args:
+        cfg: the detector's config.
+        weights: see :func:`build_model_with_weights`.
+
+    Returns:
+        The model, and the detector that computes with it, on MODEL.DEVICE.
+
+    Raises:
+        ConfigError: the config is of no text detector, or no weights are named.
+        FileNotFoundError, CheckpointError, ValueError: see :func:`build_model_with_weights`.
+    """
+    kind = cfg.MODEL.META_ARCHITECTURE
+    if kind not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(kind), TextDetector):
+        raise ConfigError(f"MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds texts")
+    if not weights:
+        raise ConfigError("name the weights of the detector, or set MODEL.WEIGHTS")
+    model = build_model_with_weights(cfg, weights, needed="text_head.")
+    fuse_norms(model)
+    network = ExportNetwork(model)
+    casting = autocast(cfg, cfg.TEST.AMP_ENABLED)
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        with torch.no_grad(), casting:
+            maps = network(torch.from_numpy(images).to(model.device))
+        return [values.float().cpu().numpy() for values in maps]
+
+    def decode(maps: dict[str, np.ndarray], size: tuple[int, int]) -> DecodedTexts:
+        tensors = {name: torch.from_numpy(values) for name, values in maps.items()}
+        return model.text_head.decode(tensors, size)
+
+    return model, Detector(run, describe(cfg, model, network.map_names()), decode)

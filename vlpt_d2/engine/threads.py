@@ -1,13 +1,11 @@
 """How many threads a process computes with: the one place that decides it."""
 
-import os
-
 import cv2
 import torch
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 
-from ..utils.environment import usable_cores
+from ..utils.environment import thread_count
 
 __all__ = ["set_threads"]
 
@@ -22,13 +20,8 @@ def set_threads(cfg: CfgNode) -> int:
     Returns:
         The number of threads.
     """
-    threads = cfg.NUM_THREADS
-    if threads <= 0:
-        local = comm.get_local_size() if comm.get_world_size() > 1 else 1
-        threads = max(1, usable_cores() // local)
-        limit = os.environ.get("OMP_NUM_THREADS", "")
-        if limit.isdigit() and int(limit) > 0:
-            threads = min(threads, int(limit))
+    local = comm.get_local_size() if comm.get_world_size() > 1 else 1
+    threads = thread_count(cfg.NUM_THREADS, local)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     return threads

@@ -1,37 +1,37 @@
 """What an exported file says about itself."""
 
-import json
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Any
 
 from detectron2.config import CfgNode
 
 import vlpt_d2
 
-from .network import ExportError, ExportNetwork
+from ..modeling.detection import TextDetector
+from .detector import VERSION
 
-__all__ = ["KEY", "describe", "parse"]
-
-# The entry of an ONNX file's metadata, and of a TorchScript file's extra files.
-KEY = "vlpt_d2.json"
-_VERSION = 1
+__all__ = ["describe"]
 
 
-def describe(cfg: CfgNode, network: ExportNetwork) -> str:
-    """Return, as JSON, all that is needed to use the network without the code that built it.
+def describe(cfg: CfgNode, model: TextDetector, maps: Sequence[str]) -> dict[str, Any]:
+    """Return all that is needed to use a network without the code that built it.
 
     Args:
         cfg: the detector's config.
-        network: of that config.
+        model: of that config.
+        maps: names of the network's outputs, in their order.
     """
-    head = network.detector.text_head
-    shapes = network.detector.backbone.output_shape()
+    head = model.text_head
     size = cfg.INPUT.DETECTION
-    content = {
-        "version": _VERSION,
+    keys = {key: name for name, key in getattr(head, "threshold_keys", {}).items()}
+    return {
+        "version": VERSION,
         "producer": f"vlpt_d2 {vlpt_d2.__version__}",
         "head": type(head).__name__,
-        # Of the tensors, in the order of the network's outputs.
-        "maps": network.map_names(),
+        "decoder": _decoder(head),
+        "maps": list(maps),
         "input": {
             "name": "images",
             "layout": "NCHW",
@@ -41,35 +41,21 @@ def describe(cfg: CfgNode, network: ExportNetwork) -> str:
             # (x - mean) / std is computed by the network; pad with the mean, below and right.
             "pixel_mean": list(map(float, cfg.MODEL.PIXEL_MEAN)),
             "pixel_std": list(map(float, cfg.MODEL.PIXEL_STD)),
-            "divisor": network.divisor,
+            "divisor": model.size_divisibility,
             "resize": size.TEST_RESIZE,
             "resize_to": list(size.TEST_SIZE),
             "resize_limit": size.TEST_MAX_SIZE,
         },
         "output": cfg.MODEL.TEXT_HEAD.OUTPUT,
-        "decoding": getattr(head, "decoding", {}),
-        "backbone": {n: {"channels": s.channels, "stride": s.stride} for n, s in shapes.items()},
-        "config": cfg.dump(),
+        "score_thresh": cfg.TEST.SCORE_THRESH,
+        "decoding": dict(getattr(head, "decoding", {})),
+        # Config keys of the thresholds -> their names in "decoding".
+        "keys": keys,
     }
-    return json.dumps(content)
 
 
-def parse(text: str | None, path: str) -> dict[str, Any]:
-    """Read what :func:`describe` wrote.
-
-    Args:
-        text: JSON; None where the file has no such entry.
-        path: of the file, for messages.
-
-    Raises:
-        ExportError: nothing is described, or in another version.
-    """
-    if not text:
-        raise ExportError(f"{path} was not written by vlpt-d2 export: it has no entry {KEY}")
-    content = json.loads(text)
-    if content["version"] != _VERSION:
-        raise ExportError(
-            f"{path} is of version {content['version']}, this package reads {_VERSION}: export "
-            f"the checkpoint again (the file is of {content['producer']})"
-        )
-    return content
+def _decoder(head: Any) -> str | None:
+    """The folder of a head of this package whose decoding needs no torch."""
+    place = type(head).__module__.split(".")
+    ours = place[:3] == ["vlpt_d2", "modeling", "detection"] and len(place) == 5
+    return place[3] if ours and hasattr(head, "decode_maps") else None

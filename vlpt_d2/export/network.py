@@ -4,14 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from ..modeling.detection import TextDetector
+from .detector import ExportError
 
-__all__ = ["WHAT_CAN", "ExportError", "ExportNetwork"]
+__all__ = ["WHAT_CAN", "ExportNetwork"]
 
 WHAT_CAN = "ResNets, plain or deformable, and FPNs over them can be exported"
-
-
-class ExportError(RuntimeError):
-    """A detector cannot be exported, or a file is not an exported one; the message says why."""
 
 
 class ExportNetwork(nn.Module):

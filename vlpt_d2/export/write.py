@@ -1,26 +1,31 @@
 """Writing ONNX and TorchScript files, each compared with the network it was made of."""
 
+import copy
 import io
+import json
 import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode
 from packaging.version import Version
 
 from ..modeling.backbone import DeformConv2d
 from ..modeling.detection import TextDetector
-from .metadata import KEY, describe
-from .network import WHAT_CAN, ExportError, ExportNetwork
-from .runtime import Runner, open_onnx, open_torchscript
+from ..modeling.fusing import fuse_norms
+from ..utils.atomic import replacing, write_text
+from .detector import KEY, PREFIX, Detector, ExportError, Runner, open_onnx, parse
+from .metadata import describe
+from .network import WHAT_CAN, ExportNetwork
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["FORMATS", "export_detector"]
+__all__ = ["FORMATS", "export_detector", "load_exported", "open_torchscript", "write_graph"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +48,8 @@ def export_detector(
 ) -> float | None:
     """Write the network of a detector, and what :mod:`.metadata` says, to one file.
 
-    The number of images, height and width stay free. Decoding is not part of the file: see
-    :func:`~vlpt_d2.export.load_exported`.
+    The number of images, height and width stay free. Batch norms are folded into convolutions.
+    Decoding is not part of the file: see :func:`load_exported`.
 
     Args:
         cfg: the config of ``model``.
@@ -63,14 +68,15 @@ def export_detector(
     """
     if file_format not in FORMATS:
         raise ExportError(f"there is no format {file_format!r}, but {', '.join(FORMATS)}")
-    network = ExportNetwork(model.eval()).eval()
+    network = _network(model)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write, load = FORMATS[file_format]
     backbone = type(model.backbone).__name__
     try:
         with torch.no_grad():
-            write(network, describe(cfg, network), path)
+            settings = {**describe(cfg, model, network.map_names()), "config": cfg.dump()}
+            write(network, json.dumps(settings), path)
     except (ExportError, OSError):
         raise
     # Exporters fail with almost any kind of exception.
@@ -80,11 +86,100 @@ def export_detector(
             f"{_first_line(error)}. {WHAT_CAN}"
         ) from error
     try:
-        runner, _ = load(str(path))
+        runner = load(str(path)).run
     except ImportError:
         logger.warning("%s: not compared with the model, as onnxruntime is missing", path)
         return None
     return _compare(network, runner, path, backbone)
+
+
+def load_exported(path: str | Path) -> Detector:
+    """Open a file of :func:`export_detector`, on the CPU.
+
+    Args:
+        path: an ONNX (``.onnx``) or a TorchScript file.
+
+    Raises:
+        ExportError: it was not written by this package.
+        ImportError: onnxruntime, for ONNX files, is missing.
+    """
+    path = str(path)
+    if path.endswith(".onnx"):
+        return open_onnx(path, torch.get_num_threads())
+    return open_torchscript(path)
+
+
+def open_torchscript(path: str) -> Detector:
+    """Open a TorchScript file, on the CPU.
+
+    Raises:
+        ExportError: it is no TorchScript file, or was not written by this package.
+    """
+    extra = {KEY: ""}
+    try:
+        module = torch.jit.load(path, map_location="cpu", _extra_files=extra)
+    except RuntimeError as error:
+        raise ExportError(f"{path}: no TorchScript file ({error})") from error
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [values.numpy() for values in module(torch.from_numpy(images))]
+
+    description = extra[KEY]
+    return Detector(
+        run, parse(description.decode() if isinstance(description, bytes) else description, path)
+    )
+
+
+def write_graph(cfg: CfgNode, model: TextDetector, path: Path) -> None:
+    """Write a detector's network as ONNX without its weights, for :mod:`vlpt_d2.model_zoo`.
+
+    Next to it, as ``.json``, are the settings of :func:`.metadata.describe`, with "weights": the
+    names of those to be given to the runtime, batch norms folded into convolutions, to the axis of
+    their output channels.
+
+    Args:
+        cfg: the config of ``model``.
+        model: on the CPU, with trained weights: a bias of zeros would be left out.
+        path: of the file, ``.onnx``.
+    """
+    import onnx
+
+    network = _network(model)
+    transposed = {
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.ConvTranspose2d)
+    }
+    names = set(network.state_dict())
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        proto = _convert_program(network)
+    graph = proto.graph
+    weights = {}
+    for tensor in graph.initializer:
+        if tensor.name in names:
+            weights[tensor.name.removeprefix(PREFIX)] = int(tensor.name in transposed)
+            tensor.ClearField("raw_data")
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            place = tensor.external_data.add()
+            place.key, place.value = "location", "weights"
+    # What the exporter notes of each node, such as where in the code it comes from.
+    del graph.value_info[:], graph.metadata_props[:], proto.metadata_props[:]
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.ClearField("name")
+    with replacing(path) as file:
+        file.write(proto.SerializeToString())
+    settings = {**describe(cfg, model, network.map_names()), "weights": weights}
+    write_text(path.with_suffix(".json"), json.dumps(settings, indent=1) + "\n")
+
+
+def _network(model: TextDetector) -> ExportNetwork:
+    """The network to export: a copy with batch norms folded."""
+    network = copy.deepcopy(ExportNetwork(model)).eval()
+    fuse_norms(network)
+    return network
 
 
 def _compare(network: ExportNetwork, runner: Runner, path: Path, backbone: str) -> float:
@@ -95,8 +190,8 @@ def _compare(network: ExportNetwork, runner: Runner, path: Path, backbone: str) 
         with torch.no_grad():
             expected = network(images)
         try:
-            pairs = zip(runner(images), expected, strict=True)
-            difference = max(((a - b).abs() / b.abs().clamp(min=1)).max().item() for a, b in pairs)
+            pairs = zip(runner(images.numpy()), (e.numpy() for e in expected), strict=True)
+            difference = max(_difference(ours, theirs) for ours, theirs in pairs)
         # Whatever the runtime raises: the file is of no use.
         except Exception as error:
             path.unlink()
@@ -113,6 +208,10 @@ def _compare(network: ExportNetwork, runner: Runner, path: Path, backbone: str) 
             )
         largest = max(largest, difference)
     return largest
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    return float((np.abs(found - expected) / np.maximum(np.abs(expected), 1)).max())
 
 
 def _write_onnx(network: ExportNetwork, description: str, path: Path) -> None:

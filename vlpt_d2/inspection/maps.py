@@ -15,7 +15,7 @@ from ..modeling.pixels import rgb_picture
 from ..visualization.detections import DETECTED, IGNORED, TRUTH
 from ..visualization.polygons import contact_sheet, draw_polygons
 
-__all__ = ["draw_labels", "draw_predictions", "map_pictures", "visible_maps"]
+__all__ = ["draw_labels", "draw_predictions", "map_pictures"]
 
 # A window of a picture: (x0, y0, x1, y1) in pixels of the network's input.
 Window = tuple[int, int, int, int]
@@ -117,31 +117,19 @@ def draw_predictions(
     with torch.no_grad():
         ((maps, size),) = model.predict_maps([sample])
     found = model.decode(maps, size, sample)
-    pictures, titles = map_pictures(image, visible_maps(model, _chosen(maps, names), size))
+    divisor = model.size_divisibility
+    padded = [-(-side // divisor) * divisor for side in size]
+    arrays = {}
+    for name, m in _chosen(maps, names).items():
+        rows, columns_ = (-(-s * n // p) for s, n, p in zip(size, m.shape[-2:], padded))
+        arrays[name] = m[..., :rows, :columns_]
+    pictures, titles = map_pictures(image, arrays)
     detected = draw_polygons(image, found.pred_polygons, DETECTED, scores=found.scores.tolist())
     return _sheet([detected, *pictures], [f"{len(found)} detections", *titles], window, columns)
 
 
-def visible_maps(
-    model: TextDetector, maps: Mapping[str, torch.Tensor], size: tuple[int, int]
-) -> dict[str, np.ndarray]:
-    """Cut the padding off one image's maps.
-
-    Args:
-        model: that predicted them.
-        maps, size: of :meth:`~vlpt_d2.modeling.detection.TextDetector.predict_maps`.
-    """
-    divisor = model.size_divisibility
-    padded = [-(-side // divisor) * divisor for side in size]
-    arrays = {}
-    for name, m in maps.items():
-        rows, columns = (-(-s * n // p) for s, n, p in zip(size, m.shape[-2:], padded))
-        arrays[name] = m[..., :rows, :columns].float().cpu().numpy()
-    return arrays
-
-
-def _chosen(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, torch.Tensor]:
-    return {k: v for k, v in maps.items() if k in names or not names}
+def _chosen(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:
+    return {k: v.float().cpu().numpy() for k, v in maps.items() if k in names or not names}
 
 
 def _mapper(cfg: CfgNode, is_train: bool):

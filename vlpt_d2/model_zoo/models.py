@@ -14,7 +14,16 @@ from .configs import get_config_file
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
-__all__ = ["DEFAULT_MODEL", "PREFIX", "Model", "get", "get_checkpoint", "get_config", "list_models"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "PREFIX",
+    "Model",
+    "get",
+    "get_checkpoint",
+    "get_config",
+    "get_graph",
+    "list_models",
+]
 
 #: The model that is taken where none is named.
 DEFAULT_MODEL = "db_mobile"
@@ -190,6 +199,24 @@ def get_checkpoint(name: str) -> str:
             f"{path} is damaged or of another version: its SHA-256 is {found}, that of {name} is "
             f"{model.sha256}. {_remedy(model)}"
         )
+    return str(path)
+
+
+def get_graph(name: str) -> str:
+    """Return the path of a model's network as an ONNX file without weights.
+
+    Next to it is the JSON of its settings.
+
+    Args:
+        name: one of :func:`list_models`, with weights.
+
+    Raises:
+        ValueError: there is no such model.
+        FileNotFoundError: there is no such file.
+    """
+    path = _FOLDER / f"{get(name).name}.onnx"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}, the network of {name}, is missing. {_remedy(get(name))}")
     return str(path)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, Instances
 
-__all__ = ["Polygons"]
+__all__ = ["Polygons", "as_instances"]
 
 
 class Polygons:
@@ -108,6 +108,37 @@ class Polygons:
         polygons = cls()
         polygons.polygons = arrays
         return polygons
+
+
+def as_instances(
+    polygons: Sequence[np.ndarray],
+    scores: np.ndarray,
+    image_size: tuple[int, int],
+    words: Sequence[str] | None = None,
+) -> Instances:
+    """Make detections out of texts.
+
+    Args:
+        polygons: (N_i, 2) points each, in pixels.
+        scores: one for each.
+        image_size: (H, W) of the image.
+        words: what was read, one for each; None of detectors that do not read.
+
+    Returns:
+        ``scores``, ``pred_classes`` (0), ``pred_boxes``, ``pred_polygons``, and ``pred_texts``
+        where there are words.
+    """
+    rings = Polygons(polygons)
+    instances = Instances(
+        image_size,
+        scores=torch.as_tensor(scores, dtype=torch.float32),
+        pred_classes=torch.zeros(len(rings), dtype=torch.int64),
+        pred_boxes=rings.get_boxes(),
+        pred_polygons=rings,
+    )
+    if words is not None:
+        instances.pred_texts = list(words)
+    return instances
 
 
 def _points(polygon: np.ndarray | Sequence[float] | torch.Tensor, position: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["data_root", "usable_cores"]
+__all__ = ["data_root", "thread_count", "usable_cores"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -26,6 +26,21 @@ def usable_cores() -> int:
         cores = os.cpu_count() or 1
     quota = _cgroup_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def thread_count(wanted: int = 0, processes: int = 1) -> int:
+    """Threads that a process computes with.
+
+    Args:
+        wanted: their number; 0: the usable cores are shared between the processes, and the
+            environment variable OMP_NUM_THREADS, where set, is a limit too.
+        processes: of this machine.
+    """
+    if wanted > 0:
+        return wanted
+    threads = max(1, usable_cores() // processes)
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(threads, int(limit)) if limit.isdigit() and int(limit) > 0 else threads
 
 
 def _cgroup_quota() -> float | None:

@@ -17,9 +17,9 @@ from PIL import Image
 from ...utils.atomic import replacing, write_json
 from ...utils.checksums import with_checksum
 from ...utils.locks import lock_folder
-from ..image_io import open_source
+from ..image_io import image_source, open_source
 from ..lazy import is_trainable
-from ..sample import image_source, load_sample
+from ..sample import load_sample
 from .archive import add_sample
 from .dataset import INDEX, VERSION, check_name, read_index
 

@@ -8,6 +8,7 @@ import numpy as np
 from detectron2.data.transforms import NoOpTransform, ResizeTransform
 from fvcore.transforms.transform import Transform
 
+from ..sizes import SizeForTest
 from .augmentation import AffineTransform, SizeAugmentation, resize_by
 
 
@@ -73,57 +74,15 @@ class RandomAspect(SizeAugmentation):
 
 
 class ResizeForTest(SizeAugmentation):
-    """Resize by one of the rules text detectors are tested with."""
-
-    MODES = ("fixed", "short", "height", "native")
+    """Resize by one of the rules text detectors are tested with: those of :class:`SizeForTest`."""
 
     def __init__(self, mode: str, size: tuple[int, int], max_size: int = 0, divisor: int = 32):
-        """Build the augmentation.
-
-        Args:
-            mode: "fixed": to ``size``, whatever the aspect ratio; "short": short side to
-                ``size[0]``, both sides up to multiples of ``divisor`` (PSENet); "height": height
-                to ``size[0]``, width up to a multiple of ``divisor`` (DB); "native": as it is, but
-                both sides down to multiples of ``divisor`` (EAST).
-            size: (H, W).
-            max_size: the long side's limit, but in "fixed" mode; 0 for none.
-            divisor: see ``mode``.
-
-        Raises:
-            ValueError: unknown mode.
-        """
         super().__init__()
-        if mode not in self.MODES:
-            raise ValueError(f"INPUT.DETECTION.TEST_RESIZE is one of {self.MODES}, not {mode!r}")
-        self.mode = mode
-        self.size = tuple(size)
-        self.max_size = max_size
-        self.divisor = divisor
+        self.rule = SizeForTest(mode, size, max_size, divisor)
 
     def get_transform(self, image_size: tuple[int, int]) -> Transform:
         """Return the resize of an image of (H, W)."""
-        size = self.size if self.mode == "fixed" else self._keep_ratio(image_size)
+        size = self.rule(image_size)
         if size == tuple(image_size):
             return NoOpTransform()
         return ResizeTransform(*image_size, *size)
-
-    def _keep_ratio(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        height, width = image_size
-        scale = 1.0
-        if self.mode != "native":
-            scale = self.size[0] / (height if self.mode == "height" else min(image_size))
-        limit = scale
-        if self.max_size:
-            limit = min(scale, self.max_size / max(image_size))
-
-        def up(side: float) -> int:
-            return max(1, math.ceil(side / self.divisor - 1e-6)) * self.divisor
-
-        def down(side: float) -> int:
-            return max(1, math.floor(side / self.divisor + 1e-6)) * self.divisor
-
-        if self.mode == "native":
-            return down(height * limit), down(width * limit)
-        if self.mode == "height" and limit == scale:
-            return self.size[0], up(width * scale)
-        return up(height * limit), up(width * limit)

@@ -7,7 +7,7 @@ from .decoded import DecodedTexts
 
 if TYPE_CHECKING:
     from .heads import DBHead, EASTHead, PSENetHead, SegLinkHead
-    from .text_detector import TextDetector, decode_instances, stack_targets
+    from .text_detector import TextDetector, stack_targets
     from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "TextHead",
     "build_label_function",
     "build_text_head",
-    "decode_instances",
     "stack_targets",
 ]
 
@@ -38,7 +37,6 @@ __getattr__ = lazy_names(
         "TextHead": "text_head",
         "build_label_function": "text_head",
         "build_text_head": "text_head",
-        "decode_instances": "text_detector",
         "stack_targets": "text_detector",
     },
 )

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Instances
 from torch import Tensor
 
 from ...data.collate import stacked
-from ...structures import Polygons
+from ...structures.polygons import as_instances
 from ..pixels import ImageModel
 from .text_head import TextHead, build_text_head
 
@@ -103,7 +102,11 @@ class TextDetector(ImageModel):
             size: (H, W) of the image on the maps.
             sample: may give "height" and "width"; ``size`` if not.
         """
-        return decode_instances(self.text_head, maps, size, sample)
+        decoded = self.text_head.decode(maps, size)
+        self.text_head.count(decoded)
+        image_size = sample.get("height", size[0]), sample.get("width", size[1])
+        texts = decoded.resized(size, image_size)
+        return as_instances(texts.polygons, texts.scores, image_size, texts.words)
 
 
 def stack_targets(
@@ -146,31 +149,3 @@ def stack_targets(
                 out[..., : target.shape[-2], : target.shape[-1]] = target
         padded[name] = batch.to(device, non_blocking=True)
     return padded
-
-
-def decode_instances(
-    text_head: TextHead, maps: dict[str, Tensor], size: tuple[int, int], sample: dict
-) -> Instances:
-    """Turn one image's maps into detections; see :meth:`TextDetector.decode`.
-
-    Args:
-        text_head: decodes, and counts what it left out; its weights are not used.
-        maps, size, sample: as there.
-    """
-    decoded = text_head.decode(maps, size)
-    text_head.count(decoded)
-    height, width = sample.get("height", size[0]), sample.get("width", size[1])
-    scale = np.asarray((width / size[1], height / size[0]), np.float32)
-    # Point by point, so that a rectangle keeps its four points (as MhLiao/DB does).
-    polygons = [np.clip(p * scale, 0, (width, height)).astype(np.float32) for p in decoded.polygons]
-    boxes = [(*p.min(axis=0), *p.max(axis=0)) for p in polygons]
-    instances = Instances(
-        (height, width),
-        scores=torch.as_tensor(decoded.scores, dtype=torch.float32),
-        pred_classes=torch.zeros(len(polygons), dtype=torch.int64),
-        pred_boxes=Boxes(torch.tensor(np.asarray(boxes, np.float32).reshape(-1, 4))),
-        pred_polygons=Polygons(polygons),
-    )
-    if decoded.words is not None:
-        instances.pred_texts = list(decoded.words)
-    return instances
