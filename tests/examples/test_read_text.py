@@ -1,0 +1,90 @@
+"""The example that reads detections with RapidOCR's recogniser."""
+
+import importlib.util
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+import pytest
+from helpers.signs import SMALL, overlap, sign
+from PIL import Image
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "read_text.py"
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("read_text", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def files(example, tmp_path_factory):
+    """What it writes of a sign, one that is turned to the left, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("read")
+    sign()[0].save(folder / "sign.png")
+    sign(("STOP",))[0].transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png")
+    (folder / "broken.png").write_text("no image")
+    names = [str(folder / name) for name in ("sign.png", "turned.png", "broken.png")]
+    assert example.main([*names, "--output", str(folder / "out"), "--opts", *SMALL]) == 1
+    return folder
+
+
+def test_the_words_are_read_in_rows(files):
+    assert (files / "out.txt").read_text() == "COFFEE\nopen\n\nSTOP\n"
+
+
+def test_hocr_has_words_with_boxes(files):
+    root = ElementTree.parse(files / "out.hocr").getroot()
+    by_class = {}
+    for element in root.iter():
+        by_class.setdefault(element.get("class"), []).append(element)
+    assert [page.get("title").split("; ")[:2] for page in by_class["ocr_page"]] == [
+        ['image "sign.png"', "bbox 0 0 224 160"],
+        ['image "turned.png"', "bbox 0 0 160 224"],
+    ]
+    words = by_class["ocrx_word"]
+    assert [word.text for word in words] == ["COFFEE", "open", "STOP"]
+    for word, box in zip(words, sign()[1]):
+        place, confidence = word.get("title").split("; ")
+        x0, y0, x1, y1 = map(int, place.split()[1:])
+        assert overlap(np.array([(x0, y0), (x1, y1)]), box) > 0.6
+        assert 50 < int(confidence.split()[1]) <= 100
+
+
+def test_the_pdf_can_be_searched(files):
+    """By another library: the text of each page, where it is, and that it is not drawn."""
+    document = pypdfium2.PdfDocument(files / "out.pdf")
+    assert [page.get_size() for page in document] == [(224, 160), (160, 224)]
+    text = document[0].get_textpage()
+    assert text.get_text_range().split() == ["COFFEE", "open"]
+    left, bottom, right, top = (
+        f(values) for f, values in zip((min, min, max, max), zip(*map(text.get_charbox, range(6))))
+    )
+    box = sign()[1][0]
+    assert overlap(np.array([(left, 160 - top), (right, 160 - bottom)]), box) > 0.5
+    turned = document[1].get_textpage()
+    assert turned.get_text_range().strip() == "STOP"
+    boxes = [turned.get_charbox(i) for i in range(4)]
+    assert boxes[0][1] < boxes[3][1]  # it runs upwards
+    drawn = document[0].render().to_pil().convert("RGB")
+    difference = np.abs(np.asarray(drawn, int) - np.asarray(sign()[0], int))
+    assert difference.mean() < 3
+
+
+def test_rows_and_corners(example):
+    def word(text, x, y):
+        box = np.array([(x, y), (x + 20, y), (x + 20, y + 10), (x, y + 10)], float)
+        return example.Word(text, 1.0, box, box)
+
+    rows = example.in_rows([word("b", 40, 2), word("c", 0, 30), word("a", 0, 0)])
+    assert [[w.text for w in row] for row in rows] == [["a", "b"], ["c"]]
+    corners = np.array([(0, 0), (20, 4), (18, 14), (-2, 10)], float)
+    for turn in range(4):
+        np.testing.assert_array_equal(example.upright(np.roll(corners, turn, axis=0)), corners)
+        np.testing.assert_array_equal(
+            example.upright(np.roll(corners[::-1], turn, axis=0)), corners
+        )
