@@ -20,6 +20,7 @@ LAYERS = (
     {"engine"},
     {"predictor"},
     {"comparison", "detect_files", "inspection"},
+    {"demo"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -20,6 +20,7 @@ VERBS = (
     "attention",
     "compare",
     "data",
+    "demo",
     "detect",
     "doctor",
     "evaluate",

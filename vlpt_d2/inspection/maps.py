@@ -15,7 +15,7 @@ from ..modeling.pixels import rgb_picture
 from ..visualization.detections import DETECTED, IGNORED, TRUTH
 from ..visualization.polygons import contact_sheet, draw_polygons
 
-__all__ = ["draw_labels", "draw_predictions", "map_pictures"]
+__all__ = ["draw_labels", "draw_predictions", "map_pictures", "visible_maps"]
 
 # A window of a picture: (x0, y0, x1, y1) in pixels of the network's input.
 Window = tuple[int, int, int, int]
@@ -117,15 +117,28 @@ def draw_predictions(
     with torch.no_grad():
         ((maps, size),) = model.predict_maps([sample])
     found = model.decode(maps, size, sample)
-    divisor = model.size_divisibility
-    padded = [-(-side // divisor) * divisor for side in size]
-    arrays = {}
-    for name, m in _chosen(maps, names).items():
-        rows, columns_ = (-(-s * n // p) for s, n, p in zip(size, m.shape[-2:], padded))
-        arrays[name] = m[..., :rows, :columns_]
+    arrays = visible_maps(_chosen(maps, names), size, model.size_divisibility)
     pictures, titles = map_pictures(image, arrays)
     detected = draw_polygons(image, found.pred_polygons, DETECTED, scores=found.scores.tolist())
     return _sheet([detected, *pictures], [f"{len(found)} detections", *titles], window, columns)
+
+
+def visible_maps(
+    maps: Mapping[str, np.ndarray], size: tuple[int, int], divisor: int
+) -> dict[str, np.ndarray]:
+    """Cut the padding off one image's maps.
+
+    Args:
+        maps: name to (…, h, w), of the padded image.
+        size: (H, W) of the image.
+        divisor: the image was padded to multiples of it.
+    """
+    padded = [-(-side // divisor) * divisor for side in size]
+    arrays = {}
+    for name, m in maps.items():
+        rows, columns = (-(-s * n // p) for s, n, p in zip(size, m.shape[-2:], padded))
+        arrays[name] = m[..., :rows, :columns]
+    return arrays
 
 
 def _chosen(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -1,0 +1,68 @@
+"""Serve a page for the browser: drop a photo, see its texts, maps and scores."""
+
+from __future__ import annotations
+
+import argparse
+
+from .numbers import positive
+
+__all__ = ["add_parser", "run"]
+
+_VLPT = "vlpt_R_50_half"
+_EPILOG = """examples:
+  vlpt-d2 demo
+  vlpt-d2 demo --config-file signs/config.yaml --weights signs/model.safetensors
+  vlpt-d2 demo --vlpt-config quickstart/pretrain.yaml \\
+      --vlpt-weights output/quickstart/pretrain/model_final.pth
+Only this computer can open the page. With --host 0.0.0.0 others can too: there is no password.
+It needs gradio: pip install 'vlpt-d2[demo]'."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb to the console script's parser."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="serve a page that finds text in photos",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", help="a model of the zoo (default: db_mobile)")
+    add("--config-file", default="", help="the config of a detector, instead of --model")
+    add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
+    add("--vlpt-config", default="", help="the config of a pre-training, to see where it looks")
+    add("--vlpt-weights", default="", help="its checkpoint")
+    add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
+    add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    add("--port", type=positive, default=7860, help="port to listen at (default: 7860)")
+    add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options of the detector")
+    parser.set_defaults(run=run, failed=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted; return 0."""
+    try:
+        import gradio  # noqa: F401  before the time that loading a model takes
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'vlpt-d2[demo]'") from error
+    from ..demo import Demo, build_page, serve
+    from ..engine.threads import set_threads
+    from ..inspection import load_inspected
+    from ..model_zoo import get, list_models
+    from ..predictor import TextPredictor
+
+    predictor = TextPredictor(
+        args.model,
+        config_file=args.config_file,
+        weights=args.weights,
+        opts=args.opts,
+        device=args.device,
+    )
+    set_threads(predictor.cfg)
+    config, weights = args.vlpt_config, args.vlpt_weights
+    if not config and _VLPT in list_models(with_weights=True):
+        config, weights = get(_VLPT).config, weights or f"vlpt://{_VLPT}"
+    inspected = load_inspected(config, weights=weights) if config else None
+    serve(build_page(Demo(predictor, inspected), predictor.weights), args.host, args.port)
+    return 0
