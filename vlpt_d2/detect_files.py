@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import numpy as np
 from tqdm import tqdm
 
 from .data.conversion import coco_content
-from .data.image_io import IMAGE_SUFFIXES, CorruptImageError, count_pages, read_image
+from .data.image_io import IMAGE_SUFFIXES, CorruptImageError
+from .data.pages import CAMERA, VIDEO_SUFFIXES, Pages, camera_frames, open_pages
 from .detections import TextDetections
 from .predictor import TextPredictor
 from .utils.atomic import write_json, write_text
@@ -29,6 +33,9 @@ __all__ = ["Detected", "detect_files"]
 # What was found, an image a line; the first line says with what.
 _INDEX = "detections.jsonl"
 _COCO = "detections_coco.json"
+_HTML = "detections.html"
+# A folder of photographs may hold videos; they have to be named.
+_IN_FOLDERS = IMAGE_SUFFIXES | {".pdf"}
 # Format -> name of an image's file, of its stem.
 _NAMES = {
     "image": "{}.jpg",
@@ -57,7 +64,7 @@ class Detected:
 
 @dataclass(frozen=True)
 class _Page:
-    """An image to do: a file, or a page of one."""
+    """An image to do: a file, a page or frame of one, or a frame of a camera."""
 
     path: Path
     number: int
@@ -75,6 +82,34 @@ class _Page:
         path = self.path
         return str(path.with_stem(f"{path.stem}_p{self.number + 1}") if self.pages > 1 else path)
 
+    @property
+    def changed(self) -> list[int]:
+        """Size and time of change: whether the file is still the same."""
+        status = self.path.stat()
+        return [status.st_size, status.st_mtime_ns]
+
+
+@dataclass(frozen=True)
+class _Frame(_Page):
+    """A frame of a camera, which is done once."""
+
+    time: int
+
+    @property
+    def source(self) -> str:
+        """By which it is known: the camera and the time."""
+        return f"{self.path}#{self.time}"
+
+    @property
+    def label(self) -> str:
+        """As a file name of its own."""
+        return f"{self.path.name.replace(':', '')}_{self.time}.jpg"
+
+    @property
+    def changed(self) -> list[int]:
+        """The time."""
+        return [0, self.time]
+
 
 def detect_files(
     predictor: TextPredictor,
@@ -82,6 +117,8 @@ def detect_files(
     folder: Path,
     formats: Sequence[str],
     report: Callable[[str], None],
+    lines: bool = False,
+    every: int = 1,
 ) -> Detected:
     """Detect the texts of files and write them to a folder.
 
@@ -91,11 +128,14 @@ def detect_files(
 
     Args:
         predictor: detects.
-        inputs: files, folders and patterns.
+        inputs: files of :func:`~.data.pages.open_pages`, folders of images and PDFs, patterns, and
+            cameras ("camera:0"), which are watched until they are interrupted.
         folder: is created.
-        formats: of "image", "json", "icdar", "labelme" (a file for each image) and "coco" (one
-            for all images of the folder).
+        formats: of "image", "json", "icdar", "labelme" (a file for each image), "coco" (one for
+            all images of the folder) and "html" (a page with the drawn images).
         report: called with a message for each input that cannot be read; the others are processed.
+        lines: group words to lines.
+        every: of a video only every so many frames.
 
     Returns:
         What was done.
@@ -112,12 +152,15 @@ def detect_files(
         report(printable(message))
 
     with lock_folder(folder):
-        index = _Index(folder, predictor.description())
+        cameras = [name for name in inputs if name.startswith(CAMERA)]
+        inputs = [name for name in inputs if name not in cameras]
+        index = _Index(folder, {**predictor.description(), "lines": lines})
         files = list(_find(inputs, folder, failed))
-        if not files and not done.failed:
+        if not files and not cameras and not done.failed:
             raise ValueError(f"there is no image in {', '.join(inputs)}")
-        pages = [page for file in files for page in _pages(file, failed)]
-        per_image = [name for name in formats if name in _NAMES]
+        pages = [page for file in files for page in _pages(file, every, failed)]
+        wanted = {"image", *formats} if "html" in formats else formats
+        per_image = [name for name in _NAMES if name in wanted]
         index.name(pages)
         todo = [page for page in pages if not index.is_done(page, per_image)]
         done.resumed = len(pages) - len(todo)
@@ -125,14 +168,17 @@ def detect_files(
         with tqdm(total=len(pages), initial=done.resumed, unit="image", disable=None) as bar:
             while batch := list(islice(remaining, predictor.batch_size)):
                 for page, found in _detect(predictor, batch, failed):
-                    index.add(page, found)
-                    for name in per_image:
-                        found.save(index.path(page, name), name)
+                    index.write(page, found.lines() if lines else found, per_image)
                 bar.update(len(batch))
+        _open.cache_clear()
+        for camera in cameras:
+            pages += _watch(predictor, camera, index, per_image, lines)
         entries = [index.entries[p.source] for p in pages if index.is_done(p, per_image)]
         done.images, done.texts = len(entries), sum(len(entry["texts"]) for entry in entries)
         if "coco" in formats:
             _write_coco(folder / _COCO, list(index.entries.values()))
+        if "html" in formats:
+            _write_html(folder / _HTML, list(index.entries.values()))
     return done
 
 
@@ -178,16 +224,16 @@ class _Index:
         entry = self.entries.get(page.source)
         return (
             entry is not None
-            and entry["changed"] == _changed(page.path)
+            and entry["changed"] == page.changed
             and all(self.path(page, name).is_file() for name in formats)
         )
 
-    def add(self, page: _Page, found: TextDetections) -> None:
-        """Note an image before its files are written, so that they are known as its own."""
+    def write(self, page: _Page, found: TextDetections, formats: list[str]) -> None:
+        """Note an image, so that its files are known as its own, and write these."""
         entry = {
             "source": page.source,
             "stem": self.stems[page.source],
-            "changed": _changed(page.path),
+            "changed": page.changed,
             **found.to_dict(),
         }
         before = self.entries.get(page.source)
@@ -197,12 +243,8 @@ class _Index:
         self.entries[page.source] = entry
         with self.path_of_index.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-
-
-def _changed(path: Path) -> list[int]:
-    """Size and time of change: whether a file is still the same."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+        for name in formats:
+            found.save(self.path(page, name), name)
 
 
 def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) -> Iterator[Path]:
@@ -245,7 +287,7 @@ def _images_below(folder: Path, failed: Callable[[str], None]) -> list[Path]:
         found += [
             Path(place, name)
             for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+            if not name.startswith(".") and Path(name).suffix.lower() in _IN_FOLDERS
         ]
     return sorted(found, key=_order)
 
@@ -258,13 +300,14 @@ def _is_below(file: Path, folder: Path) -> bool:
     return file.resolve().is_relative_to(folder.resolve())
 
 
-def _pages(path: Path, failed: Callable[[str], None]) -> list[_Page]:
+def _pages(path: Path, every: int, failed: Callable[[str], None]) -> list[_Page]:
     try:
-        count = count_pages(path, str(path))
+        count = len(open_pages(path))
     except (OSError, CorruptImageError) as error:
         failed(str(error))
         return []
-    return [_Page(path, number, count) for number in range(count)]
+    step = every if path.suffix.lower() in VIDEO_SUFFIXES else 1
+    return [_Page(path, number, count) for number in range(0, count, step)]
 
 
 def _detect(
@@ -274,7 +317,7 @@ def _detect(
     readable: list[tuple[_Page, np.ndarray]] = []
     for page in batch:
         try:
-            image = read_image(page.path, str(page.path), page=page.number)
+            image = _open(page.path)[page.number]
         except (OSError, CorruptImageError) as error:
             failed(str(error))
         else:
@@ -282,6 +325,45 @@ def _detect(
     results = cast(list[TextDetections], predictor([image for _, image in readable]))
     for (page, _), found in zip(readable, results):
         yield page, replace(found, file_name=str(page.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _open(path: Path) -> Pages:
+    """The file of the last page, which stays open: frames of a video follow each other."""
+    return open_pages(path)
+
+
+def _watch(
+    predictor: TextPredictor, camera: str, index: _Index, formats: list[str], lines: bool
+) -> list[_Page]:
+    """Detect the frames of a camera until it is interrupted or gives none; return them."""
+    frames: list[_Page] = []
+    try:
+        for image in camera_frames(camera):
+            frame = _Frame(Path(camera), len(frames), 1, time.time_ns())
+            found = replace(cast(TextDetections, predictor(image)), file_name=camera)
+            index.name([frame])
+            index.write(frame, found.lines() if lines else found, formats)
+            frames.append(frame)
+    except KeyboardInterrupt:
+        pass
+    return frames
+
+
+def _write_html(path: Path, entries: list[dict[str, Any]]) -> None:
+    from .visualization.page import render_page
+
+    pictures = [
+        {
+            "file": quote(_NAMES["image"].format(entry["stem"])),
+            "name": printable(entry["file_name"] or ""),
+            "caption": f"{len(entry['texts'])} texts",
+        }
+        for entry in entries
+        if (path.parent / _NAMES["image"].format(entry["stem"])).is_file()
+    ]
+    title = f"{len(pictures)} images"
+    write_text(path, render_page("browse.html", title, "1400px", pictures=pictures))
 
 
 def _write_coco(path: Path, entries: list[dict[str, Any]]) -> None:

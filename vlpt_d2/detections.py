@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from .data.conversion import coco_content, labelme_content
 from .evaluation.submission import format_detections
+from .structures.lines import group_lines
 from .structures.quadrilateral import is_clockwise, quadrilateral
 from .utils.atomic import replacing, write_json, write_text
 from .visualization.polygons import draw_polygons
@@ -37,6 +38,7 @@ class TextDetections:
         image: (H, W, 3) uint8, RGB, as the detector was given it: turned as its file says.
         file_name: of the image; None where it came from memory.
         words: of each text what was read; None from a detector that does not read.
+        parts: of lines, the words of each; see :meth:`lines`.
     """
 
     polygons: list[np.ndarray]
@@ -44,6 +46,7 @@ class TextDetections:
     image: np.ndarray
     file_name: str | None = None
     words: list[str] | None = None
+    parts: list[TextDetections] | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -85,12 +88,35 @@ class TextDetections:
         """
         return [Image.fromarray(_crop(self.image, polygon)) for polygon in self.polygons]
 
+    def lines(self) -> TextDetections:
+        """Group words to lines, in reading order (:mod:`vlpt_d2.structures.lines`).
+
+        Returns:
+            The lines: the rectangle around the words of each, the mean of their scores, what was
+            read with spaces in between, and the words as ``parts``.
+        """
+        groups = group_lines(self.polygons)
+        parts = [self._chosen(group) for group in groups]
+        return TextDetections(
+            [_around(part.polygons) for part in parts],
+            np.array([part.scores.mean() for part in parts], np.float32),
+            self.image,
+            self.file_name,
+            None if self.words is None else [" ".join(part.words or ()) for part in parts],
+            parts,
+        )
+
+    def _chosen(self, indices: list[int]) -> TextDetections:
+        words = None if self.words is None else [self.words[i] for i in indices]
+        polygons = [self.polygons[i] for i in indices]
+        return replace(self, polygons=polygons, scores=self.scores[indices], words=words)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, such as JSON can hold; pixels rounded to hundredths.
 
         Returns:
             ``{"file_name", "height", "width", "texts": [{"polygon": [[x, y], …], "score"}, …]}``;
-            texts that were read also have "word".
+            texts that were read also have "word", and lines "parts", the texts of their words.
         """
         height, width = self.image_size
         texts: list[dict[str, Any]] = [
@@ -99,6 +125,8 @@ class TextDetections:
         ]
         for text, word in zip(texts, self.words or ()):
             text["word"] = word
+        for text, part in zip(texts, self.parts or ()):
+            text["parts"] = part.to_dict()["texts"]
         return {"file_name": self.file_name, "height": height, "width": width, "texts": texts}
 
     def save(self, path: str | Path, file_format: str | None = None) -> None:
@@ -187,6 +215,13 @@ FORMATS: dict[str, Callable[[TextDetections, Path], None]] = {
 
 def _rounded(polygon: np.ndarray) -> np.ndarray:
     return np.round(polygon.astype(np.float64), _PIXEL_DIGITS)
+
+
+def _around(polygons: list[np.ndarray]) -> np.ndarray:
+    """The polygon of one, the rectangle around several."""
+    if len(polygons) == 1:
+        return polygons[0]
+    return cv2.boxPoints(cv2.minAreaRect(np.concatenate(polygons).astype(np.float32)))
 
 
 def _crop(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:

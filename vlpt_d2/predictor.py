@@ -16,6 +16,8 @@ from PIL import Image
 from .data.image_io import open_source, pixels_of, read_image
 from .detections import TextDetections
 from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint, get_graph
+from .modeling.detection import DecodedTexts
+from .structures.tiles import merge_texts, tile_windows
 from .utils.environment import thread_count
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ ImageLike = Union[str, os.PathLike, bytes, Image.Image, np.ndarray, "torch.Tenso
 #: What networks run on.
 BACKENDS = ("torch", "onnx")
 
+# Smaller windows hold less than a word.
+_LEAST_TILE = 64
 _IMAGES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
 
 
@@ -53,6 +57,7 @@ class TextPredictor:
         detector: the network with its decoding; ``detector.settings`` are the thresholds and sizes.
         weights: the checkpoint, as it was named.
         batch_size: images that the network takes at once, if they have one size.
+        tile: side of the windows of large images, or "auto"; None: images are taken whole.
         cfg: the frozen config; of the backend torch only.
         model: the network as a module, in eval mode; of the backend torch only.
     """
@@ -71,6 +76,7 @@ class TextPredictor:
         device: str = "auto",
         backend: str = "torch",
         batch_size: int | None = None,
+        tile: int | str | None = None,
     ):
         """Build the detector and load its weights.
 
@@ -86,9 +92,12 @@ class TextPredictor:
             backend: "torch"; or "onnx": onnxruntime on the CPU, without torch and detectron2, for
                 a model of the zoo or, as ``weights``, an ONNX file of ``vlpt-d2 export``.
             batch_size: TEST.IMS_PER_BATCH if not given, with "onnx" 1.
+            tile: look at large images in overlapping windows of so many pixels, in addition to the
+                whole image, and merge what is found; "auto": at those that the resizing for the
+                test makes smaller than half, in windows that it halves.
 
         Raises:
-            ValueError: there is no such model, backend or device, both ``model`` and
+            ValueError: there is no such model, backend, device or tile, both ``model`` and
                 ``config_file`` are given, the config cannot be used or is of no text detector, or
                 no weights are named.
             FileNotFoundError: the weights are missing.
@@ -102,6 +111,9 @@ class TextPredictor:
             raise ValueError(f"there is no backend {backend!r}, but {', '.join(BACKENDS)}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if tile not in (None, "auto") and not (isinstance(tile, int) and tile >= _LEAST_TILE):
+            raise ValueError(f'tile is {tile!r}; it must be "auto" or at least {_LEAST_TILE}')
+        self.tile = tile
         if backend == "onnx":
             if config_file or device not in ("auto", "cpu"):
                 raise ValueError(
@@ -160,7 +172,12 @@ class TextPredictor:
             name: self.detector.settings[name]
             for name in ("head", "input", "decoding", "score_thresh")
         }
-        return {"model": self.weights, "weights_sha256": digest, "settings": settings}
+        return {
+            "model": self.weights,
+            "weights_sha256": digest,
+            "settings": settings,
+            "tile": self.tile,
+        }
 
     def __call__(
         self, images: ImageLike | Iterable[ImageLike], image_format: str = "RGB"
@@ -204,9 +221,41 @@ class TextPredictor:
         remaining = iter(images)
         while batch := list(islice(remaining, self.batch_size)):
             pixels = [_read(image, image_format) for image in batch]
-            for image, rgb, texts in zip(batch, pixels, self.detector(pixels)):
+            if self.tile is None:
+                results = self.detector(pixels)
+            else:
+                results = [self._detect_tiled(image) for image in pixels]
+            for image, rgb, texts in zip(batch, pixels, results):
                 name = os.fspath(image) if isinstance(image, str | os.PathLike) else None
                 yield TextDetections(texts.polygons, texts.scores, rgb, name, texts.words)
+
+    def _detect_tiled(self, image: np.ndarray) -> DecodedTexts:
+        """Find the texts of an image and of its tiles."""
+        size = image.shape[:2]
+        side = self.tile
+        if side == "auto":
+            resized = self.detector.size_for_test(size)
+            side = 2 * min(resized) if 2 * min(resized) < min(size) else max(size)
+        if max(size) <= side:
+            return self.detector([image])[0]
+        windows = np.concatenate([[(0, 0, *size[::-1])], tile_windows(size, side)])
+        views = [np.ascontiguousarray(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in windows]
+        found = []
+        for i in range(0, len(views), self.batch_size):
+            found += self.detector(views[i : i + self.batch_size])
+        polygons = [
+            p + np.float32(window[:2])
+            for window, texts in zip(windows, found)
+            for p in texts.polygons
+        ]
+        scores = np.concatenate([texts.scores for texts in found])
+        owners = np.repeat(np.arange(len(windows)), [len(texts.polygons) for texts in found])
+        merged, merged_scores, parts = merge_texts(polygons, scores, owners, windows, size)
+        words = None
+        if found[0].words is not None:
+            read = [word for texts in found for word in texts.words or ()]
+            words = [read[i] for i in parts]
+        return DecodedTexts(merged, merged_scores, words)
 
 
 def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:

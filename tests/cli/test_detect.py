@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers.signs import SMALL, overlap, sign
@@ -308,3 +310,120 @@ def test_the_models_are_listed(capsys):
         assert text in output
     assert main(["models", "nothing"]) == 2
     assert "no model 'nothing'" in capsys.readouterr().err
+
+
+def test_lines_in_every_format(photos):
+    shutil.rmtree("photos")
+    photos.mkdir()
+    word = sign(("COFFEE",))[0].crop((20, 20, 180, 70))
+    line = Image.new("RGB", (320, 160), (210, 210, 210))
+    line.paste(word, (0, 60))
+    line.paste(word, (140, 60))
+    line.save("photos/line.png")
+    assert detect("photos", "--output", "out", "--lines", "--format", "json,icdar,html") == 0
+    (found,) = texts(Path("out/line.json"))
+    assert len(found["parts"]) == 2
+    first, second = (np.array(part["polygon"]) for part in found["parts"])
+    assert first[:, 0].max() < second[:, 0].min()
+    around = np.array(found["polygon"])
+    np.testing.assert_allclose(around.min(axis=0), first.min(axis=0), atol=3)
+    np.testing.assert_allclose(around.max(axis=0), second.max(axis=0), atol=3)
+    assert len(Path("out/res_line.txt").read_text().splitlines()) == 1
+    page = Path("out/detections.html").read_text()
+    assert 'src="line.jpg"' in page and "1 texts" in page and Path("out/line.jpg").exists()
+    # Words and lines do not mix.
+    assert detect("photos", "--output", "out") == 2
+
+
+def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capsys):
+    pages = [sign(("COFFEE", "open"))[0], sign(("Bar",))[0]]
+    pages[0].save("pages.pdf", save_all=True, append_images=pages[1:], resolution=200)
+    frames = [np.array(page)[..., ::-1] for page in (*pages, pages[0])]
+    writer = cv2.VideoWriter("film.avi", cv2.VideoWriter.fourcc(*"MJPG"), 5, (224, 160))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    Path("broken.pdf").write_text("no pdf")
+    Path("broken.mp4").write_text("no video")
+    arguments = ["pages.pdf", "film.avi", "broken.pdf", "broken.mp4", "--every", 2]
+    assert detect(*arguments, "--output", "out", "--format", "json") == 1
+    errors = capsys.readouterr().err
+    assert "broken.pdf: cannot be read as a PDF" in errors
+    assert "broken.mp4: cannot be read as a video" in errors
+    counts = {p.stem: len(texts(p)) for p in Path("out").glob("*.json")}
+    assert counts == {"film_p1": 2, "film_p3": 2, "pages_p1": 2, "pages_p2": 1}
+    assert json.loads(Path("out/pages_p1.json").read_text())["height"] == 160
+
+    class Camera:
+        def __init__(self, number):
+            self.left = list(frames) if number == 0 else []
+
+        def isOpened(self):
+            return bool(self.left)
+
+        def read(self):
+            if len(self.left) == 1:
+                raise KeyboardInterrupt
+            return True, self.left.pop(0)
+
+        def release(self):
+            self.left = []
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    assert detect("camera:0", "--output", "seen", "--format", "json") == 0
+    assert "seen: 2 images, 3 texts" in capsys.readouterr().out
+    assert len(list(Path("seen").glob("camera0_*.json"))) == 2
+    assert detect("camera:7", "--output", "seen") == 2
+    assert "camera:7: no such camera" in capsys.readouterr().err
+
+
+def test_a_large_image_in_tiles(photos, capsys):
+    small, boxes = sign()
+    large = Image.new("RGB", (900, 700), (205, 205, 205))
+    corners = [(0, 0), (500, 130), (650, 520)]
+    for corner in corners:
+        large.paste(small, corner)
+    large.save("large.png")
+    wanted = [box + np.tile(corner, 2) for corner in corners for box in boxes]
+
+    def found(*options):
+        assert detect("large.png", "--output", f"out{len(options)}", *options) == 0
+        return [np.array(t["polygon"]) for t in texts(Path(f"out{len(options)}/large.json"))]
+
+    def right(polygons):
+        return sum(max((overlap(p, box) for p in polygons), default=0) > 0.4 for box in wanted)
+
+    tiled = found("--tile", "224")
+    assert right(tiled) == len(tiled) == 6
+    assert right(found()) < 6
+    assert right(found("--tile", "auto", "--backend", "onnx")) >= 5
+    for wrong in ("5", "half"):
+        with pytest.raises(SystemExit) if wrong == "half" else nullcontext():
+            assert detect("large.png", "--tile", wrong) == 2
+    assert "at least 64" in capsys.readouterr().err
+
+
+def test_images_as_they_come(photos, capsys):
+    """Grey, 16 bits, CMYK, rotated, huge, empty: what can be read is, the rest is named."""
+    image, _ = sign()
+    shutil.rmtree("photos")
+    photos.mkdir()
+    image.convert("L").save("photos/grey.png")
+    Image.fromarray(np.array(image.convert("L")).astype(np.uint16) * 257).save("photos/deep.png")
+    image.convert("CMYK").save("photos/cmyk.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    turned.save("photos/ö 転.jpg", exif=exif, quality=95)
+    Image.new("RGB", (1, 1)).save("photos/point.png")
+    Path("photos/empty.png").touch()
+    Path("photos/broken.jpg").write_bytes(Path("photos/cmyk.jpg").read_bytes()[:300])
+    bomb = Image.new("1", (20000, 20000))
+    bomb.save("photos/huge.png")
+    for backend in ("torch", "onnx"):
+        arguments = ["photos", "--output", backend, "--format", "json", "--backend", backend]
+        assert detect(*arguments) == 1
+        errors = capsys.readouterr().err
+        assert all(f"photos/{name}" in errors for name in ("empty.png", "broken.jpg", "huge.png"))
+        counts = {p.stem: len(texts(p)) for p in Path(backend).glob("*.json")}
+        assert counts == {"grey": 2, "deep": 2, "cmyk": 2, "ö 転": 2, "point": 0}

@@ -1,4 +1,4 @@
-"""Find text in images, and write detections."""
+"""Find text in images, PDFs and videos, and write detections."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
+from .numbers import positive
+
 __all__ = ["add_parser", "run"]
 
-_FORMATS = ("image", "json", "icdar", "coco", "labelme")
+_FORMATS = ("image", "json", "icdar", "coco", "labelme", "html")
 _EPILOG = """examples:
   vlpt-d2 detect photo.jpg --output out
   vlpt-d2 detect photos 'scans/*.tif' --output out --format json,icdar --batch 4
   vlpt-d2 detect photos --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth
-Folders are searched recursively. Every page of a TIFF is read. Each image has its own output files:
-image <name>.jpg (with outlines), json <name>.json, icdar res_<name>.txt, labelme
-<name>.labelme.json; coco is one detections_coco.json for all. Re-running the command resumes from
-detections.jsonl, and detects only images that are new. vlpt-d2 models lists the models.
+  vlpt-d2 detect plan.jpg --tile auto --lines --backend onnx
+  vlpt-d2 detect report.pdf film.mp4 --every 30
+Folders are searched recursively for images and PDFs. Every page of a TIFF or a PDF (pip install
+'vlpt-d2[pdf]') and every frame of a video is read. camera:0 is the first webcam, which is watched
+until Ctrl-C. Each image has its own output files: image <name>.jpg (with outlines), json
+<name>.json, icdar res_<name>.txt, labelme <name>.labelme.json; coco is one detections_coco.json and
+html one page, detections.html, for all. Re-running the command resumes from detections.jsonl, and
+detects only images that are new. vlpt-d2 models lists the models.
 Exit status: 0; 1 if an image could not be read (the others are written); 2 for wrong arguments or
 if the output cannot be written."""
 
@@ -25,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "detect",
-        help="find text in images",
+        help="find text in images, PDFs and videos",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -35,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="an image, a folder, or a pattern such as '*.jpg'",
+        help="an image, PDF or video, a folder, a pattern such as '*.jpg', or camera:0",
     )
     add("--model", help="a model of the zoo (default: db_mobile)")
     add("--config-file", default="", help="the config of a detector, instead of --model")
@@ -48,6 +54,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="F,…",
         help=f"outputs, of {', '.join(_FORMATS)} (default: image,json)",
     )
+    add("--lines", action="store_true", help="group words to lines, in reading order")
+    add(
+        "--tile",
+        type=_tile,
+        metavar="auto|N",
+        help="look at large images in overlapping windows of N pixels too; auto: at those that the "
+        "resizing would make smaller than half",
+    )
+    add("--every", type=positive, default=1, metavar="N", help="every Nth frame of a video")
     add("--batch", type=int, default=1, metavar="N", help="images at once, if of one size")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add(
@@ -74,12 +89,15 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         backend=args.backend,
         batch_size=args.batch,
+        tile=args.tile,
     )
     if args.backend == "torch":
         from ..engine.threads import set_threads
 
         set_threads(predictor.cfg)
-    done = detect_files(predictor, args.inputs, args.output, args.format, _report)
+    done = detect_files(
+        predictor, args.inputs, args.output, args.format, _report, args.lines, args.every
+    )
     before = f", {done.resumed} of them from before" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""
     print(f"{args.output}: {done.images} images{before}, {done.texts} texts{failed}")
@@ -92,6 +110,12 @@ def _formats(text: str) -> tuple[str, ...]:
         if name not in _FORMATS:
             raise argparse.ArgumentTypeError(f"no format {name!r}; there are {', '.join(_FORMATS)}")
     return names
+
+
+def _tile(text: str) -> int | str:
+    if text != "auto" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of pixels")
+    return text if text == "auto" else int(text)
 
 
 def _report(message: str) -> None:
