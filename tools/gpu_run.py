@@ -299,7 +299,16 @@ def measure_steps(output: Path, opts: Sequence[str]) -> None:
     """Time steps with one batch in memory, and write them to ``steps.md``."""
     rows = []
     for name, config, options in STEPS:
-        arguments = [*options, "MODEL.WEIGHTS", "", "SOLVER.CHANNELS_LAST", "True", "SEED", "1", *opts]
+        arguments = [
+            *options,
+            "MODEL.WEIGHTS",
+            "",
+            "SOLVER.CHANNELS_LAST",
+            "True",
+            "SEED",
+            "1",
+            *opts,
+        ]
         try:
             rows.append([name, *measure_step(load_config(config, arguments))])
         except (FileNotFoundError, torch.OutOfMemoryError) as error:

@@ -177,7 +177,7 @@ def test_wrong_requests_are_told_in_one_line(
 def test_a_label_that_was_fixed_lets_the_same_command_run_on(photos, tmp_path):
     damaged = shutil.copytree(photos, tmp_path / "photos")
     with_nine(damaged)
-    assert finetune(damaged, tmp_path / "out") == 2
+    assert finetune(damaged, tmp_path / "out", "--seed", 7) == 2
     shutil.copy(photos / "gt_p3.txt", damaged)
 
     class Reached(Exception):

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from detectron2.utils import comm
 
+from vlpt_d2.engine.hooks import EarlyStopping
 from vlpt_d2.engine.processes import Place, ProcessError, place_of_torchrun, run_processes
 
 
@@ -33,6 +35,18 @@ def sum_of_ranks(folder, fault):
         if fault in ("SIGKILL", "SIGSTOP"):
             os.kill(os.getpid(), getattr(signal, fault))
     torch.distributed.all_reduce(total)
+
+
+def stop_early(folder):
+    """Two evaluations after the best: process 0 decides, as the others have no results."""
+    best = SimpleNamespace(iteration=1) if comm.is_main_process() else None
+    evaluation = SimpleNamespace(latest=(5, {}), period=2)
+    note = (folder / f"stopped_{comm.get_rank()}").touch
+    for patience, iteration in ((3, 5), (2, 4), (2, 5)):
+        assert not any(folder.glob(f"stopped_{comm.get_rank()}"))
+        hook = EarlyStopping(evaluation, best, patience, note)
+        hook.trainer = SimpleNamespace(iter=iteration, max_iter=9)
+        hook.after_step()
 
 
 def ended(folder):
@@ -93,6 +107,11 @@ def test_none_is_left_where_the_starting_process_is_killed(tmp_path):
     starter.kill()
     starter.wait()
     assert ended(tmp_path)
+
+
+def test_an_early_stop_is_one_of_all_processes(tmp_path, forked_processes):
+    run_processes(stop_early, (tmp_path,), processes=2, timeout=60.0)
+    assert {path.name for path in tmp_path.iterdir()} == {"stopped_0", "stopped_1"}
 
 
 def test_the_place_that_torchrun_gives():

@@ -50,6 +50,7 @@ MIN_IMAGES = 10
 #: What a finished fine-tuning has written last.
 RESULTS = "results.json"
 _REQUEST = "request.json"
+_SPLIT = "data/split.json"
 _PROTOCOL = "icdar2015"
 _SCORES = ("precision", "recall", "hmean")
 _PARTS = ("train", "validation")
@@ -174,7 +175,7 @@ def finetune(
 def _hold_request(output: Path, request: dict[str, Any]) -> None:
     """Refuse to mix two fine-tunings in one folder."""
     path = output / _REQUEST
-    if not path.is_file():
+    if not (output / _SPLIT).is_file():  # nothing that could be mixed
         write_json(path, request, indent=1)
         return
     before = json.loads(path.read_text("utf-8"))
@@ -193,7 +194,7 @@ def _hold_request(output: Path, request: dict[str, Any]) -> None:
 def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path) -> dict[str, int]:
     """Check and split the images, into COCO files; return the number of images of each part."""
     folder = output / "data"
-    record = folder / "split.json"
+    record = output / _SPLIT
     if not record.is_file():
         shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
         dicts, report = read_folder(form, images, labels, images.name)

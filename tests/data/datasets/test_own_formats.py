@@ -15,7 +15,7 @@ from PIL import Image
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.coco_json import read_coco_json
 from vlpt_d2.data.datasets.dataset import register_text_dataset
-from vlpt_d2.data.datasets.formats import FORMATS, read_folder, register_folder
+from vlpt_d2.data.datasets.formats import FORMATS, guess_format, read_folder, register_folder
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.labelme import read_labelme
@@ -356,3 +356,24 @@ def test_a_folder_of_a_config_needs_its_four_parts(entry):
     cfg.DATASETS.FOLDERS = [entry]
     with pytest.raises(ValueError, match="NAME, FORMAT, IMAGES, LABELS"):
         register_from_config(cfg)
+
+
+@pytest.mark.parametrize(
+    "names, form",
+    [
+        (("a.jpg", "a.json"), "labelme"),
+        (("a.jpg", "gt_a.txt", "b.TXT"), "icdar"),
+        (("a.JPG", "a.gt"), "msra-td500"),
+        (("a.json", "a.txt"), r"has \.json and \.txt files; name their format with --format"),
+        (("a.jpg",), "has no label files"),
+    ],
+)
+def test_a_format_is_guessed_by_suffix(tmp_path, names, form):
+    for name in names:
+        (tmp_path / name).touch()
+    assert guess_format(tmp_path / names[0]) == "coco"
+    if form in FORMATS:
+        assert guess_format(tmp_path) == form
+        return
+    with pytest.raises(ValueError, match=form):
+        guess_format(tmp_path)
