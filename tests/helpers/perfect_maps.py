@@ -59,5 +59,6 @@ _HEADS = {
     "EASTHead": _east,
     "PSENetHead": _psenet,
     "SegLinkHead": _seglink,
+    "TextDragonHead": _east,
     "TextSnakeHead": _textsnake,
 }

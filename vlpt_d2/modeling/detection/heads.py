@@ -5,6 +5,7 @@ from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
 from .seglink import SegLinkHead
+from .textdragon import TextDragonHead
 from .textsnake import TextSnakeHead
 
-__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead", "TextSnakeHead"]
+__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead", "TextDragonHead", "TextSnakeHead"]

@@ -4,6 +4,7 @@ A text's outline has a head and a tail edge, which cut it into two sides. Sample
 give pairs of points; the line through the middles of the pairs is the axis.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,14 +14,15 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from ...structures import quadrilateral
+from .raster import pixels_inside
 
 # Pairs of points at which the two sides of a candidate are compared.
 _PAIRS = 9
 # Reading order: the sides that the order of the points gives are taken unless their cost is so many
 # times the least one.
 _TRUST = 1.5
-# Stretches of one text's axis, at most.
-_MOST_STRETCHES = 128
+# Pairs on, and stretches of, one text's axis, at most.
+_MOST_PAIRS, _MOST_STRETCHES = 256, 128
 
 
 @dataclass
@@ -119,6 +121,47 @@ class TextSides:
         return np.stack([np.interp(at, self._ends, x), np.interp(at, self._ends, y)], axis=-1)
 
 
+def inner_axis(sides: TextSides, end_shrink: float) -> tuple[TextAxis, np.ndarray]:
+    """The axis without its ends, as pairs of points about half a radius apart.
+
+    Args:
+        sides: of the text.
+        end_shrink: what is left out at each end, in radii there, but a quarter of the axis at most.
+
+    Returns:
+        The axis, and the lengths that are left out at its head and its tail, in pixels.
+    """
+    whole = sides.pairs(np.linspace(0, 1, _PAIRS))
+    length = max(whole.length, 1e-6)
+    shrink = np.minimum(end_shrink * whole.radius[[0, -1]] / length, 0.25)
+    step = max(0.5 * float(whole.radius.mean()), 2.0)
+    count = math.ceil(length * (1 - shrink.sum()) / step) + 1
+    shares = np.linspace(shrink[0], 1 - shrink[1], min(max(count, 2), _MOST_PAIRS))
+    return sides.pairs(shares), shrink * length
+
+
+def pixels_along(
+    axis: TextAxis, image_size: tuple[int, int], width: float, least: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels along an axis, and the index of each one's nearest pair.
+
+    Args:
+        axis: of a text.
+        image_size: (H, W).
+        width: half the width of the strip in radii.
+        least: half the width in pixels, at least.
+    """
+    reach = np.maximum(width, np.minimum(least / np.maximum(axis.radius, 1e-6), 1.0))[:, None]
+    across = 0.5 * reach * (axis.second - axis.first)
+    ring = np.concatenate([axis.centre - across, (axis.centre + across)[::-1]])
+    window, inside = pixels_inside(ring, image_size)
+    rows, columns = np.nonzero(inside)
+    rows, columns = rows + window[0].start, columns + window[1].start
+    x, y = (axis.centre - 0.5).T.astype(np.float32)
+    squared = np.square(columns[:, None] - x) + np.square(rows[:, None] - y)
+    return rows, columns, squared.argmin(axis=1)
+
+
 def positions_along(
     points: np.ndarray, directions: np.ndarray, starts: np.ndarray, cells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +242,13 @@ def positions_along(
         + (points[:, 1] - y[node]) * uy[node]
     )
     accord = np.where(dx * ux[node] + dy * uy[node] < 0, -1.0, 1.0)[:, None] * directions
-    return along, accord / np.maximum(np.linalg.norm(accord, axis=1), 1e-9)[:, None]
+    return along, unit_vectors(accord)
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (N, 2) of length 1, to the right where they had no length."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.where(lengths > 1e-6, vectors / np.maximum(lengths, 1e-6), (1.0, 0.0))
 
 
 def _towards_root(values: np.ndarray, before: np.ndarray, join: np.ufunc) -> np.ndarray:
@@ -267,7 +316,7 @@ def outline(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The ring along one side of a text and back along the other.
 
     Args:
-        first, second: (n, 2), n >= 2, pairs of different points in pixels.
+        first, second: (n, 2), n >= 2, pairs of points in pixels.
 
     Returns:
         (m, 2) float32, a simple ring: where the sides cross, that around the largest part of what
@@ -278,5 +327,7 @@ def outline(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return ring
     quads = np.stack([first[:-1], first[1:], second[1:], second[:-1]], axis=1)
     whole = shapely.union_all(shapely.convex_hull(shapely.multipoints(list(quads))))
+    if not whole.area:
+        whole = whole.buffer(0.5)
     largest = max(shapely.get_parts(whole), key=shapely.area)
     return shapely.get_coordinates(largest.exterior)[:-1].astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..decoded import DecodedTexts
 from ..raster import mean_inside
-from ..text_axis import average_along, outline, positions_along
+from ..text_axis import average_along, outline, positions_along, unit_vectors
 
 # Input pixels from one pixel of the maps to the next (paper: 1).
 STRIDE = 2
@@ -102,8 +102,7 @@ def decode_snake_maps(
 
     ends, means = stretches.starts, stretches.means
     centres, radii, ways = means[:, :2], means[:, 2:3], means[:, 3:]
-    lengths = np.linalg.norm(ways, axis=1, keepdims=True)
-    ways = np.where(lengths > 1e-6, ways / np.maximum(lengths, 1e-6), (1.0, 0.0))
+    ways = unit_vectors(ways)
     # The line reaches half a pixel beyond the middles of its last pixels, and was cut before.
     beyond = (
         stretches.overhang[..., None]

@@ -1,13 +1,11 @@
 """Target maps of TextSnake, drawn from polygons (TextSnake paper section 3.4)."""
 
-import math
-
 import cv2
 import numpy as np
 
 from ....structures import TextInstances
 from ..raster import pixels_inside
-from ..text_axis import TextAxis, TextSides
+from ..text_axis import TextSides, inner_axis, pixels_along
 from .decode import END_SHRINK, STRIDE
 
 # Half the width of a centre line in radii (princewang1994/TextSnake.pytorch and mmocr; paper: 0.2),
@@ -62,43 +60,6 @@ def draw_snake_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict
     }
 
 
-def centre_line(sides: TextSides, end_shrink: float = END_SHRINK) -> TextAxis:
-    """The axis without its ends, as pairs of points about half a radius apart.
-
-    Args:
-        sides: of the text.
-        end_shrink: what is left out at each end, in radii there, but a quarter of the axis at most.
-    """
-    whole = sides.pairs(np.linspace(0, 1, 9))
-    length = max(whole.length, 1e-6)
-    shrink = np.minimum(end_shrink * whole.radius[[0, -1]] / length, 0.25)
-    step = max(0.5 * float(whole.radius.mean()), 2.0)
-    count = math.ceil(length * (1 - shrink.sum()) / step) + 1
-    return sides.pairs(np.linspace(shrink[0], 1 - shrink[1], min(max(count, 2), 256)))
-
-
-def pixels_near(
-    axis: TextAxis, image_size: tuple[int, int], width: float, least: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels along an axis, and the index of each one's nearest pair.
-
-    Args:
-        axis: of a text.
-        image_size: (H, W).
-        width: half the width of the strip in radii.
-        least: half the width in pixels, at least.
-    """
-    reach = np.maximum(width, np.minimum(least / np.maximum(axis.radius, 1e-6), 1.0))[:, None]
-    across = 0.5 * reach * (axis.second - axis.first)
-    ring = np.concatenate([axis.centre - across, (axis.centre + across)[::-1]])
-    window, inside = pixels_inside(ring, image_size)
-    rows, columns = np.nonzero(inside)
-    rows, columns = rows + window[0].start, columns + window[1].start
-    x, y = (axis.centre - 0.5).T.astype(np.float32)
-    squared = np.square(columns[:, None] - x) + np.square(rows[:, None] - y)
-    return rows, columns, squared.argmin(axis=1)
-
-
 def _centre_line(
     ring: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -108,8 +69,8 @@ def _centre_line(
         ring: in pixels of the maps.
         shape: (h, w) of the maps.
     """
-    axis = centre_line(TextSides(ring))
-    rows, columns, nearest = pixels_near(axis, shape, CENTRE_WIDTH, LEAST_WIDTH)
+    axis, _ = inner_axis(TextSides(ring), END_SHRINK)
+    rows, columns, nearest = pixels_along(axis, shape, CENTRE_WIDTH, LEAST_WIDTH)
     if not len(rows):
         return None
     values = np.column_stack([axis.radius * STRIDE, axis.direction])[nearest]

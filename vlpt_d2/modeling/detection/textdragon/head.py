@@ -1,0 +1,113 @@
+"""The TextDragon head: centre lines and the local boxes on them (Feng et al., ICCV 2019)."""
+
+import math
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from torch import Tensor, nn
+
+from ..east.losses import rectangle_iou_loss
+from ..east.neck import EASTNeck
+from ..losses import balanced_bce_loss, mean_over_text
+from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
+from . import config  # noqa: F401  declares keys
+from .decode import STRIDE, decode_maps
+from .labels import draw_dragon_labels
+
+# Weight of the directions' loss, those of the centre lines and of the boxes being 1 (as in EAST).
+DIRECTION_WEIGHT = 10.0
+
+# What an untrained head predicts: the score, and the distance to each side in pixels.
+_START_SCORE = 0.02
+_DISTANCE_UNIT = 16.0
+
+
+@TEXT_HEADS_REGISTRY.register()
+class TextDragonHead(TextHead):
+    """A score, four distances and a direction at stride 4."""
+
+    target_stride = STRIDE
+    threshold_keys = {
+        "centre_thresh": "MODEL.TEXTDRAGON.CENTRE_THRESH",
+        "score_thresh": "MODEL.TEXTDRAGON.SCORE_THRESH",
+    }
+    decode_maps = staticmethod(decode_maps)
+
+    @configurable
+    def __init__(self, *, in_features: list[str], neck: Any, decoding: dict):
+        """Build the head.
+
+        Args:
+            in_features: names of the maps the neck reads, finest first.
+            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            decoding: keyword arguments of :func:`~.decode.decode_dragon_maps`.
+
+        Raises:
+            ValueError: the finest map is not at stride 4, where the labels are drawn.
+        """
+        super().__init__(in_features, neck)
+        if neck.stride != STRIDE:
+            raise ValueError(
+                f"TextDragonHead works at stride {STRIDE}, but {in_features[0]!r} has stride "
+                f"{neck.stride}: put a map of stride {STRIDE} first in MODEL.TEXT_HEAD.IN_FEATURES"
+            )
+        # Score, top, right, bottom, left, cos, sin.
+        self.output = nn.Conv2d(neck.out_channels, 7, 1)
+        nn.init.normal_(self.output.weight, std=0.01)
+        bias = cast(Tensor, self.output.bias)
+        nn.init.zeros_(bias)
+        nn.init.constant_(bias[:1], math.log(_START_SCORE / (1 - _START_SCORE)))
+        # To the right, as most texts run; a direction needs a length.
+        nn.init.constant_(bias[5], 0.5)
+        self.decoding = dict(decoding)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
+        """Read MODEL.TEXT_HEAD and MODEL.TEXTDRAGON."""
+        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.TEXTDRAGON
+        shapes = [input_shape[f] for f in head.IN_FEATURES]
+        return {
+            "in_features": head.IN_FEATURES,
+            "neck": EASTNeck(shapes, norm=head.NORM),
+            "decoding": {
+                "polygon_mode": wants_polygons(cfg),
+                "centre_thresh": node.CENTRE_THRESH,
+                "score_thresh": node.SCORE_THRESH,
+            },
+        }
+
+    @classmethod
+    def build_labels(cls, cfg: CfgNode) -> LabelFunction:
+        """Return :func:`draw_dragon_labels`."""
+        return draw_dragon_labels
+
+    def predict(self, x: Tensor) -> dict[str, Tensor]:
+        """Return "score" (N, 1, h, w) and "geometry" (N, 6, h, w)."""
+        logits = self.output(x)
+        return {"score": logits[:, :1].float().sigmoid(), "geometry": self.geometry(logits)}
+
+    @staticmethod
+    def geometry(logits: Tensor) -> Tensor:
+        """Distances in pixels, cos and sin (N, 6, h, w) of the logits (N, 7, h, w)."""
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = logits.float()
+            # Linear in the logit for large texts, and never negative.
+            distances = _DISTANCE_UNIT / math.log(2) * F.softplus(logits[:, 1:5])
+            return torch.cat([distances, F.normalize(logits[:, 5:], dim=1)], dim=1)
+
+    def losses(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the three losses against the maps of :func:`draw_dragon_labels`."""
+        logits = self.output(x)
+        text, mask = targets["text"], targets["text_mask"]
+        found, target = self.geometry(logits), targets["geometry"].float()
+        learnt = (text > 0) & (mask > 0)
+        iou = rectangle_iou_loss(found[:, :4], target[:, :4])
+        direction = 1.0 - (found[:, 4:] * target[:, 4:]).sum(dim=1)
+        return {
+            "loss_centre": balanced_bce_loss(logits[:, 0], text, mask),
+            "loss_box": mean_over_text(iou, learnt),
+            "loss_direction": DIRECTION_WEIGHT * mean_over_text(direction, learnt),
+        }
