@@ -4,14 +4,14 @@
     pip install rapidocr==3.10.0 onnxruntime fpdf2
     python examples/read_text.py photo.jpg scan.png --output read
 
-Writes read.txt (a line for each row of text), read.hocr (hOCR, with boxes and confidences) and
+Writes read.txt (a line for each line of text), read.hocr (hOCR, with boxes and confidences) and
 read.pdf (the images with invisible text, to search and to copy from).
 """
 
 import argparse
 import html
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rapidocr import RapidOCR
 
 from vlpt_d2 import TextPredictor
 from vlpt_d2.structures import quadrilateral
+from vlpt_d2.structures.lines import group_lines
 from vlpt_d2.structures.quadrilateral import is_clockwise
 
 # From this height over width on, a crop is read as text that runs up or down.
@@ -49,11 +50,11 @@ class Word:
 
 @dataclass
 class Page:
-    """An image with its words, in rows."""
+    """An image with its words, in lines and in the order of reading."""
 
     name: str
     image: np.ndarray
-    rows: list[list[Word]]
+    lines: list[list[Word]]
 
 
 def read_page(predictor: TextPredictor, recogniser: RapidOCR, path: str) -> Page:
@@ -76,7 +77,8 @@ def read_page(predictor: TextPredictor, recogniser: RapidOCR, path: str) -> Page
         best = max(read, key=lambda word: word.confidence)
         if best.text:
             words.append(best)
-    return Page(Path(path).name, found.image, in_rows(words))
+    lines = group_lines([word.polygon for word in words])
+    return Page(Path(path).name, found.image, [[words[i] for i in line] for line in lines])
 
 
 def upright(polygon: np.ndarray) -> np.ndarray:
@@ -89,23 +91,11 @@ def upright(polygon: np.ndarray) -> np.ndarray:
     return np.roll(corners, -int(rightwards.argmax()), axis=0)
 
 
-def in_rows(words: Iterable[Word]) -> list[list[Word]]:
-    """Group words whose centres are at one height, top to bottom and left to right."""
-    rows: list[list[Word]] = []
-    for word in sorted(words, key=lambda w: w.polygon[:, 1].mean()):
-        centre = word.polygon[:, 1].mean()
-        last = rows[-1][-1].polygon[:, 1] if rows else None
-        if last is not None and abs(centre - last.mean()) < 0.5 * np.ptp(last):
-            rows[-1].append(word)
-        else:
-            rows.append([word])
-    return [sorted(row, key=lambda w: w.polygon[:, 0].min()) for row in rows]
-
-
 def to_text(pages: Sequence[Page]) -> str:
-    """A line for each row, an empty line between two images."""
+    """A line for each line of text, an empty line between two images."""
     return "\n".join(
-        "".join(" ".join(word.text for word in row) + "\n" for row in page.rows) for page in pages
+        "".join(" ".join(word.text for word in line) + "\n" for line in page.lines)
+        for page in pages
     )
 
 
@@ -116,13 +106,13 @@ def to_hocr(pages: Sequence[Page]) -> str:
         height, width = page.image.shape[:2]
         title = html.escape(f'image "{page.name}"; bbox 0 0 {width} {height}; ppageno {number - 1}')
         body.append(f"<div class='ocr_page' id='page_{number}' title='{title}'>")
-        for row in page.rows:
-            box = _box(np.concatenate([word.polygon for word in row]))
+        for line in page.lines:
+            box = _box(np.concatenate([word.polygon for word in line]))
             body.append(f"<span class='ocr_line' title='{box}'>")
             body += [
                 f"<span class='ocrx_word' title='{_box(word.polygon)}; "
                 f"x_wconf {round(100 * word.confidence)}'>{html.escape(word.text)}</span>"
-                for word in row
+                for word in line
             ]
             body.append("</span>")
         body.append("</div>")
@@ -148,7 +138,7 @@ def write_pdf(pages: Sequence[Page], path: Path) -> None:
         height, width = page.image.shape[:2]
         pdf.add_page(format=(width, height))
         pdf.image(Image.fromarray(page.image), 0, 0, width, height)
-        for word in (word for row in page.rows for word in row):
+        for word in (word for line in page.lines for word in line):
             begin, end, _, below = word.corners
             length = np.linalg.norm(end - begin)
             pdf.set_font("DejaVu", size=max(1.0, float(np.linalg.norm(below - begin))))

@@ -33,7 +33,7 @@ def files(example, tmp_path_factory):
     return folder
 
 
-def test_the_words_are_read_in_rows(files):
+def test_the_words_are_read_in_lines(files):
     assert (files / "out.txt").read_text() == "COFFEE\nopen\n\nSTOP\n"
 
 
@@ -75,13 +75,7 @@ def test_the_pdf_can_be_searched(files):
     assert difference.mean() < 3
 
 
-def test_rows_and_corners(example):
-    def word(text, x, y):
-        box = np.array([(x, y), (x + 20, y), (x + 20, y + 10), (x, y + 10)], float)
-        return example.Word(text, 1.0, box, box)
-
-    rows = example.in_rows([word("b", 40, 2), word("c", 0, 30), word("a", 0, 0)])
-    assert [[w.text for w in row] for row in rows] == [["a", "b"], ["c"]]
+def test_corners_begin_where_the_text_does(example):
     corners = np.array([(0, 0), (20, 4), (18, 14), (-2, 10)], float)
     for turn in range(4):
         np.testing.assert_array_equal(example.upright(np.roll(corners, turn, axis=0)), corners)
