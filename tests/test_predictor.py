@@ -225,7 +225,7 @@ def test_equals_an_evaluation(model, tmp_path, usual_logging):
             np.testing.assert_allclose(np.ravel(text["polygon"]), polygon, atol=0.011)
 
 
-@pytest.mark.parametrize("model", model_zoo.list_models(with_weights=True))
+@pytest.mark.parametrize("model", model_zoo.list_models(with_weights=True, detectors=True))
 def test_onnx_finds_what_torch_finds(model):
     images = [sign()[0], sign(("a", "shop", "DOOR"), (200, 200))[0]]
     torch_, onnx = (TextPredictor(model, opts=SMALL, backend=b) for b in ("torch", "onnx"))

@@ -50,6 +50,7 @@ class Model:
             the thresholds of the config: "precision", "recall" and "hmean", as far as known.
         licence: of the weights, with what they were made from.
         not_for: what it was not made for.
+        detects: whether it finds text; if not it is a trunk that a detector starts from.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Model:
     results: dict[str, float] = field(default_factory=dict)
     licence: str = ""
     not_for: str = ""
+    detects: bool = True
 
     @property
     def is_shipped(self) -> bool:
@@ -115,6 +117,19 @@ _MODELS = (
         not_for="single words: a line of several words is one detection",
     ),
     Model(
+        name="vlpt_R_50_half",
+        config="pretrain/vlpt_R_50_half.yaml",
+        summary="the half-width R-50 of a VLPT that reads rendered words, 5.9 M parameters: a trunk "
+        "for detectors",
+        weights="vlpt_R_50_half.safetensors",
+        sha256="5ce42631f1d57acdceeeb04246a5b07fa30975a5f64b5f8a0303a7052f8559d6",
+        trained_on="a trunk trained on photographs, VLPT on 204,800 rendered images of two words "
+        "each on plain grounds, whole vocabulary, seed 1",
+        licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
+        not_for="use without training a detector on it",
+        detects=False,
+    ),
+    Model(
         name="db_R_50",
         config="detection/icdar2015/db_R_50.yaml",
         summary="DB at the paper's size; a config without weights",
@@ -132,13 +147,18 @@ _MODELS = (
 )
 
 
-def list_models(with_weights: bool = False) -> list[str]:
+def list_models(with_weights: bool = False, detectors: bool = False) -> list[str]:
     """Names of the models, those with weights first.
 
     Args:
         with_weights: leave out those that are a config only.
+        detectors: leave out those that find no text.
     """
-    return [model.name for model in _MODELS if model.weights or not with_weights]
+    return [
+        model.name
+        for model in _MODELS
+        if (model.weights or not with_weights) and (model.detects or not detectors)
+    ]
 
 
 def get(name: str) -> Model:
@@ -190,7 +210,7 @@ def get_checkpoint(name: str) -> str:
     if not model.weights:
         raise FileNotFoundError(
             f"there are no weights of {name}: train them with --config-file {model.config}, or "
-            f"take one of {', '.join(list_models(with_weights=True))}"
+            f"take one of {', '.join(list_models(with_weights=True, detectors=True))}"
         )
     path = _weights_path(model)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -211,9 +231,12 @@ def get_graph(name: str) -> str:
         name: one of :func:`list_models`, with weights.
 
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model, or it finds no text.
         FileNotFoundError: there is no such file.
     """
+    if not get(name).detects:
+        known = ", ".join(list_models(with_weights=True, detectors=True))
+        raise ValueError(f"{name} finds no text: it is {get(name).summary}. Take one of {known}")
     path = _FOLDER / f"{get(name).name}.onnx"
     if not path.is_file():
         raise FileNotFoundError(f"{path}, the network of {name}, is missing. {_remedy(get(name))}")
