@@ -42,10 +42,11 @@ from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.results import read_results
 from vlpt_d2.engine.step import autocast
-from vlpt_d2.engine.threads import set_threads, usable_cores
+from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.engine.thresholds import score_thresholds
 from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.utils.atomic import write_json
+from vlpt_d2.utils.environment import usable_cores
 from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent

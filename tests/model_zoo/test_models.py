@@ -14,6 +14,7 @@ from safetensors import safe_open
 from vlpt_d2 import model_zoo
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.engine import load_config
+from vlpt_d2.model_zoo.models import get_graph
 from vlpt_d2.utils.provenance import file_hash
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ def test_names():
 @pytest.mark.parametrize("name", model_zoo.list_models())
 def test_every_config_is_of_its_model(name):
     cfg = model_zoo.get_config(name)
-    assert cfg.MODEL.META_ARCHITECTURE == ("TextDetector" if name in DETECTORS else "VLPT")
+    architecture = "TextDetector" if name in DETECTORS else "VLPT"
+    assert architecture == cfg.MODEL.META_ARCHITECTURE
     has_weights = name in model_zoo.list_models(with_weights=True)
     assert cfg.MODEL.WEIGHTS == (f"vlpt://{name}" if has_weights else "")  # noqa: SIM300
     cfg.MODEL.DEVICE = "cpu"  # it is not frozen
@@ -41,7 +43,7 @@ def test_every_config_is_of_its_model(name):
 
 def test_a_trunk_has_no_graph():
     with pytest.raises(ValueError, match="finds no text: .*Take one of db_mobile, db_R_50_half"):
-        model_zoo.get_graph("vlpt_R_50_half")
+        get_graph("vlpt_R_50_half")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -119,8 +119,8 @@ _MODELS = (
     Model(
         name="vlpt_R_50_half",
         config="pretrain/vlpt_R_50_half.yaml",
-        summary="the half-width R-50 of a VLPT that reads rendered words, 5.9 M parameters: a trunk "
-        "for detectors",
+        summary="the half-width R-50 of a VLPT that reads rendered words, 5.9 M parameters: a "
+        "trunk for detectors",
         weights="vlpt_R_50_half.safetensors",
         sha256="5ce42631f1d57acdceeeb04246a5b07fa30975a5f64b5f8a0303a7052f8559d6",
         trained_on="a trunk trained on photographs, VLPT on 204,800 rendered images of two words "
