@@ -8,7 +8,6 @@ from .numbers import positive
 
 __all__ = ["add_parser", "run"]
 
-_VLPT = "vlpt_R_50_half"
 _EPILOG = """examples:
   vlpt-d2 demo
   vlpt-d2 demo --config-file signs/config.yaml --weights signs/model.safetensors
@@ -49,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
     from ..demo import Demo, build_page, serve
     from ..engine.threads import set_threads
     from ..inspection import load_inspected
-    from ..model_zoo import get, list_models
     from ..predictor import TextPredictor
 
     predictor = TextPredictor(
@@ -60,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     set_threads(predictor.cfg)
-    config, weights = args.vlpt_config, args.vlpt_weights
-    if not config and _VLPT in list_models(with_weights=True):
-        config, weights = get(_VLPT).config, weights or f"vlpt://{_VLPT}"
-    inspected = load_inspected(config, weights=weights) if config else None
+    inspected = None
+    if args.vlpt_config:
+        inspected = load_inspected(args.vlpt_config, weights=args.vlpt_weights)
     serve(build_page(Demo(predictor, inspected), predictor.weights), args.host, args.port)
     return 0
