@@ -155,6 +155,7 @@ def without_labels(folder):
         (without_labels, [], "has no label files; name their format with --format"),
         (None, ["--model", "db_mobil"], "did you mean 'db_mobile'"),
         (None, ["--model", "db_R_50"], "there are no weights of db_R_50"),
+        (None, ["--model", "vlpt_R_50_half"], "vlpt_R_50_half finds no text"),
         (None, ["--format", "yolo"], "did you mean 'yolo-obb'"),
         (None, ["--images", "nowhere"], "nowhere"),
     ],

@@ -26,7 +26,7 @@ from ..evaluation.analysis import analyse, to_page
 from ..evaluation.file_evaluation import Evaluation, evaluate_images, to_report
 from ..evaluation.files import ImageTexts
 from ..export import ExportError, export_detector
-from ..model_zoo.models import PREFIX, get, get_checkpoint
+from ..model_zoo.models import PREFIX, get, get_checkpoint, list_models
 from ..modeling.detection import TextDetector
 from ..utils.atomic import write_json, write_text
 from ..utils.environment import usable_cores
@@ -146,6 +146,9 @@ def finetune(
         FolderInUseError: another process writes to the folder.
     """
     start = time.monotonic()
+    if not get(model).detects:
+        known = ", ".join(list_models(with_weights=True, detectors=True))
+        raise ValueError(f"{model} finds no text: it is {get(model).summary}. Take one of {known}")
     get_checkpoint(model)
     request = {
         "images": str(images.resolve()),
