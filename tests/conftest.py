@@ -1,5 +1,6 @@
 """Shared fixtures: real data where it is at hand, few threads, fixed seeds."""
 
+import functools
 import importlib.util
 import multiprocessing
 import os
@@ -14,12 +15,16 @@ import numpy as np
 import pytest
 import torch
 
+from vlpt_d2.data.datasets import icdar2015
+
 # Processes of tests are forked from a server that has these modules: a process of pytest itself
 # may have threads, with which torch refuses to compute gradients in a fork.
 multiprocessing.set_forkserver_preload(["torch", "vlpt_d2.modeling.pretraining"])
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+
+_READ_ONCE = functools.cache(icdar2015.read_icdar2015)
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -59,6 +64,14 @@ def icdar2015_root(data_root: Path) -> Path:
     root = data_root / "icdar2015"
     _need(root / "ch4_test_images", "ICDAR2015")
     return root
+
+
+@pytest.fixture
+def real_icdar2015(icdar2015_root: Path, monkeypatch) -> Path:
+    """As icdar2015_root, with the real data registered; a process reads each split once."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+    monkeypatch.setattr(icdar2015, "read_icdar2015", _READ_ONCE)
+    return icdar2015_root
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def compare_grid(grid_file, monkeypatch):
         run_module.run_config.cache_clear()
         lines = []
         settings = {"say": lines.append, "poll": 0.01, "interval": 1000.0} | settings
-        runner = Runner(trainer=[sys.executable, str(FAKE)], **settings)
+        runner = Runner(trainer=[sys.executable, "-S", str(FAKE)], **settings)
         problems = runner(read_grid(str(grid_file), options).runs)
         return {run.name: text for run, text in problems.items()}, lines
 

@@ -13,8 +13,7 @@ from vlpt_d2.structures import TextInstances
 
 
 @pytest.fixture(params=["icdar2015_train", "icdar2015_test", "msra_td500_train"])
-def records(request, icdar2015_root, msra_td500_root, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+def records(request, real_icdar2015, msra_td500_root):
     return request.param, list(spread(get_dataset_dicts([request.param]), 6))
 
 

@@ -56,7 +56,7 @@ def _perturbed(rng, quad):
 def _perturbed_images(root):
     rng = np.random.default_rng(1)
     images = []
-    for image in _images(root)[::2]:
+    for image in _images(root)[::5]:
         dets = [_perturbed(rng, quad) for quad in image.gt_polygons for _ in range(2)]
         dets = [dets[i] for i in rng.permutation(len(dets))[: len(dets) * 2 // 3]]
         gts = [_perturbed(rng, quad) if rng.random() < 0.1 else quad for quad in image.gt_polygons]
@@ -79,18 +79,18 @@ def test_perturbed_words_go_through(icdar2015_root, protocol):
         evaluation = evaluate_images(images, protocol)
     totals = evaluation.totals
     words = sum(len(i.gt_polygons) for i in images)
-    assert words > 2000
+    assert words > 900
     assert totals.num_det + totals.ignored_det == sum(len(i.det_polygons) for i in images)
     if protocol != "td500-psenet":  # which counts found difficult ones, and not the missed
         assert totals.num_gt + totals.ignored_gt == words or protocol == "ctw1500-psenet"
     assert 0.05 < totals.recall < 0.9
     assert 0.05 < totals.precision < 0.9
     if "icdar2013" not in protocol:
-        assert sum(totals.repaired_det.values()) > 500
+        assert sum(totals.repaired_det.values()) > 150
 
 
 def test_explaining_and_averaging_them(icdar2015_root):
-    images = _perturbed_images(icdar2015_root)[:80]
+    images = _perturbed_images(icdar2015_root)[:50]
     evaluation = evaluate_images(images, "icdar2015")
     for image, result in zip(evaluation.images, evaluation.results):
         failures = explain(image, result)
@@ -103,7 +103,7 @@ def test_explaining_and_averaging_them(icdar2015_root):
         [i.scores for i in images],
     )
     assert 0 < extra["coco"]["AP50"] < 1
-    assert sum(r.num_matches for r in results) > 25
+    assert sum(r.num_matches for r in results) > 15
 
 
 @pytest.mark.parametrize("protocol", ["icdar2015", "tiou", "totaltext-pascal", "icdar2013"])

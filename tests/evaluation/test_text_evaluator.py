@@ -340,8 +340,7 @@ def test_two_processes_give_the_score_of_one(tmp_path):
     assert results[1] is None
 
 
-def test_real_test_words_as_detections(icdar2015_root, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+def test_real_test_words_as_detections(real_icdar2015):
     evaluator = TextEvaluator(get_cfg(), "icdar2015_test")
     for dataset_dict in DatasetCatalog.get("icdar2015_test"):
         texts = TextInstances.from_annotations(dataset_dict["annotations"])
@@ -350,16 +349,15 @@ def test_real_test_words_as_detections(icdar2015_root, monkeypatch):
     assert evaluator.evaluate()["text"] == {"precision": 100, "recall": 100, "hmean": 100}
 
 
-def test_restored_images_are_measured_in_their_restored_pixels(icdar2015_root, monkeypatch):
+def test_restored_images_are_measured_in_their_restored_pixels(real_icdar2015):
     """Squeezed images: what the test mapper hands to model and evaluator fits together."""
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
     cfg = get_cfg()
     mapper = DetectionMapper(cfg, is_train=False)
     evaluator = TextEvaluator(cfg, "icdar2015_trainval_val")
     for dataset_dict in DatasetCatalog.get("icdar2015_trainval_val")[:4]:
         sample = mapper(dataset_dict)
         assert (sample["height"], sample["width"]) == (720, 1280)
-        original = _corners(icdar2015_root, dataset_dict)
+        original = _corners(real_icdar2015, dataset_dict)
         scale = (1280 / dataset_dict["width"], 720 / dataset_dict["height"])
         restored = [quad * scale for quad in original]
         evaluator.process([sample], [_output(restored, [1.0] * len(restored))])

@@ -25,7 +25,7 @@ def matching(variable, folder, default):
 
 def main():
     # Some processor's time to account for, also where that is counted in ticks.
-    while time.process_time() < 0.05:
+    while time.process_time() < 0.02:
         pass
     argv = sys.argv[1:]
     assert argv[0] == "--config-file" and argv[2] == "--resume"

@@ -1,6 +1,5 @@
 """The ICDAR2015 reader: odd lines, faults, the real files, and the registered splits."""
 
-import functools
 import logging
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from PIL import Image
 
-from vlpt_d2.data.datasets import icdar2015
 from vlpt_d2.data.datasets.ground_truth import GroundTruthError
 from vlpt_d2.data.datasets.icdar2015 import (
     parse_quad,
@@ -181,8 +179,7 @@ def test_registered_lazily(monkeypatch, tmp_path):
             DatasetCatalog.get(name)
 
 
-def test_real_test_set(icdar2015_root, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
+def test_real_test_set(real_icdar2015):
     dicts = DatasetCatalog.get("icdar2015_test")
     assert len(dicts) == 500
     words = [a for d in dicts for a in d["annotations"]]
@@ -191,9 +188,7 @@ def test_real_test_set(icdar2015_root, monkeypatch):
     assert not any("restore_size" in d for d in dicts)
 
 
-def test_real_training_set(icdar2015_root, monkeypatch):
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
-    monkeypatch.setattr(icdar2015, "read_icdar2015", functools.cache(read_icdar2015))
+def test_real_training_set(real_icdar2015):
     parts = [DatasetCatalog.get(f"icdar2015_trainval_{part}") for part in ("train", "val")]
     assert [len(part) for part in parts] == [900, 100]
     few = [DatasetCatalog.get(f"icdar2015_trainval_train_{count}") for count in (50, 200)]

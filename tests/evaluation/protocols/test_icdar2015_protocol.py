@@ -230,9 +230,8 @@ def test_wrong_number_of_flags():
         match_image([_box(0, 0, 1, 1)], [], [])
 
 
-def test_real_words_as_their_own_detections(icdar2015_root, monkeypatch):
+def test_real_words_as_their_own_detections(real_icdar2015):
     """All 2077 words that count are found; ``###`` detections vanish with their regions."""
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(icdar2015_root.parent))
     images = []
     load_parts()
     for dataset_dict in DatasetCatalog.get("icdar2015_test"):

@@ -1,5 +1,7 @@
 """Every protocol against its rules written out loop by loop, on random scenes."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -53,36 +55,36 @@ def test_every_protocol_is_written_out_here():
     assert set(LITERAL) == set(PROTOCOLS)
 
 
+@cache
+def scenes():
+    rng = np.random.default_rng(7)
+    return [slow.random_scene(rng) for _ in range(SCENES)]
+
+
+@cache
+def results_of(name):
+    match = PROTOCOLS[name].match_image
+    return [
+        match([slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets])
+        for gts, ignore, dets in scenes()
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(LITERAL))
 def test_equals_the_literal_rules(name):
-    rng = np.random.default_rng(7)
-    results, matched = [], 0
-    for _ in range(SCENES):
-        gts, ignore, dets = slow.random_scene(rng)
-        result = PROTOCOLS[name].match_image(
-            [slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets]
-        )
-        assert _credits(result) == pytest.approx(LITERAL[name](gts, ignore, dets), abs=1e-9)
-        results.append(result)
-        matched += result.num_matches
+    results = results_of(name)
+    for scene, result in zip(scenes(), results, strict=True):
+        assert _credits(result) == pytest.approx(LITERAL[name](*scene), abs=1e-9)
     # The scenes are worth something: there are matches, and there is what does not match.
     totals = total(results)
-    assert matched > SCENES / 2
+    assert sum(result.num_matches for result in results) > SCENES / 2
     assert 0.1 < totals.recall < 0.95
     assert 0.1 < totals.precision < 0.95
 
 
 def test_the_scenes_tell_the_protocols_apart():
     """Variants that differ in a rule differ in a score, or the scenes do not test that rule."""
-    rng = np.random.default_rng(7)
-    scenes = [slow.random_scene(rng) for _ in range(SCENES)]
-    scores = {}
-    for name, protocol in PROTOCOLS.items():
-        totals = total(
-            protocol.match_image([slow.box(*g) for g in gts], ignore, [slow.box(*d) for d in dets])
-            for gts, ignore, dets in scenes
-        )
-        scores[name] = round(totals.hmean, 9)
+    scores = {name: round(total(results_of(name)).hmean, 9) for name in PROTOCOLS}
     same = {"icdar2015", "icdar2017", "td500"}  # one rule, three benchmarks
     assert len({scores[name] for name in same}) == 1
     assert len(set(scores.values())) == len(PROTOCOLS) - 2
