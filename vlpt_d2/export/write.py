@@ -239,18 +239,23 @@ def _write_onnx(network: ExportNetwork, description: str, path: Path) -> None:
     onnx.save(proto, str(path))
 
 
-def _convert_program(network: ExportNetwork) -> "onnx.ModelProto":
+def dynamic_shapes(network: ExportNetwork) -> dict[str, dict[int, Any]]:
+    """Any number of images of any size that the network takes, for ``torch.export``."""
     dim = torch.export.Dim
     sides = {
         axis: network.divisor * dim(name, min=1, max=4096)
         for axis, name in ((2, "rows"), (3, "columns"))
     }
+    return {"images": {0: dim("number", min=1, max=4096), **sides}}
+
+
+def _convert_program(network: ExportNetwork) -> "onnx.ModelProto":
     program: Any = torch.onnx.export(
         network,
         (network.example(*_EXAMPLE),),
         dynamo=True,
         opset_version=OPSET,
-        dynamic_shapes={"images": {0: dim("number", min=1, max=4096), **sides}},
+        dynamic_shapes=dynamic_shapes(network),
         input_names=["images"],
         output_names=network.map_names(),
         verbose=False,
