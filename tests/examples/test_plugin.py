@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from vlpt_d2.cli.main import main
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGIN = REPOSITORY / "examples" / "plugin"
 CONFIG = PLUGIN / "two_scale_text" / "two_scale_R_18.yaml"
@@ -91,6 +93,10 @@ def test_a_plugin_that_is_only_on_the_path_is_named(tmp_path):
     ]
     found = vlpt_d2(*words, "--plugin", "two_scale_text", path=PLUGIN, root=tmp_path)
     assert "--eval-only has no weights" in found.stderr
-    broken = vlpt_d2(*words, "--plugin", "no_such_package", path=PLUGIN, root=tmp_path)
-    assert broken.returncode == 2
-    assert "the plugin no_such_package cannot be imported" in broken.stderr
+
+
+def test_a_plugin_that_is_nowhere_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("VLPT_D2_PLUGINS", "")
+    words = ["train", "--config-file", "pretrain.yaml", "--plugin", "no_such_package"]
+    assert main(words) == 2
+    assert "the plugin no_such_package cannot be imported" in capsys.readouterr().err

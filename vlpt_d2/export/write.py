@@ -36,8 +36,9 @@ OPSET = 20
 _PROGRAMS_SINCE = "2.7"
 _EXPORTS_PROGRAMS = Version(torch.__version__) >= Version(_PROGRAMS_SINCE)
 # Number of images, and height and width in units of the divisor: what a file is made with (no
-# length is 1, which exporters may take as fixed, no two are equal) and what it is compared on.
-_EXAMPLE = (2, 3, 4)
+# length is 1, which exporters may take as fixed, and no two are equal, down to maps of stride 128)
+# and what it is compared on.
+_EXAMPLE = (2, 9, 14)
 _CHECKS = ((1, 2, 5), (3, 4, 1))
 # Of the difference over the larger of 1 and the value: probabilities end at 1, distances do not.
 _TOLERANCE = 1e-4
