@@ -1,10 +1,12 @@
 """Every shipped pre-training, ablation and arm of the comparisons trains, at tiny size."""
 
 import math
+import re
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from detectron2.data import DatasetCatalog
 from detectron2.utils.events import JSONWriter
 
@@ -13,6 +15,7 @@ from vlpt_d2.model_zoo import list_configs
 
 FOLDERS = ("ablation/", "comparison/", "photo/", "pretrain/")
 CONFIGS = [n for n in list_configs() if n.startswith(FOLDERS) or n == "pretrain.yaml"]
+OLDER = [n for n in list_configs() if re.match("detection/.*/(?!db|east|psenet|ppocr)", n)]
 STEPS = 3
 
 TINY = {
@@ -48,6 +51,7 @@ TINY = {
     "MODEL.DB.NECK_CHANNELS": 8,
     "MODEL.DB.MIN_TEXT_SIZE": 2.0,
     "MODEL.PSENET.NECK_CHANNELS": 8,
+    "MODEL.TEXTFIELD.NECK_CHANNELS": 8,
     "MODEL.EAST.NECK_CHANNELS": (8, 8, 8),
     "MODEL.EAST.MIN_TEXT_SIZE": 2.0,
     "INPUT.PRETRAIN.SIZE": (32, 32),
@@ -106,8 +110,9 @@ def trained():
     return set()
 
 
-def tiny_config(name, folder, dataset):
+def tiny_config(name, folder, dataset, **more):
     options = TINY | {"DATASETS.TRAIN": (dataset,), "OUTPUT_DIR": str(folder)}
+    options |= {key.replace("__", "."): value for key, value in more.items()}
     return load_config(name, [str(word) for pair in options.items() for word in pair])
 
 
@@ -128,3 +133,22 @@ def test_three_steps(name, dataset, trained, tmp_path):
     after = dict(trainer.model.named_parameters())
     still = [name for name in trunk if (after[name] == before[name]).all()]
     assert trunk and not still
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_twenty_steps_of_the_older_detectors(name, dataset, trained, tmp_path):
+    """Their losses fall, and an image of odd sides gives polygons."""
+    more = {"SOLVER__MAX_ITER": 20, "SOLVER__STEPS": (15,), "INPUT__DETECTION__AUGMENT": False}
+    more |= {"INPUT__DETECTION__TEST_RESIZE": "fixed", "INPUT__DETECTION__TEST_SIZE": (64, 64)}
+    more |= {"SOLVER__OPTIMIZER": "Adam", "SOLVER__BASE_LR": 0.002}
+    cfg = tiny_config(name, tmp_path, dataset, **more)
+    if cfg.MODEL.TEXT_HEAD.NAME in trained:
+        return
+    trained.add(cfg.MODEL.TEXT_HEAD.NAME)
+    trainer = QuietTrainer(cfg)
+    trainer.train()
+    losses = [value for value, _ in trainer.storage.history("total_loss").values()]
+    assert np.isfinite(losses).all() and min(losses[-3:]) < 0.9 * losses[0]
+    with torch.no_grad():
+        (found,) = trainer.model.eval()([{"image": torch.zeros(3, 61, 93, dtype=torch.uint8)}])
+    assert found["instances"].image_size == (61, 93) and found["instances"].has("pred_polygons")

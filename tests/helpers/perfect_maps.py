@@ -54,6 +54,10 @@ def _textsnake(head: TextHead, targets: dict) -> dict[str, Tensor]:
     return {"text": text, "centre": centre, "geometry": torch.from_numpy(targets["geometry"])}
 
 
+def _textfield(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    return {"direction": torch.from_numpy(targets["direction"].astype(np.float32))}
+
+
 _HEADS = {
     "DBHead": _db,
     "EASTHead": _east,
@@ -61,4 +65,5 @@ _HEADS = {
     "SegLinkHead": _seglink,
     "TextDragonHead": _east,
     "TextSnakeHead": _textsnake,
+    "TextFieldHead": _textfield,
 }

@@ -155,8 +155,9 @@ def print_round_trip(setting, images: Sequence[Texts], required_iou: float = 0.8
     """
     outcomes = setting.outcomes(images, required_iou, resized=False)
     ious = np.array([o.iou for o in outcomes])
+    large = np.array([o.iou for o in outcomes if o.short_side >= 12])
     print(f"{len(ious)} texts, mean IoU {ious.mean():.3f}; of 12 px and more, at {required_iou}:")
-    print("  ", summary(outcomes))
+    print(f"   mean IoU {large.mean():.3f}; {summary(outcomes)}")
     for outcome in exceptions(outcomes):
         print("  ", outcome)
 

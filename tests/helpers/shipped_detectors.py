@@ -17,7 +17,12 @@ from .round_trip import Outcome, Texts, round_trip
 
 # Of a network without weights, as narrow as it gets: decoding does not ask.
 _SHAPES = {f"res{i + 2}": ShapeSpec(channels=8, stride=4 * 2**i) for i in range(4)}
-_NARROW = {"DBHead": ("DB", 8), "PSENetHead": ("PSENET", 8), "EASTHead": ("EAST", (8, 8, 8))}
+_NARROW = {
+    "DBHead": ("DB", 8),
+    "EASTHead": ("EAST", (8, 8, 8)),
+    "PSENetHead": ("PSENET", 8),
+    "TextFieldHead": ("TEXTFIELD", 8),
+}
 
 
 class Setting:

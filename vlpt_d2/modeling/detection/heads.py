@@ -6,6 +6,15 @@ from .east import EASTHead
 from .psenet import PSENetHead
 from .seglink import SegLinkHead
 from .textdragon import TextDragonHead
+from .textfield import TextFieldHead
 from .textsnake import TextSnakeHead
 
-__all__ = ["DBHead", "EASTHead", "PSENetHead", "SegLinkHead", "TextDragonHead", "TextSnakeHead"]
+__all__ = [
+    "DBHead",
+    "EASTHead",
+    "PSENetHead",
+    "SegLinkHead",
+    "TextDragonHead",
+    "TextFieldHead",
+    "TextSnakeHead",
+]

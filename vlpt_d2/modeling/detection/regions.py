@@ -93,9 +93,9 @@ def _contours(labels: np.ndarray, kept: np.ndarray, closing: int) -> list[np.nda
         rows, columns = window = windows[label - 1]
         region = (labels[window] == label).view(np.uint8)
         if margin:
-            region = cv2.morphologyEx(
-                np.pad(region, margin), cv2.MORPH_CLOSE, square, borderValue=0
-            )
+            sides = (margin, margin, margin, margin)
+            region = cv2.copyMakeBorder(region, *sides, cv2.BORDER_CONSTANT, value=0)
+            region = cv2.morphologyEx(region, cv2.MORPH_CLOSE, square, borderValue=0)
         parts, _ = cv2.findContours(
             region,
             cv2.RETR_EXTERNAL,
