@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +25,6 @@ __all__ = ["FileError", "ImageTexts", "ResultSet", "file_formats", "load_set"]
 
 # So much more of the detections' boxes has to lie on ground truths before x and y change places.
 _CLEARLY = 2.0
-# Where an image has ground truth in several formats, the first of these is read.
-_PREFERRED = (".mat", ".xml", ".gt", ".txt")
 # Images that are in memory at once, where a protocol does not need all.
 _BATCH = 2000
 # Lines that can be read together: numbers and commas alone, and plain words.
@@ -98,13 +97,14 @@ class ResultSet:
     ):
         self.notes: Counter[str] = Counter()
         self._paths, self._protocol, self._given_order = (gt, dt), protocol, order
-        self._gt, self._dt = Source(gt), Source(dt)
-        formats = file_formats()
-        name = file_format or protocol.file_format or _tell_format(self._gt.names, gt)
-        self._layout = formats[name]
-        self.file_format, self.order = name, order or self._layout.order
-        self._gt_files = self._list_ground_truth()
-        self._dt_files = self._list_results()
+        with ExitStack() as sources:
+            self._gt, self._dt = (sources.enter_context(Source(path)) for path in (gt, dt))
+            name = file_format or protocol.file_format or _format_of(self._gt.names, gt)
+            self._layout = file_formats()[name]
+            self.file_format, self.order = name, order or self._layout.order
+            self._gt_files = self._list_ground_truth()
+            self._dt_files = self._list_results()
+            self._sources = sources.pop_all()
         self._names = sorted(self._gt_files, key=natural_key)
         self.missing = [name for name in self._names if name not in self._dt_files]
         self.mixed = False
@@ -115,8 +115,7 @@ class ResultSet:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._gt.__exit__()
-        self._dt.__exit__()
+        self._sources.close()
 
     def batches(self, size: int = _BATCH) -> Iterator[list[ImageTexts]]:
         """Read the images, in natural order of their names.
@@ -169,7 +168,7 @@ class ResultSet:
                 what = "images with ground truth in several files, of which one was read"
                 self.notes[what] += 1
                 pair = (chosen[image], file)
-                file = min(pair, key=lambda f: (_PREFERRED.index(Path(f).suffix), f))
+                file = min(pair, key=lambda f: (f.endswith(".txt"), f))
             chosen[image] = file
         if not chosen:
             raise FileError(
@@ -391,12 +390,13 @@ def load_set(
     return images, results
 
 
-def _tell_format(files: Sequence[str], source: str | Path) -> str:
-    formats = file_formats()
-    for name in ("td500", "totaltext", "ctw1500", "icdar2015"):
-        if any(formats[name].gt_name.fullmatch(file) for file in files):
-            return name
-    examples = ", ".join(sorted({f.gt_example for f in formats.values()}))
+def _format_of(files: Sequence[str], source: str | Path) -> str:
+    """The format whose names of ground truth files fit; those with ICDAR2015's names come last."""
+    formats = sorted(file_formats().values(), key=lambda f: f.gt_name is FileFormat.gt_name)
+    for file_format in formats:
+        if any(file_format.gt_name.fullmatch(file) for file in files):
+            return file_format.name
+    examples = ", ".join(sorted({f.gt_example for f in formats}))
     raise FileError(
         f"{source}: no file is named like ground truth ({examples}). Name the files so, or check "
         "the path."

@@ -76,11 +76,8 @@ class TextEvaluator(DatasetEvaluator):
         if protocol not in known:
             raise KeyError(f"no protocol {protocol!r}; there are {', '.join(sorted(known))}")
         self._dataset_name = dataset_name
-        self._protocol_name = protocol
         self._protocol = known[protocol]
         self._score_thresh = score_thresh
-        # As the files are read that a benchmark is given.
-        self._sort_by_score = self._protocol.sort_by_score
         self._output_dir = output_dir
         self._submission_format = submission_format or self._protocol.file_format or "icdar2015"
         self._origin = dict(origin or {})
@@ -128,7 +125,7 @@ class TextEvaluator(DatasetEvaluator):
         for dataset_dict, output in zip(inputs, outputs):
             instances = output["instances"].to("cpu")
             instances = instances[instances.scores >= self._score_thresh]
-            if self._sort_by_score:
+            if self._protocol.sort_by_score:
                 instances = instances[instances.scores.argsort(descending=True, stable=True)]
             result = None
             if "texts" in dataset_dict:
@@ -220,7 +217,7 @@ class TextEvaluator(DatasetEvaluator):
             "%s, protocol %s, scores >= %g: precision %.2f, recall %.2f, hmean %.2f (%d matches, "
             "%d words and %d detections that count, %d images)",
             self._dataset_name,
-            self._protocol_name,
+            self._protocol.name,
             self._score_thresh,
             *scores.values(),
             totals.num_matches,
@@ -247,7 +244,7 @@ class TextEvaluator(DatasetEvaluator):
         folder.mkdir(parents=True, exist_ok=True)
         report = {
             "dataset": self._dataset_name,
-            "protocol": self._protocol_name,
+            "protocol": self._protocol.name,
             "protocol_parameters": dict(self._protocol.parameters),
             "score_thresh": self._score_thresh,
             "percent": dict(scores),

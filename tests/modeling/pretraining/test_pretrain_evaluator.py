@@ -124,3 +124,11 @@ def test_words_that_did_not_fit_are_counted(caplog, monkeypatch):
 def test_gallery_of_one_is_refused():
     with pytest.raises(ValueError, match="GALLERY_SIZE"):
         PretrainEvaluator(gallery_size=1)
+
+
+def test_whatever_a_task_counts_is_measured():
+    evaluator = PretrainEvaluator()
+    counted = ({"order_correct": 3, "order_total": 4, "order_loss": 9}, {"order_total": 1})
+    for output in counted:
+        evaluator.process([{}], [output])
+    assert evaluator.evaluate()["pretrain"] == {"order_accuracy": 60.0}

@@ -1,7 +1,7 @@
 """How well a pre-trained model reads: MLM, WIP and retrieval, each with a control."""
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,20 +73,18 @@ class PretrainEvaluator(DatasetEvaluator):
 
     Each accuracy has a control: the same model's on captions paired with another image
     (``shuffled_``): what it knows without looking. Images without words are not in
-    retrieval. Results: ``mlm_accuracy, shuffled_mlm_accuracy, wip_accuracy,
-    shuffled_wip_accuracy, image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and
-    ``chance_r1``; only those of the model's tasks are there. An equal caption of another image
-    counts as a hit. ``plain_ceiling_r1`` is the share of images whose caption is unique in their
-    gallery: the recall of a perfect model if equal captions counted as misses.
+    retrieval. Results: ``<name>_accuracy`` of everything that the model counts as
+    ``<name>_correct`` and ``<name>_total``, such as ``mlm`` and ``shuffled_mlm``;
+    ``image_to_text_r1, text_to_image_r1``, their ``shuffled_`` controls and ``chance_r1``. An equal
+    caption of another image counts as a hit. ``plain_ceiling_r1`` is the share of images whose
+    caption is unique in their gallery: the recall of a perfect model if equal captions counted as
+    misses.
 
     Where the words' polygons are known, also whether the cross-attention of masked words peaks on
     them: ``pointing_accuracy``, ``shuffled_pointing_accuracy``, and, as ``pointing_<name>``, the
     controls of :func:`~.pointing.pointing_results`; the same for words that were not masked, with
     the prefix ``shown_``.
     """
-
-    # What the model counts: its outputs have <name>_correct and <name>_total.
-    counters: tuple[str, ...] = ("mlm", "shuffled_mlm", "wip", "shuffled_wip")
 
     @configurable
     def __init__(
@@ -119,7 +117,8 @@ class PretrainEvaluator(DatasetEvaluator):
 
     def reset(self) -> None:
         """Forget all images."""
-        self._sums: dict[str, int] = {}
+        # What the model counts: <name>_correct and <name>_total.
+        self._sums: Counter[str] = Counter()
         self._vectors: list[tuple[torch.Tensor, ...]] = []
         self._images = 0
         self._pointed: list[PointedWord] = []
@@ -147,11 +146,9 @@ class PretrainEvaluator(DatasetEvaluator):
                 )
         for output in outputs:
             self._images += 1
-            for name in self.counters:
-                for kind in ("correct", "total"):
-                    key = f"{name}_{kind}"
-                    if key in output:
-                        self._sums[key] = self._sums.get(key, 0) + int(output[key])
+            for key, value in output.items():
+                if key.endswith(("_correct", "_total")):
+                    self._sums[key] += int(value)
             if "image_vector" in output and bool(output["has_words"]):
                 vectors = (output[f"{side}_vector"].float().cpu() for side in ("image", "text"))
                 self._vectors.append((*vectors, output["text_key"].cpu()))
@@ -162,14 +159,13 @@ class PretrainEvaluator(DatasetEvaluator):
         gathered = comm.gather((self._sums, self._vectors, self._images, self._pointed))
         if not comm.is_main_process():
             return None
-        sums: dict[str, int] = {}
+        sums: Counter[str] = Counter()
         for part, *_ in gathered:
-            for key, value in part.items():
-                sums[key] = sums.get(key, 0) + value
+            sums.update(part)
         results: dict[str, float] = {}
-        for name in self.counters:
-            if f"{name}_total" in sums:
-                total = sums[f"{name}_total"]
+        for key, total in sums.items():
+            if key.endswith("_total"):
+                name = key.removesuffix("_total")
                 correct = sums[f"{name}_correct"]
                 results[f"{name}_accuracy"] = 100 * correct / total if total else float("nan")
         vectors = [row for _, part, *_ in gathered for row in part]

@@ -20,8 +20,6 @@ class OclipEvaluator(PretrainEvaluator):
     :class:`~..evaluator.PretrainEvaluator`. What the mapper left out is logged.
     """
 
-    counters = ("characters", "shuffled_characters")
-
     def reset(self) -> None:
         super().reset()
         self._left_out: Counter[str] = Counter()
