@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from helpers.signs import SMALL, overlap, sign
 
 from vlpt_d2 import TextPredictor
@@ -19,7 +20,7 @@ from vlpt_d2.engine.thresholds import score_thresholds
 WORDS = ("COFFEE", "open")
 TINY = [
     *("INPUT.DETECTION.TRAIN_SIZE", "(64, 64)", "SOLVER.IMS_PER_BATCH", "2"),
-    *("SOLVER.MAX_ITER", "3", "SOLVER.WARMUP_ITERS", "0", "SOLVER.CHECKPOINT_PERIOD", "1"),
+    *("SOLVER.MAX_ITER", "3", "SOLVER.WARMUP_ITERS", "0", "SOLVER.CHECKPOINT_PERIOD", "2"),
     *("TEST.EVAL_PERIOD", "2", "DATALOADER.NUM_WORKERS", "0", *SMALL),
 ]
 
@@ -108,22 +109,36 @@ def test_a_finished_one_is_not_repeated_and_no_other_is_mixed_in(photos, done, c
     assert content(done) == before
 
 
-def test_an_interrupted_one_resumes_to_the_same_end(photos, done, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_one_resumes_to_the_same_weights(
+    photos, done, tmp_path, monkeypatch, capsys
+):
+    """It is interrupted in the training, and again after it."""
+    output = tmp_path / "signs2"
+    step = StepTrainer.run_step
+
+    def interrupted(self):
+        step(self)
+        if self.iter == 2:
+            raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        step = StepTrainer.run_step
-
-        def interrupted(self):
-            step(self)
-            if self.iter == 1:
-                raise KeyboardInterrupt
-
         patch.setattr(StepTrainer, "run_step", interrupted)
-        assert finetune(photos, tmp_path / "signs2") == 130
+        assert finetune(photos, output) == 130
     assert "vlpt-d2 finetune: interrupted" in capsys.readouterr().err
-    assert finetune(photos, tmp_path / "signs2") == 0
-    assert "resuming after 1 steps" in (tmp_path / "signs2/training/log.txt").read_text()
-    ours, theirs = tmp_path / "signs2/model.safetensors", done / "model.safetensors"
-    assert ours.read_bytes() == theirs.read_bytes()
+    monkeypatch.setattr("vlpt_d2.engine.finetune.describe_trunk", _interrupt)
+    assert finetune(photos, output) == 130
+    assert "resuming after 2 steps" in (output / "training/log.txt").read_text()
+    assert not (output / "results.json").exists()
+    for name in ("model_best.pth", "model_final.pth"):
+        ours, theirs = (
+            torch.load(folder / "training" / name, weights_only=True)["model"]
+            for folder in (output, done)
+        )
+        assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+def _interrupt(cfg):
+    raise KeyboardInterrupt
 
 
 def with_nine(folder):
