@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
@@ -21,7 +22,8 @@ from detectron2.utils.events import get_event_storage
 from ..structures import Polygons
 from ..utils.names import distinct_stems
 from ..utils.provenance import provenance
-from .protocols import image_protocols, total
+from .protocols import Totals, image_protocols, total
+from .protocols.end_to_end import matches_that_read
 from .submission import write_submission
 
 __all__ = ["TextEvaluator"]
@@ -44,6 +46,9 @@ class TextEvaluator(DatasetEvaluator):
     - ``submission_<dataset>.zip`` (ArT: ``.json``): the detections in the benchmark's format, for
       its server and for ``vlpt-d2 evaluate``. They are rounded to whole pixels there, as the
       formats ask, so the score of the archive may differ in the last digits.
+
+    Where detections have ``pred_texts`` and the protocol is ICDAR2015's, they are measured end to
+    end, too, by the rules of :mod:`.protocols.end_to_end`.
 
     Where no image has ground truth, the submission alone is written, and there are no results.
     """
@@ -120,24 +125,35 @@ class TextEvaluator(DatasetEvaluator):
         Args:
             inputs: dicts with ``image_id``, ``texts`` where there is ground truth, and
                 ``file_name`` unless rendered.
-            outputs: dicts with ``"instances"`` that hold ``scores`` and ``pred_polygons``.
+            outputs: dicts with ``"instances"`` that hold ``scores`` and ``pred_polygons``, and
+                ``pred_texts`` of detectors that read.
         """
         for dataset_dict, output in zip(inputs, outputs):
             instances = output["instances"].to("cpu")
-            instances = instances[instances.scores >= self._score_thresh]
+            words = None
+            if instances.has("pred_texts"):
+                # A list, which tensors do not index.
+                words = np.array(instances.pred_texts, object)
+                instances.remove("pred_texts")
+            kept = torch.nonzero(instances.scores >= self._score_thresh)[:, 0]
             if self._protocol.sort_by_score:
-                instances = instances[instances.scores.argsort(descending=True, stable=True)]
-            result = None
+                kept = kept[instances.scores[kept].argsort(descending=True, stable=True)]
+            instances, words = instances[kept], None if words is None else words[kept].tolist()
+            result = end_to_end = None
             if "texts" in dataset_dict:
                 texts = dataset_dict["texts"]
                 result = self._protocol.match_image(
                     texts.polygons, texts.ignore, instances.pred_polygons
                 )
+                if words is not None and self._protocol.name == "icdar2015":
+                    end_to_end = matches_that_read(result, texts.words, words)
             self._rows.append(
                 {
                     "file_name": dataset_dict.get("file_name"),
                     "image_id": dataset_dict["image_id"],
                     "result": result,
+                    "end_to_end": end_to_end,
+                    "words": words,
                     "scores": instances.scores.tolist(),
                     "polygons": list(instances.pred_polygons),
                 }
@@ -147,8 +163,9 @@ class TextEvaluator(DatasetEvaluator):
         """Sum over the images of all processes.
 
         Returns:
-            On the main process ``{"text": {"precision", "recall", "hmean"}}`` in percent, None on
-            the others; empty if no image was processed or none has ground truth.
+            On the main process ``{"text": {"precision", "recall", "hmean"}}`` in percent, and the
+            same as "end_to_end" where that is measured; None on the others; empty if no image was
+            processed or none has ground truth.
 
         Raises:
             ValueError: some images have ground truth and others have none.
@@ -164,11 +181,19 @@ class TextEvaluator(DatasetEvaluator):
             self._submit_unmeasured(rows)
             return OrderedDict()
         totals = total(row["result"] for row in rows)
-        scores = {k: 100.0 * getattr(totals, k) for k in ("precision", "recall", "hmean")}
+        scores = _percent(totals)
         self._log(totals, scores)
+        results = OrderedDict(text=scores)
+        if all(row["end_to_end"] is not None for row in rows):
+            results["end_to_end"] = _percent(total(row["end_to_end"] for row in rows))
+            logger.info(
+                "%s, end to end: precision %.2f, recall %.2f, hmean %.2f",
+                self._dataset_name,
+                *results["end_to_end"].values(),
+            )
         if self._output_dir:
-            self._write(Path(self._output_dir), rows, totals, scores)
-        return OrderedDict(text=scores)
+            self._write(Path(self._output_dir), rows, totals, results)
+        return results
 
     def _submit_unmeasured(self, rows: list[dict[str, Any]]) -> None:
         bare = [row for row in rows if row["result"] is None]
@@ -239,7 +264,7 @@ class TextEvaluator(DatasetEvaluator):
         folder: Path,
         rows: list[dict[str, Any]],
         totals: Any,
-        scores: Mapping[str, float],
+        results: Mapping[str, Mapping[str, float]],
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         report = {
@@ -247,11 +272,13 @@ class TextEvaluator(DatasetEvaluator):
             "protocol": self._protocol.name,
             "protocol_parameters": dict(self._protocol.parameters),
             "score_thresh": self._score_thresh,
-            "percent": dict(scores),
+            "percent": results["text"],
             "totals": asdict(totals),
             "origin": _origin_now(self._origin),
             "images": [_image_report(row) for row in rows],
         }
+        if "end_to_end" in results:
+            report["percent_end_to_end"] = results["end_to_end"]
         path = folder / f"text_results_{self._dataset_name}.json"
         path.write_text(json.dumps(report, indent=1), encoding="utf-8")
         logger.info("results written to %s", path)
@@ -261,9 +288,14 @@ class TextEvaluator(DatasetEvaluator):
             logger.error("%s: no submission is written: %s", self._dataset_name, error)
 
 
+def _percent(totals: Totals) -> dict[str, float]:
+    return {k: 100.0 * getattr(totals, k) for k in ("precision", "recall", "hmean")}
+
+
 def _image_report(row: Mapping[str, Any]) -> dict[str, Any]:
     result = row["result"]
     return {
+        **({} if row["words"] is None else {"words": row["words"]}),
         "file_name": row["file_name"],
         "image_id": row["image_id"],
         "precision": result.precision,

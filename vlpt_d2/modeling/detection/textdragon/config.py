@@ -9,6 +9,9 @@ from ....config import declare_keys
 def add_textdragon_keys(cfg: CN) -> None:
     """Add MODEL.TEXTDRAGON."""
     node = cfg.MODEL.TEXTDRAGON = CN()
+    # Read the words, too: they are learnt next to the boxes and returned as pred_texts.
+    node.READ = False
+
     # Cells with a centre line probability above this value give a local box.
     node.CENTRE_THRESH = 0.5
     # Detections with a mean centre line probability below this value are dropped.

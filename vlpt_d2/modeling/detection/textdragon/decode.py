@@ -25,11 +25,18 @@ def decode_maps(
     maps: Mapping[str, np.ndarray], image_size: tuple[int, int], **decoding: Any
 ) -> DecodedTexts:
     """Decode "score" (1, h, w) and "geometry" (6, h, w) of an image; see ``TextHead.decode``."""
+    return decode_with_sides(maps, image_size, **decoding)[0]
+
+
+def decode_with_sides(
+    maps: Mapping[str, np.ndarray], image_size: tuple[int, int], **decoding: Any
+) -> tuple[DecodedTexts, list[np.ndarray]]:
+    """The same, and the sides of the texts; see :func:`decode_dragon_maps`."""
     height, width = (-(-side // STRIDE) for side in image_size)
     counts: Counter[str] = Counter()
     score, geometry = (maps[name][:, :height, :width] for name in ("score", "geometry"))
-    found = decode_dragon_maps(score[0], geometry, counts=counts, **decoding)
-    return DecodedTexts(*found[:2], counts=counts)
+    polygons, scores, sides = decode_dragon_maps(score[0], geometry, counts=counts, **decoding)
+    return DecodedTexts(polygons, scores, counts=counts), sides
 
 
 def decode_dragon_maps(

@@ -7,6 +7,7 @@ from ....structures import TextInstances
 from ..raster import pixels_inside
 from ..text_axis import TextSides, inner_axis, pixels_along
 from .decode import STRIDE
+from .reading import has_room, letters_of, strip_of
 
 # Each end of a centre line is as far from the text's as this share of the radius there, so that
 # words that touch end to end have lines of their own.
@@ -18,7 +19,9 @@ CENTRE_WIDTH, LEAST_WIDTH = 0.3, 0.75
 REACH = 2.0
 
 
-def draw_dragon_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict[str, np.ndarray]:
+def draw_dragon_labels(
+    texts: TextInstances, image_size: tuple[int, int], *, read: bool = False
+) -> dict[str, np.ndarray | list[np.ndarray]]:
     """Draw the maps TextDragon is trained on, one cell for 4 x 4 pixels.
 
     Cells with the centre on the centre line of a text, as TextSnake's is drawn but with the axis in
@@ -32,17 +35,23 @@ def draw_dragon_labels(texts: TextInstances, image_size: tuple[int, int]) -> dic
         texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
             image are not drawn.
         image_size: (H, W).
+        read: also return what is to be read.
 
     Returns:
         Maps of (ceil(H / 4), ceil(W / 4)): "text" uint8, 1 on centre lines; "text_mask" uint8, 0
         where ignored; "geometry" float16 (6, ...): distances to the top, right, bottom and left in
-        pixels, cos and sin of the direction, else 0.
+        pixels, cos and sin of the direction, else 0. With ``read`` also lists of the texts that
+        have cells, lie within the image, and have a legible word of characters in the alphabet:
+        "strips" float32 (2, columns, 2), points on top and bottom in pixels, and "words" int64
+        (L,).
     """
     shape = -(-image_size[0] // STRIDE), -(-image_size[1] // STRIDE)
     text = np.zeros(shape, np.uint8)
     text_mask = np.ones(shape, np.uint8)
     # Cells first: writing six numbers side by side is faster than into six planes.
     geometry = np.zeros((*shape, 6), np.float16)
+    strips: list[np.ndarray] = []
+    words: list[np.ndarray] = []
     rings = [np.asarray(polygon, np.float32) / STRIDE for polygon in texts.polygons]
     areas = [cv2.contourArea(ring) if len(ring) >= 3 else 0.0 for ring in rings]
     # Large ones first, so that small ones are drawn over them.
@@ -51,37 +60,46 @@ def draw_dragon_labels(texts: TextInstances, image_size: tuple[int, int]) -> dic
             continue
         rows = np.zeros(0) if texts.ignore[i] else None
         if rows is None:
-            rows, columns, boxes = _local_boxes(rings[i], shape)
+            sides = TextSides(rings[i], reading_order=True)
+            rows, columns, boxes = _local_boxes(sides, shape)
         if not len(rows):
             window, inside = pixels_inside(rings[i], shape)
             text_mask[window][inside] = 0
             continue
         text[rows, columns] = 1
         geometry[rows, columns] = boxes
-    return {
+        within = (rings[i] > 0).all() and (rings[i] * STRIDE < image_size[::-1]).all()
+        letters = letters_of(texts.words[i].strip()) if read and within else None
+        if letters is not None:
+            strip = STRIDE * strip_of(sides)
+            if has_room(letters, strip.shape[1]):
+                strips.append(strip)
+                words.append(letters)
+    maps: dict[str, np.ndarray | list[np.ndarray]] = {
         "text": text,
         "text_mask": text_mask,
         "geometry": np.ascontiguousarray(geometry.transpose(2, 0, 1)),
     }
+    return maps | {"strips": strips, "words": words} if read else maps
 
 
 def _local_boxes(
-    ring: np.ndarray, shape: tuple[int, int]
+    sides: TextSides, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows and columns of a text's cells, and their boxes (N, 6) in pixels of the image.
 
     Args:
-        ring: in cells.
+        sides: in cells.
         shape: (h, w) of the maps.
     """
-    axis, (head, tail) = inner_axis(TextSides(ring, reading_order=True), END_SHRINK)
+    axis, (head, tail) = inner_axis(sides, END_SHRINK)
     rows, columns, nearest = pixels_along(axis, shape, CENTRE_WIDTH, LEAST_WIDTH)
     to_cell = np.stack([columns + 0.5, rows + 0.5], axis=1)
     along = axis.direction[nearest]
     down = along[:, ::-1] * (-1.0, 1.0)
-    sides = [((side[nearest] - to_cell) * down).sum(axis=1) for side in (axis.first, axis.second)]
+    ways = [((side[nearest] - to_cell) * down).sum(axis=1) for side in (axis.first, axis.second)]
     # Of a mirrored text the first side lies below.
-    above, below = np.minimum(*sides), np.maximum(*sides)
+    above, below = np.minimum(*ways), np.maximum(*ways)
     steps = np.linalg.norm(np.diff(axis.centre, axis=0), axis=1)
     position = np.concatenate([[0.0], np.cumsum(steps)])[nearest]
     position += ((to_cell - axis.centre[nearest]) * along).sum(axis=1)
