@@ -30,7 +30,7 @@ from .utils.names import UniqueNames, distinct_stems, natural_key, printable
 
 __all__ = ["Detected", "detect_files"]
 
-# What was found, an image a line; the first line says with what.
+# What was found, an image a line; the first line records with what.
 _INDEX = "detections.jsonl"
 _COCO = "detections_coco.json"
 _HTML = "detections.html"

@@ -35,7 +35,7 @@ class TextDetections:
     Attributes:
         polygons: of each text (N, 2) float32 points (x, y) in pixels.
         scores: of each text its score, float32 in [0, 1].
-        image: (H, W, 3) uint8, RGB, as the detector was given it: turned as its file says.
+        image: (H, W, 3) uint8, RGB, as the detector was given it: turned by its EXIF orientation.
         file_name: of the image; None where it came from memory.
         words: of each text what was read; None from a detector that does not read.
         parts: of lines, the words of each; see :meth:`lines`.

@@ -50,7 +50,7 @@ class TextPredictor:
         print(found.polygons, found.scores)
         found.draw().save("found.jpg")
 
-    An image is resized as the config says for the test, and what is found is given in the pixels
+    An image is resized as configured for the test, and what is found is given in the pixels
     of the image itself: the same as ``train_net.py --eval-only`` finds.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The doctor: each fault is found and comes with its remedy, on a broken installation too."""
+"""The doctor: each fault is found and comes with its fix, on a broken installation too."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def test_torchvision_of_another_torch(monkeypatch):
     finding = _one(doctor.check_torchvision)
     assert finding.level == "FAULT"
     assert "nms does not exist" in finding.text
-    assert "reinstall both" in finding.remedy
+    assert "reinstall both" in finding.fix
 
 
 @pytest.mark.parametrize("requirement", ["torch (==1.0.0)", "torch==1.0.0"])
@@ -60,13 +60,13 @@ def test_missing_detectron2(monkeypatch):
     _break_import(monkeypatch, "detectron2", ModuleNotFoundError("no", name="detectron2"))
     finding = _one(doctor.check_detectron2)
     assert finding.level == "FAULT"
-    assert "--no-build-isolation" in finding.remedy
-    assert "sal-detectron2" in finding.remedy
+    assert "--no-build-isolation" in finding.fix
+    assert "sal-detectron2" in finding.fix
 
 
 def test_detectron2_without_one_of_its_requirements(monkeypatch):
     _break_import(monkeypatch, "detectron2", ModuleNotFoundError("no", name="omegaconf"))
-    assert "pip install omegaconf" in _one(doctor.check_detectron2).remedy
+    assert "pip install omegaconf" in _one(doctor.check_detectron2).fix
 
 
 def test_opencv_without_libgl(monkeypatch):
@@ -74,16 +74,16 @@ def test_opencv_without_libgl(monkeypatch):
     _break_import(monkeypatch, "cv2", error)
     finding = _one(doctor.check_opencv)
     assert finding.level == "FAULT"
-    assert "opencv-python-headless" in finding.remedy
+    assert "opencv-python-headless" in finding.fix
 
 
 def test_missing_and_old_requirements(monkeypatch):
     lines = ["no-such-package>=1", "numpy>=99", "pillow", 'also-missing; extra == "render"']
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: lines)
     missing, old = doctor.check_requirements()
-    assert missing.remedy == "pip install --upgrade 'no-such-package>=1'"
+    assert missing.fix == "pip install --upgrade 'no-such-package>=1'"
     assert "none is installed" in missing.text
-    assert "'numpy>=99'" in old.remedy
+    assert "'numpy>=99'" in old.fix
     assert missing.level == old.level == "FAULT"
 
 
@@ -100,7 +100,7 @@ def test_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     finding = _one(doctor.check_threads)
     assert finding.level == "note"
-    assert finding.remedy == "export OMP_NUM_THREADS=2"
+    assert finding.fix == "export OMP_NUM_THREADS=2"
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert _one(doctor.check_threads).level == "ok"
 
@@ -124,7 +124,7 @@ def test_datasets(monkeypatch, tmp_path):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     finding = _one(doctor.check_datasets)
     assert finding.level == "note"
-    assert "datasets/README.md" in finding.remedy
+    assert "datasets/README.md" in finding.fix
     (tmp_path / "icdar2015").mkdir()
     (tmp_path / "total_text").mkdir()
     finding = _one(doctor.check_datasets)
@@ -142,7 +142,7 @@ def test_synthtext_without_its_index(monkeypatch, tmp_path):
     (tmp_path / "synthtext/index").mkdir(parents=True)
     found, index = doctor.check_datasets()
     assert (found.level, index.level) == ("ok", "note")
-    assert "prepare_synthtext.py" in index.remedy
+    assert "prepare_synthtext.py" in index.fix
     (tmp_path / "synthtext/index/meta.json").write_text("{}")
     assert _one(doctor.check_datasets).level == "ok"
 

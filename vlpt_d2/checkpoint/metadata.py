@@ -113,14 +113,11 @@ def describe_weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def trunk_mismatches(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Say in words where a file's trunk differs from a config's.
+    """One sentence for each difference of a file's trunk from a config's, naming the key to set.
 
     Args:
         recorded: of the file; entries it lacks are not compared.
         wanted: :func:`describe_trunk` of the config.
-
-    Returns:
-        One sentence for each difference, naming the key to set.
     """
     faults = []
     for entry, key in _KEYS.items():

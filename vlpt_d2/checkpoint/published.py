@@ -22,10 +22,6 @@ def save_weights(
     Args:
         weights: of the whole model.
         trunk: its trunk's description, see :func:`~vlpt_d2.checkpoint.metadata.describe_trunk`.
-        path: the file.
-
-    Returns:
-        The file's content.
 
     Raises:
         CheckpointError: a value is too large for 16 bits.

@@ -141,10 +141,6 @@ class TextCheckpointer(DetectionCheckpointer):
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
         """Resume from :meth:`get_checkpoint_file` if asked and there is one; else load weights.
 
-        Args:
-            path: of weights, see :meth:`load`.
-            resume: whether to resume, checkpointables included.
-
         Returns:
             What else the file holds.
 

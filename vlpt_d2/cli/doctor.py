@@ -44,13 +44,13 @@ class Finding(NamedTuple):
         level: "ok"; "note": training works; "FAULT": training does not work.
         subject: what was looked at.
         text: what was found.
-        remedy: what to do, mostly a command; lines separated by newlines.
+        fix: what to do, mostly a command; lines separated by newlines.
     """
 
     level: str
     subject: str
     text: str
-    remedy: str = ""
+    fix: str = ""
 
 
 def check_torch() -> Iterator[Finding]:
@@ -121,8 +121,8 @@ def check_detectron2() -> Iterator[Finding]:
             text = f"needs {error.name}, not installed"
             yield Finding("FAULT", "detectron2", text, f"pip install {error.name}")
     except Exception as error:
-        remedy = "fix the faults above first; they may be the cause"
-        yield Finding("FAULT", "detectron2", f"{type(error).__name__}: {error}", remedy)
+        fix = "fix the faults above first; they may be the cause"
+        yield Finding("FAULT", "detectron2", f"{type(error).__name__}: {error}", fix)
     else:
         yield Finding("ok", "detectron2", detectron2.__version__)
 
@@ -171,8 +171,8 @@ def check_requirements() -> Iterator[Finding]:
     unmet = [r for r in wanted if not r.specifier.contains(_version(r.name) or "", True)]
     for requirement in unmet:
         text = f"{requirement} is required, {_version(requirement.name) or 'none'} is installed"
-        remedy = f"pip install --upgrade '{requirement}'"
-        yield Finding("FAULT", "requirements", text, remedy)
+        fix = f"pip install --upgrade '{requirement}'"
+        yield Finding("FAULT", "requirements", text, fix)
     if not unmet:
         yield Finding("ok", "requirements", f"all {len(wanted)} installed")
 
@@ -215,8 +215,8 @@ def check_gpu() -> Iterator[Finding]:
     elif shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
         built = "a CPU-only build" if torch.version.cuda is None else f"CUDA {torch.version.cuda}"
         text = f"there is an NVIDIA driver, but torch ({built}) cannot use it; training runs on CPU"
-        remedy = "install torch and torchvision built for the driver's CUDA version (nvidia-smi)"
-        yield Finding("note", "GPU", text, remedy)
+        fix = "install torch and torchvision built for the driver's CUDA version (nvidia-smi)"
+        yield Finding("note", "GPU", text, fix)
     else:
         yield Finding("note", "GPU", "none; training runs on CPU, fit for the quickstart only")
 
@@ -260,8 +260,8 @@ def check_datasets() -> Iterator[Finding]:
     root = data_root().absolute()
     if not root.is_dir():
         level = "FAULT" if os.environ.get("DETECTRON2_DATASETS") else "note"
-        remedy = "export DETECTRON2_DATASETS=/folder/of/your/datasets, or train on rendered text"
-        yield Finding(level, "datasets", f"{root} is not a folder", remedy)
+        fix = "export DETECTRON2_DATASETS=/folder/of/your/datasets, or train on rendered text"
+        yield Finding(level, "datasets", f"{root} is not a folder", fix)
         return
     found = [name for name in DATASETS if (root / name).is_dir()]
     if found:
@@ -269,12 +269,12 @@ def check_datasets() -> Iterator[Finding]:
         yield Finding("ok", "datasets", text, "vlpt-d2 data check DATASET reads all of one")
     else:
         text = f"none in {root}; rendered text needs no data"
-        yield Finding("note", "datasets", text, "datasets/README.md says where to get them")
+        yield Finding("note", "datasets", text, "datasets/README.md lists where to get them")
     for name in found:
         dataset = DATASETS[name]
         if dataset.index and not (root / name / dataset.index).is_file():
-            remedy = dataset.next_step.format(root=root / name)
-            yield Finding("note", dataset.title, "not indexed yet", remedy)
+            fix = dataset.next_step.format(root=root / name)
+            yield Finding("note", dataset.title, "not indexed yet", fix)
 
 
 # In the order of the report; later ones may rest on what earlier ones found.
@@ -313,7 +313,7 @@ def run(args: argparse.Namespace) -> int:
     for finding in examine():
         levels[finding.level] += 1
         print(f"{finding.level:5} {finding.subject}: {finding.text}")
-        for line in finding.remedy.splitlines():
+        for line in finding.fix.splitlines():
             print(f"      -> {line}")
     faults = levels["FAULT"]
     print(f"\n{faults} faults, {levels['note']} notes")

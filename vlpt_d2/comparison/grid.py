@@ -19,7 +19,7 @@ _ARM_KEYS = ("config", "weights", "options", "finetune_options")
 
 
 class GridError(ValueError):
-    """A grid file cannot be used; the message says where and what to do."""
+    """A grid file cannot be used; the message names the place and the fix."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid file says.
+    """The content of a grid file.
 
     Attributes:
         name: of the file.

@@ -19,7 +19,7 @@ from ..utils.provenance import file_hash
 
 __all__ = ["RECORD", "GridRun", "RunConfig", "RunState", "lacking", "run_config", "state_of"]
 
-#: The file in a run's folder that says what was started there and how long it took so far.
+#: The file in a run's folder that records what was started there and how long it took so far.
 RECORD = "run.json"
 
 # The grid sets these too: seeds have their folders, and what a run starts from is named by its

@@ -107,10 +107,10 @@ def image_source(dataset_dict: dict[str, Any]) -> Source:
 def read_image(source: Source, name: str, image_format: str = "RGB", page: int = 0) -> np.ndarray:
     """Decode an image as viewers show it.
 
-    It is turned as EXIF says. Grey levels of more than 8 bits are scaled: 16 bits by their range,
-    floats from [0, 1] where they fit, other numbers from their own range. Transparent pixels are
-    laid on white, black or grey, on whichever the visible ones differ from most: the text may be
-    in nothing but the alpha channel. Of an animation the first picture is taken.
+    It is turned by its EXIF orientation. Grey levels of more than 8 bits are scaled: 16 bits by
+    their range, floats from [0, 1] where they fit, other numbers from their own. Transparent pixels
+    are laid on white, black or grey, on whichever the visible ones differ from most: the text may
+    be in nothing but the alpha channel. Of an animation the first picture is taken.
 
     Args:
         source: the file.

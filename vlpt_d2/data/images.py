@@ -16,7 +16,7 @@ __all__ = ["image_batches"]
 def image_batches(
     cfg: CfgNode, folder: str, size: int = 320, batch: int = 8, limit: int = 128
 ) -> Iterator[torch.Tensor]:
-    """Read images, cut squares out of their middle, and normalise them as the config says.
+    """Read images, cut squares out of their middle, and normalise them as configured.
 
     Args:
         cfg: reads INPUT.FORMAT, MODEL.PIXEL_MEAN and MODEL.PIXEL_STD.

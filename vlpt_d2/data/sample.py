@@ -190,7 +190,7 @@ def _read(dataset_dict: dict[str, Any], image_format: str) -> np.ndarray:
     )
     if image.shape[:2] != expected:
         raise SizeMismatchError(
-            f"{name}: the image is {image.shape[1]}x{image.shape[0]}, its dataset says "
+            f"{name}: the image is {image.shape[1]}x{image.shape[0]}, its dataset has "
             f"{expected[1]}x{expected[0]} (width x height). The coordinates of its ground truth "
             "would be wrong: restore the original image, or scale the ground truth with it."
         )

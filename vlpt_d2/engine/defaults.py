@@ -34,7 +34,7 @@ _LOGGERS = ("fvcore", "detectron2", "vlpt_d2")
 
 
 class ConfigError(ValueError):
-    """A config file or an option cannot be used; the message says where and what to do."""
+    """A config file or an option cannot be used; the message names the place and the fix."""
 
     exit_status = 2
 

@@ -224,7 +224,7 @@ class BestCheckpointer(HookBase):
         logger.info("best %s so far: %.4f after %d steps", self._metric, value, iteration + 1)
 
     def _read(self) -> dict[str, Any]:
-        """What was the best; a damaged file is replaced by what the weights' file says."""
+        """What was the best; a damaged file is replaced by what the weights' file records."""
         nothing = {"metric": "", "value": math.nan, "iteration": -1}
         if not os.path.isfile(self._file):
             return nothing

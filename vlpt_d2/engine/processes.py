@@ -90,7 +90,7 @@ def joined(place: Place) -> Iterator[None]:
     """Join the other processes, on the GPU of this one's local rank or over gloo on the CPU.
 
     Raises:
-        ProcessError: the others cannot be met or are lost; the message says which limit to raise.
+        ProcessError: the others cannot be met or are lost; the message names the limit to raise.
     """
     on_gpu = torch.cuda.is_available()
     if on_gpu and place.local_size > torch.cuda.device_count():

@@ -40,7 +40,7 @@ def autocast(cfg: CfgNode, enabled: bool | None = None) -> torch.autocast:
     """The autocast context of a config.
 
     A CPU without instructions for bfloat16 emulates it some ten times slower than float32, so
-    nothing is cast there, and a warning says so.
+    nothing is cast there, with a warning.
 
     Args:
         cfg: reads MODEL.DEVICE and SOLVER.AMP.

@@ -147,7 +147,7 @@ class TextTrainer(DefaultTrainer):
             )
         if comm.is_main_process():
             built.append(ResultWriter(evaluation, self.build_writers(), period=20))
-            # The last of all: what is written here says that the run is complete.
+            # The last of all: what is written here marks the run as complete.
             # A resumed run may end before its first step.
             built.append(
                 hooks.CallbackHook(

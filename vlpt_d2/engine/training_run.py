@@ -59,7 +59,7 @@ class TrainingRun:
         """Train and evaluate, resuming what was interrupted, unless the run is finished.
 
         Raises:
-            RuntimeError: the run failed; its output says why.
+            RuntimeError: the run failed; its output has the reason.
         """
         if self.finished:
             print(f"{self.name}: already finished in {self.folder}", flush=True)

@@ -52,12 +52,8 @@ def evaluate_files(
     """Measure result files.
 
     Args:
-        gt: folder or zip archive of ground truth files.
-        dt: folder or zip archive of result files.
+        gt, dt, file_format, order: see :class:`~.files.ResultSet`.
         protocol: a name of :data:`~.protocols.PROTOCOLS`.
-        file_format: a name of :func:`~.files.file_formats`; the protocol's if not given.
-        order: "xy" or "yx", which coordinate comes first in result files; the format's if not
-            given.
         keep_images: whether to keep images and results. Without, the images are read in batches,
             so that memory does not grow with their number.
 

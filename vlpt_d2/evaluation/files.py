@@ -68,17 +68,16 @@ class ResultSet:
     """The ground truth and the results of a benchmark, read in batches. A context manager.
 
     Args:
-        gt: folder or zip archive of ground truth files.
-        dt: folder or zip archive of result files.
+        gt, dt: folder or zip archive of ground truth and of result files.
         protocol: whose rules for reading files hold.
-        file_format: a name of :func:`file_formats`; the protocol's if not given.
+        file_format: a name of :func:`file_formats`; the protocol's, or found by the names of the
+            ground truth files, if not given.
         order: "xy" or "yx", which coordinate comes first in result files; the format's if not
             given.
 
     Attributes:
-        file_format: the name of the format that is read.
-        order: "xy" or "yx", which coordinate comes first in result files.
-        notes: what was put right, cut off, left out or looks odd -> how often.
+        file_format, order: the name of the format and the order that are read.
+        notes: what was repaired, cut off, left out or looks odd -> how often.
         missing: names of the images without a result file.
         mixed: whether some result files have confidences and others none; then none is used.
 

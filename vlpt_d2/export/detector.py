@@ -35,14 +35,14 @@ _KEYS = {
 
 
 class ExportError(RuntimeError):
-    """A detector cannot be exported, or a file is not an exported one; the message says why."""
+    """A detector cannot be exported, or a file is not an exported one."""
 
 
 class Detector:
     """A network, with the resizing and padding before it and the decoding after it.
 
     Attributes:
-        settings: what the file says, see docs/detectors.md; changed values hold from the next call.
+        settings: of the file, see docs/detectors.md; changed values hold from the next call.
     """
 
     def __init__(

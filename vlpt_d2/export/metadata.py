@@ -1,4 +1,4 @@
-"""What an exported file says about itself."""
+"""What an exported file records about itself."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _TOLERANCE = 1e-4
 def export_detector(
     cfg: CfgNode, model: TextDetector, path: str | Path, file_format: str
 ) -> float | None:
-    """Write the network of a detector, and what :mod:`.metadata` says, to one file.
+    """Write the network of a detector, and what :mod:`.metadata` describes, to one file.
 
     The number of images, height and width stay free. Batch norms are folded into convolutions.
     Decoding is not part of the file: see :func:`load_exported`.

@@ -81,7 +81,7 @@ def prepare_dataset(
     if not found:
         raise FileNotFoundError(
             f"{archives}: none of the archives of {dataset} is there: {', '.join(missing)}. "
-            "datasets/README.md says where to get them"
+            "datasets/README.md lists where to get them"
         )
     target.mkdir(parents=True, exist_ok=True)
     state_file = target / STATE

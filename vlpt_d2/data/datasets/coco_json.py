@@ -197,7 +197,7 @@ def _box(box: Any, size: tuple[int, int] | None, place: str, report: ReadReport)
 def _turned(
     points: np.ndarray, box: Any, degrees: Any, place: str, report: ReadReport
 ) -> np.ndarray:
-    """Points turned as CVAT says, where they are the box before it was turned."""
+    """Points turned as in CVAT, where they are the box before it was turned."""
     if isinstance(degrees, bool) or not isinstance(degrees, int | float):
         raise GroundTruthError(f"{place}: a rotation of {str(degrees)[:60]!r}. Correct it.")
     if not np.isfinite(degrees) or not np.isfinite(points).all():

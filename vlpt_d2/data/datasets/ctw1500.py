@@ -46,7 +46,7 @@ _TREE = """expected, for SCUT-CTW1500, under DETECTRON2_DATASETS:
     train/text_label_curve/       0001.txt ..., or train/ctw1500_train_labels/ with 0001.xml ...
     test/text_image/              1001.jpg ... 1500.jpg
     test/text_label_circum/       1001.txt ..., or test/gt_ctw1500/ with 0001001.txt ...
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _LABEL_FOLDERS = {
     "train": ("text_label_curve", "ctw1500_train_labels"),
     "test": ("text_label_circum", "text_label_curve", "gt_ctw1500"),
@@ -58,21 +58,10 @@ _ESCAPED = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|amp|lt|gt|quot|apos);)")
 def read_ctw1500(
     root: str | Path, split: str, name: str = "ctw1500"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split.
+    """Read a split (:attr:`.dataset.TextDataset.read`).
 
-    Args:
-        root: the folder that holds ``train`` and ``test``.
-        split: "train" or "test".
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with polygons, ``image_id`` counted from 1; and the report. Of several label
-        folders those of the first release are read, by which detection is measured; the later
-        ones differ a little and have transcriptions.
-
-    Raises:
-        FileNotFoundError: a folder, or the ground truth of an image, is missing.
-        GroundTruthError: a file cannot be read.
+    Of several label folders those of the first release are read, by which detection is measured;
+    the later ones differ a little and have transcriptions.
     """
     root = Path(root) / split
     folders = [root / folder for folder in _LABEL_FOLDERS[split]]

@@ -85,7 +85,10 @@ class TextDataset:
         name: its folder under ``DETECTRON2_DATASETS``, and the start of its splits' names:
             ``<name>_<split>``.
         title: as its authors write it.
-        read: the reader, called with the folder, the split and ``name=<name>_<split>``.
+        read: the reader, called with the folder, the split and ``name=<name>_<split>``, the name in
+            the report. It returns dataset dicts, ``image_id`` counted from 1, and the report. It
+            raises a ``FileNotFoundError`` where a folder, an image or its ground truth is missing,
+            and a ``GroundTruthError`` for a file or line that cannot be read.
         splits: the splits of the reader.
         protocol: the protocol that measures it; a name of
             :data:`vlpt_d2.evaluation.protocols.PROTOCOLS`.

@@ -109,11 +109,10 @@ def register_folder(
     labels: str | Path,
     evaluator_type: str = "icdar2015",
 ) -> None:
-    """Register a folder of images of your own; it is read when it is first used.
+    """Register a folder of images of your own, see :func:`read_folder`; it is read on first use.
 
     Args:
         name: the name for ``cfg.DATASETS.TRAIN`` and ``TEST``.
-        form, image_dir, labels: see :func:`read_folder`.
         evaluator_type: the protocol that measures it.
 
     Raises:

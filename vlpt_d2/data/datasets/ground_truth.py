@@ -155,7 +155,7 @@ def make_record(
         header: the image's, if it is known; else read from the file.
         frame: "stored" or "shown": what annotations that fit both frames refer to. Benchmarks are
             annotated on the pixels as stored (MMOCR, docs of its detection datasets).
-        declared: (height, width) of the image that was annotated, where the ground truth says so.
+        declared: (height, width) of the image that was annotated, where the ground truth has it.
             It decides the frame, and texts of an image that has since been resized are scaled.
 
     Raises:

@@ -40,7 +40,7 @@ _TREE = """expected, for ICDAR2013, under DETECTRON2_DATASETS:
     Challenge2_Training_Task1_GT/        gt_100.txt ...
     Challenge2_Test_Task12_Images/       img_1.jpg ... img_233.jpg
     Challenge2_Test_Task1_GT/            gt_img_1.txt ...
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 # Between two numbers, and before the transcription.
 _SEPARATOR = re.compile(r"\s*+,\s*+|\s++")
 _EXPECTED = 'expected left, top, right, bottom, "transcription"'
@@ -49,20 +49,7 @@ _EXPECTED = 'expected left, top, right, bottom, "transcription"'
 def read_icdar2013(
     root: str | Path, split: str, name: str = "icdar2013"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split.
-
-    Args:
-        root: the folder that holds the unpacked archives.
-        split: "train" or "test".
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with rectangles, ``image_id`` counted from 1, and the report.
-
-    Raises:
-        FileNotFoundError: a folder, or the ground truth of an image, is missing.
-        GroundTruthError: a line cannot be read.
-    """
+    """Read a split as rectangles (:attr:`.dataset.TextDataset.read`)."""
     prefix = Path(root) / f"Challenge2_{'Training' if split == 'train' else 'Test'}"
     return read_folders(
         [f"{prefix}_Task12_Images"],

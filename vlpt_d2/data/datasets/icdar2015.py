@@ -48,7 +48,7 @@ _TREE = """expected, for ICDAR2015, under DETECTRON2_DATASETS:
     ch4_training_localization_transcription_gt/       gt_img_1.txt ... gt_img_1000.txt
     ch4_test_images/                                  img_1.jpg ... img_500.jpg
     Challenge4_Test_Task1_GT/                         gt_img_1.txt ... gt_img_500.txt
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _FOLDERS = {
     "train": ("ch4_training_images", "ch4_training_localization_transcription_gt"),
     "test": ("ch4_test_images", "Challenge4_Test_Task1_GT"),

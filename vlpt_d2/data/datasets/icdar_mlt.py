@@ -28,32 +28,22 @@ _TREE_2017 = """expected, for ICDAR2017-MLT, under DETECTRON2_DATASETS:
     ch8_validation_images/                               img_1.jpg ... (1800)
     ch8_validation_localization_transcription_gt_v2/     gt_img_1.txt ...
     ch8_test_images/                                     ts_img_00001.jpg ... (9000)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _TREE_2019 = """expected, for ICDAR2019-MLT, under DETECTRON2_DATASETS:
   icdar2019_mlt/
     ImagesPart1/, ImagesPart2/           tr_img_00001.jpg ... (10000; also .png and .gif)
     train_gt_t13/                        tr_img_00001.txt ...
     TestImagesPart1/, TestImagesPart2/   ts_img_00001.jpg ... (10000)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _SPLITS_2017 = {"train": "training", "val": "validation", "test": "test"}
 
 
 def read_icdar2017_mlt(
     root: str | Path, split: str, name: str = "icdar2017_mlt"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split of ICDAR2017-MLT.
+    """Read a split of ICDAR2017-MLT (:attr:`.dataset.TextDataset.read`).
 
-    Args:
-        root: the folder that holds the unpacked archives.
-        split: "train", "val" or "test"; the test images come without annotations.
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with quadrilaterals and ``"script"`` in each annotation, and the report.
-
-    Raises:
-        FileNotFoundError: a folder, or the ground truth of an image, is missing.
-        GroundTruthError: a line cannot be read.
+    Each annotation has its ``"script"``; the images of "test" come without annotations.
     """
     root, part = Path(root), _SPLITS_2017[split]
     gt = root / f"ch8_{part}_localization_transcription_gt_v2"

@@ -31,7 +31,7 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file's header says.
+    """The content of a file's header.
 
     Attributes:
         stored: (height, width) of the pixels as they are stored.
@@ -43,7 +43,7 @@ class ImageHeader:
 
     @property
     def shown(self) -> tuple[int, int]:
-        """(height, width) of the image as it is read: turned as EXIF says."""
+        """(height, width) of the image as it is read: turned by its EXIF orientation."""
         swap = _TURNS.get(self.orientation, (False,))[0]
         return self.stored[::-1] if swap else self.stored
 

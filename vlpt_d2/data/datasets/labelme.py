@@ -75,7 +75,7 @@ def read_labelme(
         texts = _texts(content, path, report)
         declared = declared_size(content, "imageHeight", "imageWidth", str(path))
         dataset_dicts.append(
-            # labelme shows images as EXIF says.
+            # labelme shows images turned by EXIF.
             make_record(
                 image,
                 image_id,

@@ -26,28 +26,17 @@ _TREE = """expected, for MSRA-TD500 and HUST-TR400, under DETECTRON2_DATASETS:
     train/     IMG_0030.JPG, IMG_0030.gt ... (300 of each)
     test/      IMG_0059.JPG, IMG_0059.gt ... (200 of each)
   hust_tr400/  the images with their .gt files (400 of each)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _EXPECTED = "expected index difficult x y w h theta"
 
 
 def read_msra_td500(
     root: str | Path, split: str, name: str = "msra_td500"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split of MSRA-TD500.
+    """Read a split of MSRA-TD500 (:attr:`.dataset.TextDataset.read`).
 
-    Args:
-        root: the folder that holds ``train`` and ``test``.
-        split: "train" or "test".
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with quadrilaterals, and the report. ``difficult`` (0 or 1) is kept in each
-        annotation; difficult lines are ``iscrowd`` too, that is "don't care" in training, as in
-        DB. What they count for in measuring, the protocols decide.
-
-    Raises:
-        FileNotFoundError: the folder, or the ground truth of an image, is missing.
-        GroundTruthError: a line cannot be read.
+    ``difficult`` (0 or 1) is kept in each annotation; difficult lines are ``iscrowd`` too, that is
+    "don't care" in training, as in DB. What they count for in measuring, the protocols decide.
     """
     return _read(Path(root) / split, name)
 

@@ -70,15 +70,7 @@ def register_rendered(
     start_index: int = 0,
     seed: int = 0,
 ) -> None:
-    """Register a rendered corpus with detectron2, replacing one of the same name.
-
-    Args:
-        name: name in the ``DatasetCatalog``.
-        preset, settings, size, start_index, seed: see :func:`load_rendered`.
-
-    Raises:
-        ValueError: for unknown or impossible settings.
-    """
+    """Register a rendered corpus, see :func:`load_rendered`, replacing one of the same name."""
     resolve_settings(preset, settings)
     if name in DatasetCatalog.list():
         if "rendered_preset" not in MetadataCatalog.get(name).as_dict():

@@ -97,15 +97,7 @@ def check_report(report: ReadReport, place: str) -> ReadReport:
 
 
 def load_logged(read: Callable[..., tuple[Any, ReadReport]], *args: Any, **kwargs: Any) -> Any:
-    """Call a reader and log its report, once per process and dataset.
-
-    Args:
-        read: returns dataset dicts and a report.
-        *args, **kwargs: the reader's.
-
-    Returns:
-        The dataset dicts.
-    """
+    """Call a reader, log its report, once per process and dataset, and return the dataset dicts."""
     dataset_dicts, report = read(*args, **kwargs)
     for collected in _collectors:
         collected.append(report)

@@ -26,12 +26,12 @@ _TREE_ART = """expected, for ICDAR2019-ArT, under DETECTRON2_DATASETS:
     train_images/        gt_0.jpg ... gt_5602.jpg
     train_labels.json
     test_images/         test_0.jpg ... (4563)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _TREE_LSVT = """expected, for LSVT, under DETECTRON2_DATASETS:
   lsvt/
     train_full_images_0/, train_full_images_1/   gt_0.jpg ... gt_29999.jpg
     train_full_labels.json
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _EXPECTED = 'expected {"points": [[x, y], ...], "transcription": str, "illegibility": bool}'
 
 

@@ -33,22 +33,17 @@ _TREE = """expected, for SynthText, under DETECTRON2_DATASETS:
     1/ ... 200/    the images, such as 8/ballet_106_0.jpg
     gt.mat
     index/         made of gt.mat by: python datasets/prepare_synthtext.py FOLDER_OF_GT_MAT
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 
 
 def read_synthtext(
     root: str | Path, split: str = "train", name: str = "synthtext"
 ) -> tuple[MemmapDicts, ReadReport]:
-    """Open the index.
-
-    Args:
-        root: the folder that holds ``gt.mat`` and ``index``.
-        split: "train"; there is no other.
-        name: the dataset's name in the report.
+    """Open the index of "train", the only split (:attr:`.dataset.TextDataset.read`).
 
     Returns:
-        A lazy sequence of dataset dicts, ``image_id`` counted from 1 in the order of ``gt.mat``;
-        and the report of :func:`index_synthtext`.
+        A lazy sequence of dataset dicts in the order of ``gt.mat``; and the report of
+        :func:`index_synthtext`.
 
     Raises:
         FileNotFoundError: there is no finished index.

@@ -37,30 +37,20 @@ _TREE_TEXTOCR = """expected, for TextOCR, under DETECTRON2_DATASETS:
     TextOCR_0.1_train.json, TextOCR_0.1_val.json, TextOCR_0.1_test.json
     train_images/    0054c91397f2fe05.jpg ... (training and validation)
     test_images/
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _TREE_COCO_TEXT = """expected, for COCO-Text, under DETECTRON2_DATASETS:
   coco_text/
     cocotext.v2.json
     train2014/       COCO_train2014_000000000009.jpg ... (COCO's training images of 2014)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 
 
 def read_textocr(
     root: str | Path, split: str, name: str = "textocr"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split, "train", "val" or "test" (images only), of TextOCR.
+    """Read a split of TextOCR (:attr:`.dataset.TextDataset.read`); "test" has images only.
 
-    Args:
-        root: the folder of the JSON files and of the images.
-        split: which.
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts in the order of the JSON file, with its ids; ``iscrowd`` is 1 for ".".
-
-    Raises:
-        FileNotFoundError: the JSON file or an image is missing.
-        GroundTruthError: the JSON file cannot be read.
+    The dicts have the order and the ids of the JSON file; ``iscrowd`` is 1 for ".".
     """
     root = Path(root)
     images = root / ("test_images" if split == "test" else "train_images")

@@ -41,7 +41,7 @@ _TREE = """expected, for Total-Text, under DETECTRON2_DATASETS:
     Images/Test/                 img1.jpg ... (300)
     Groundtruth/Polygon/Train/   poly_gt_img11.mat (or .txt), or gt_img11.mat (or .txt)
     Groundtruth/Polygon/Test/    poly_gt_img1.mat (or .txt)
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 # Possessive: what one part took is never given back to be tried again. The text ends with the last
 # bracket of its line.
 _WORD = re.compile(
@@ -55,21 +55,11 @@ _EXPECTED = "expected x: [[..]], y: [[..]], ornt: [u'c'], transcriptions: [u'..'
 def read_total_text(
     root: str | Path, split: str, name: str = "total_text"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split.
+    """Read a split (:attr:`.dataset.TextDataset.read`).
 
-    Args:
-        root: the folder that holds ``Images`` and ``Groundtruth``.
-        split: "train" or "test".
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with polygons, ``image_id`` counted from 1; and the report. The letter of the
-        orientation is kept as ``"orientation"``; ``#`` is ``iscrowd``. Where an image has ground
-        truth in several formats, ``poly_gt_*.mat`` comes first, then ``gt_*.mat``, then texts.
-
-    Raises:
-        FileNotFoundError: a folder, or the ground truth of an image, is missing.
-        GroundTruthError: a file cannot be read.
+    The letter of the orientation is kept as ``"orientation"``; ``#`` is ``iscrowd``. Where an image
+    has ground truth in several formats, ``poly_gt_*.mat`` comes first, then ``gt_*.mat``, then
+    texts.
     """
     root = Path(root)
     gt = root / "Groundtruth" / "Polygon" / split.capitalize()

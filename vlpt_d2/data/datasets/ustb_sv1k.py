@@ -23,27 +23,16 @@ _TREE = """expected, for USTB-SV1K, under DETECTRON2_DATASETS:
   ustb_sv1k/
     training/    0001.jpg, 0001.gt ... (500 of each)
     testing/     500 of each
-datasets/README.md says where to get them."""
+datasets/README.md lists where to get them."""
 _FOLDERS = {"train": "training", "test": "testing"}
 
 
 def read_ustb_sv1k(
     root: str | Path, split: str, name: str = "ustb_sv1k"
 ) -> tuple[list[dict[str, Any]], ReadReport]:
-    """Read a split.
+    """Read a split (:attr:`.dataset.TextDataset.read`).
 
-    Args:
-        root: the folder that holds ``training`` and ``testing``.
-        split: "train" or "test".
-        name: the dataset's name in the report.
-
-    Returns:
-        Dataset dicts with quadrilaterals, and the report. ``difficult`` (0 or 1) is kept in each
-        annotation; difficult words are ``iscrowd`` too.
-
-    Raises:
-        FileNotFoundError: the folder, or the ground truth of an image, is missing.
-        GroundTruthError: a line cannot be read.
+    ``difficult`` (0 or 1) is kept in each annotation; difficult words are ``iscrowd`` too.
     """
     return read_folders(
         [Path(root) / _FOLDERS[split]],

@@ -90,7 +90,7 @@ class ShardedDicts(LazyDicts):
         """See :meth:`LazyDicts.item`.
 
         Raises:
-            ShardError: the shard is damaged, or shorter than its index says.
+            ShardError: the shard is damaged, or shorter than in its index.
         """
         number = bisect.bisect_right(self._ends, index)
         shard = self.shards[number]

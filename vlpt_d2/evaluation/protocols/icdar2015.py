@@ -26,7 +26,7 @@ __all__ = ["PARAMETERS", "match_pairs"]
 # Both as in the script, and both strict.
 IOU_THRESHOLD = 0.5
 OVERLAP_THRESHOLD = 0.5
-# What a result file says about the rules.
+# What a result file records of the rules.
 PARAMETERS = {"iou_threshold": IOU_THRESHOLD, "overlap_threshold": OVERLAP_THRESHOLD}
 
 

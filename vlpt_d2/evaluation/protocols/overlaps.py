@@ -21,12 +21,9 @@ class Overlaps:
     """Areas in square pixels.
 
     Attributes:
-        gt: (N,) areas of the ground truths.
-        det: (M,) areas of the detections.
-        shared: (N, M) areas of their intersections.
-        union: (N, M) areas of their unions.
-        repaired_gt: fault -> ground truths that had it.
-        repaired_det: fault -> detections that had it.
+        gt, det: (N,) and (M,) areas of the ground truths and of the detections.
+        shared, union: (N, M) areas of their intersections and unions.
+        repaired_gt, repaired_det: fault -> ground truths, detections that had it.
     """
 
     gt: np.ndarray

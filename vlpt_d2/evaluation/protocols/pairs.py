@@ -29,17 +29,13 @@ class Pairs:
     """Polygons of many images, numbered through, and the pairs that share an area.
 
     Attributes:
-        gt_polygons: (N_i, 2) points of each ground truth.
-        det_polygons: (M_i, 2) points of each detection.
-        gt_image: (G,) image of each ground truth.
-        det_image: (D,) image of each detection.
+        gt_polygons, det_polygons: (N_i, 2) points of each ground truth and each detection.
+        gt_image, det_image: (G,) and (D,) image of each.
         gt_ignore: (G,) bool, the don't-care marks.
-        gt: (P,) ground truth of each pair; pairs are sorted by it, then by the detection.
-        det: (P,) detection of each pair.
+        gt, det: (P,) ground truth and detection of each pair; pairs are sorted by them.
         iou: (P,) intersection over union.
-        covered: (P,) share of the detection that lies on the ground truth.
-        repaired_gt: per image fault -> ground truths that had it.
-        repaired_det: per image fault -> detections that had it.
+        covered: (P,) share of the detection that is on the ground truth.
+        repaired_gt, repaired_det: per image fault -> ground truths, detections that had it.
     """
 
     gt_polygons: list[np.ndarray]
@@ -164,9 +160,7 @@ def take_in_order(
     """Match greedily: each pair in its order, unless one of the two is taken already.
 
     Args:
-        gt: (P,) ground truth of each pair.
-        det: (P,) detection of each pair.
-        overlap: (P,) IoU of each pair.
+        gt, det, overlap: (P,) ground truth, detection and IoU of each pair.
 
     Returns:
         The pairs that match. With pairs sorted by ground truth and then by detection this is the

@@ -17,7 +17,7 @@ from torchvision.ops import deform_conv2d
 
 
 class DeformConv2d(Conv2d):
-    """A convolution whose taps move, and are weighted, as a second convolution says.
+    """A convolution whose taps move, and are weighted, as a second convolution predicts.
 
     The second convolution starts at zero, which leaves every tap where it is. A tap's weight is
     2 sigmoid(m), so it starts at 1 and the layer at what it was as a plain convolution (as Apache

@@ -39,8 +39,7 @@ def contrastive_sum(
     """Sum of the cross-entropy of softmax(scale * q . k) and a uniform target on the positives.
 
     Args:
-        queries: (N, d) unit vectors.
-        keys: (M, d) unit vectors.
+        queries, keys: (N, d) and (M, d) unit vectors.
         scale: 0-d inverse temperature.
         positives: (N, M) bool, the keys that match each query, at least one; all are valid.
         valid_keys: (M,) bool; other keys are no negatives.

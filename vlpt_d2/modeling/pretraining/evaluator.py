@@ -44,8 +44,7 @@ def gallery_recall(
     is a miss.
 
     Args:
-        queries: (N, d) unit vectors.
-        keys: (N, d) unit vectors.
+        queries, keys: (N, d) unit vectors.
         text_keys: (N,) int64, equal where the texts of rows are.
         size: rows of one gallery.
     """

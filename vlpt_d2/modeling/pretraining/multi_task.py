@@ -80,8 +80,7 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
             backbone: gives ``fused`` (N, d, h, w) and ``cls`` (N, d, 1, 1).
             text_encoder: makes vectors of texts.
             tasks: by name.
-            pixel_mean: of each channel, in [0, 255].
-            pixel_std: of each channel.
+            pixel_mean, pixel_std: of each channel, in [0, 255].
             normalization: "global": losses are means over the items of all processes and
                 micro-batches; "local": of each process.
         """

@@ -34,11 +34,9 @@ class OclipMapper:
         """
         Args:
             is_train: whether to shuffle, and to draw new masks each time. At test time the masks
-                of an image depend on its id alone.
+                of an image depend on its id only.
             images: reads and augments them.
-            max_words: of an image.
-            max_characters: of a word, its end included.
-            hidden_share: probability that a character other than the masked one is hidden too.
+            max_words, max_characters, hidden_share: see :func:`~.characters.encode_words`.
         """
         self.is_train = is_train
         self.images = images

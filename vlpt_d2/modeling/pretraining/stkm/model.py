@@ -109,10 +109,6 @@ class STKM(ImagePretraining):
     ) -> list[dict]:
         """Let several micro-batches give the losses of one joined batch (but for batch norms).
 
-        Args:
-            micro_batches: the samples of each.
-            seeded: not needed.
-
         Returns:
             Keyword arguments of :meth:`forward` for each micro-batch, whose losses add up.
         """

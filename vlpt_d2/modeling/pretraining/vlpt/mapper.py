@@ -33,8 +33,8 @@ class PretrainMapper:
     ):
         """
         Args:
-            is_train: whether to draw new masks each time. At test time the masks
-                of an image depend on its id alone.
+            is_train: whether to draw new masks each time. At test time the masks of an image depend
+                on its id only.
             tokenizer: makes ids of captions.
             images: reads and augments them.
             masking: ``probability`` and ``budget`` of

@@ -39,11 +39,9 @@ class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
     ):
         """
         Args:
-            backbone: gives ``fused`` (N, d, h, w) and ``cls`` (N, d, 1, 1).
+            backbone, tasks, pixel_mean, pixel_std: see
+                :class:`~vlpt_d2.modeling.pretraining.multi_task.MultiTaskPretraining`.
             text_encoder: ids and mask (N, K) to (N, K, d).
-            tasks: by name.
-            pixel_mean: of each channel, in [0, 255].
-            pixel_std: of each channel.
             normalization: "global" or "local"; see ``MODEL.VLPT.NORMALIZATION``.
             init_std: standard deviation of the modality embedding's initialisation.
         """
