@@ -14,9 +14,8 @@ from early_maps import speckled, untrained
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.rectangles import rectangle_corners
+from vlpt_d2.modeling.detection.rectangles import rectangle_corners, text_rectangles
 from vlpt_d2.modeling.detection.seglink import draw_seglink_labels
-from vlpt_d2.modeling.detection.seglink.labels import text_rectangles
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -31,8 +30,8 @@ CONFIG = "detection/icdar2015/seglink_R_50.yaml"
 def round_trips(root: Path) -> None:
     """Decode perfect maps of all images; print how the texts came back."""
     setting = Setting(load_config(CONFIG))
-    print_round_trip(setting, icdar2015_texts(root, (768, 1280)))
-    print_round_trip(setting, rendered_curved_texts(40))
+    print_round_trip(setting, icdar2015_texts(root))
+    print_round_trip(setting, rendered_curved_texts(40), resized=False)
 
 
 def perturbed(setting: Setting, quads: list, rng: np.random.Generator) -> dict:

@@ -58,7 +58,12 @@ def _textfield(head: TextHead, targets: dict) -> dict[str, Tensor]:
     return {"direction": torch.from_numpy(targets["direction"].astype(np.float32))}
 
 
+def _craft(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(targets[name])[None] for name in ("region", "affinity")}
+
+
 _HEADS = {
+    "CRAFTHead": _craft,
     "DBHead": _db,
     "EASTHead": _east,
     "PSENetHead": _psenet,

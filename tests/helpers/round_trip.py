@@ -30,6 +30,12 @@ class Texts:
     polygons: list[np.ndarray]  # (N, 2) float32 each, pixels of the image
     ignore: np.ndarray  # (len(polygons),) bool
     image_size: tuple[int, int]  # (H, W)
+    words: Sequence[str] | None = None
+    characters: Sequence[np.ndarray] | None = None  # (C_i, 4, 2) of each
+
+    def instances(self) -> TextInstances:
+        """The texts as a label function takes them."""
+        return TextInstances(self.polygons, self.ignore, self.words, self.characters)
 
 
 @dataclass(frozen=True)
@@ -90,10 +96,11 @@ def round_trip(
     """
     outcomes = []
     for image in images:
-        polygons = [p for p, skip in zip(image.polygons, image.ignore) if not skip]
+        instances = image.instances()[~image.ignore]
+        polygons = instances.polygons
         if not polygons:
             continue
-        maps = labels(TextInstances(polygons), image.image_size)
+        maps = labels(instances, image.image_size)
         found, _ = decode(perfect_maps(maps), image.image_size)
         shapes = texts = _shapes(polygons)
         if rectangles:
@@ -102,7 +109,7 @@ def round_trip(
         overlap = shapely.area(shapely.intersection(texts[:, None], detections[None]))
         for i, polygon in enumerate(polygons):
             iou, best, reason = _judge(i, shapes, texts, detections, overlap, image, required_iou)
-            if reason and not labelled(labels(TextInstances([polygon]), image.image_size)):
+            if reason and not labelled(labels(instances[[i]], image.image_size)):
                 reason = "not labelled"
             sides = cv2.minAreaRect(polygon)[1]
             match = None if best is None else np.asarray(found[best])
@@ -145,15 +152,18 @@ def summary(outcomes: Sequence[Outcome], min_short_side: float = 12.0) -> str:
     return f"{len(asked) - len(reasons)} of {len(asked)} texts came back ({counts or 'all'})"
 
 
-def print_round_trip(setting, images: Sequence[Texts], required_iou: float = 0.8) -> None:
-    """Print how the texts of images come back at their own size, and name the exceptions.
+def print_round_trip(
+    setting, images: Sequence[Texts], required_iou: float = 0.8, resized: bool = True
+) -> None:
+    """Print how the texts of images come back, and name the exceptions.
 
     Args:
         setting: a :class:`~.shipped_detectors.Setting`.
         images: their ground truth.
         required_iou: what "came back" means.
+        resized: to the test size; else images keep their own.
     """
-    outcomes = setting.outcomes(images, required_iou, resized=False)
+    outcomes = setting.outcomes(images, required_iou, resized)
     ious = np.array([o.iou for o in outcomes])
     large = np.array([o.iou for o in outcomes if o.short_side >= 12])
     print(f"{len(ious)} texts, mean IoU {ious.mean():.3f}; of 12 px and more, at {required_iou}:")
@@ -216,7 +226,8 @@ def _real_texts(root: Path, number: int) -> Texts:
     scale = np.array([size[1] / record["width"], size[0] / record["height"]])
     texts = TextInstances.from_annotations(record["annotations"])
     rings = [np.float32(polygon * scale) for polygon in texts.polygons]
-    return Texts(Path(record["file_name"]).stem, rings, texts.ignore, size)
+    name = Path(record["file_name"]).stem
+    return Texts(name, rings, texts.ignore, size, texts.words, texts.characters)
 
 
 def icdar2015_texts(root: Path) -> Sequence[Texts]:
@@ -250,5 +261,6 @@ def rendered_curved_texts(
         spec = {"preset": "default", "settings": settings, "seed": seed, "index": index}
         texts = render_sample(spec)[1]
         rings = [np.float32(polygon) for polygon in texts.polygons]
-        images.append(Texts(f"rendered {seed}:{index}", rings, texts.ignore, size))
+        name = f"rendered {seed}:{index}"
+        images.append(Texts(name, rings, texts.ignore, size, texts.words, texts.characters))
     return tuple(images)

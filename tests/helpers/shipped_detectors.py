@@ -81,7 +81,9 @@ class Setting:
         height, width = self.size(image.image_size)
         scale = (width / image.image_size[1], height / image.image_size[0])
         polygons = [np.float32(p * scale) for p in image.polygons]
-        return Texts(image.name, polygons, image.ignore, (height, width))
+        characters = image.characters and [quads * scale for quads in image.characters]
+        size = height, width
+        return Texts(image.name, polygons, image.ignore, size, image.words, characters)
 
 
 def shipped_settings() -> list[tuple[list[str], Setting]]:
@@ -101,5 +103,5 @@ def shipped_settings() -> list[tuple[list[str], Setting]]:
 
 
 def _shows_text(maps: dict[str, np.ndarray]) -> bool:
-    texts = (m for name, m in maps.items() if name.startswith("text") and "mask" not in name)
-    return any(m.any() for m in texts)
+    names = [n for n in maps if n.startswith(("text", "region")) and "mask" not in n]
+    return any(maps[name].any() for name in names)

@@ -39,6 +39,8 @@ class TextInstances:
             character's top left, in the order of the word without its white space; C_i is 0 where
             the source has no characters.
         annotation: (N,) int64, the index of the annotation that each comes from, ascending.
+        confidence: (N,) float64 in [0, 1], how sure each one's characters are; 1 but for those that
+            a network found.
     """
 
     def __init__(
@@ -48,12 +50,13 @@ class TextInstances:
         words: Sequence[str] | None = None,
         characters: Sequence[np.ndarray] | None = None,
         annotation: np.ndarray | None = None,
+        confidence: np.ndarray | None = None,
     ):
         """
         Args:
-            polygons, ignore, words, characters, annotation: the attributes. By default nothing is
-                ignored, there are no words and no characters, and each instance has its own
-                annotation.
+            polygons, ignore, words, characters, annotation, confidence: the attributes. By default
+                nothing is ignored, there are no words and no characters, each instance has its own
+                annotation, and everything is sure.
 
         Raises:
             ValueError: they are not of one length.
@@ -64,7 +67,8 @@ class TextInstances:
         self.words = [""] * count if words is None else list(words)
         self.characters = [_NO_CHARACTERS] * count if characters is None else list(characters)
         self.annotation = np.arange(count) if annotation is None else np.asarray(annotation)
-        for name in ("ignore", "words", "characters", "annotation"):
+        self.confidence = np.ones(count) if confidence is None else np.asarray(confidence, float)
+        for name in ("ignore", "words", "characters", "annotation", "confidence"):
             if len(getattr(self, name)) != count:
                 raise ValueError(f"{count} polygons but {len(getattr(self, name))} of {name!r}")
 
@@ -86,9 +90,10 @@ class TextInstances:
         Args:
             annotations: dicts with "segmentation" ([[x0, y0, ...], ...]) or else "bbox" and
                 "bbox_mode"; one with neither is a text in an unknown place. Optional: "iscrowd"
-                (1 for "don't care"), "text", and "characters" ([[x0, y0, ..., x3, y3], ...]).
+                (1 for "don't care"), "text", "characters" ([[x0, y0, ..., x3, y3], ...]) and
+                "confidence", a number.
         """
-        polygons, ignore, words, characters, indices = [], [], [], [], []
+        polygons, ignore, words, characters, indices, sure = [], [], [], [], [], []
         for index, annotation in enumerate(annotations):
             rings = [np.asarray(r, np.float64) for r in annotation.get("segmentation") or ()]
             if not rings:
@@ -103,7 +108,9 @@ class TextInstances:
                 *[_NO_CHARACTERS] * (len(rings) - 1),
             ]
             indices += [index] * len(rings)
-        return cls(polygons, np.array(ignore, bool), words, characters, np.array(indices, int))
+            sure += [annotation.get("confidence", 1.0)] * len(rings)
+        indices = np.array(indices, int)
+        return cls(polygons, np.array(ignore, bool), words, characters, indices, np.array(sure))
 
     def to_annotations(self) -> list[dict[str, Any]]:
         """Write detectron2 annotations, of several polygons where instances share an index."""
@@ -127,6 +134,8 @@ class TextInstances:
                 }
             if len(self.characters[start]):
                 annotation["characters"] = self.characters[start].reshape(-1, 8).tolist()
+            if self.confidence[start] != 1:
+                annotation["confidence"] = float(self.confidence[start])
             annotations.append(annotation)
         return annotations
 
@@ -158,7 +167,9 @@ class TextInstances:
             for quads in self.characters
         ]
         polygons = [apply_coords(polygon.copy()) for polygon in self.polygons]
-        return TextInstances(polygons, self.ignore, self.words, characters, self.annotation)
+        return TextInstances(
+            polygons, self.ignore, self.words, characters, self.annotation, self.confidence
+        )
 
     def cut(self, image_size: tuple[int, int], min_visible: float = 0.5) -> TextInstances:
         """Cut polygons exactly at the border of an image.
@@ -248,7 +259,9 @@ class TextInstances:
             self.characters[i] if first else _NO_CHARACTERS for i, first in zip(rows, fresh)
         ]
         words = [self.words[i] for i in rows]
-        return TextInstances(polygons, ignore, words, characters, self.annotation[rows])
+        return TextInstances(
+            polygons, ignore, words, characters, self.annotation[rows], self.confidence[rows]
+        )
 
 
 def _box_corners(annotation: Mapping[str, Any]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The detectors of the package: importing this module registers them, their mapper and keys."""
 
 from . import config, mapper, text_detector  # noqa: F401
+from .craft import CRAFTHead
 from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
@@ -10,6 +11,7 @@ from .textfield import TextFieldHead
 from .textsnake import TextSnakeHead
 
 __all__ = [
+    "CRAFTHead",
     "DBHead",
     "EASTHead",
     "PSENetHead",

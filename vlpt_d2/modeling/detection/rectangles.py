@@ -14,6 +14,9 @@ import numpy as np
 
 ANGLE_RANGES = (45, 90)
 
+# A quadrilateral more than this many times as high as it is wide is a vertical line of text.
+VERTICAL = 2.0
+
 # Angles closer than this (radians) to the upper end of the range count as the lower end, so that
 # rounding does not part exactly upright text into two angles.
 _ROUNDING = 1e-4
@@ -59,6 +62,20 @@ def fit_rectangles(
     angles = np.mod(angles + half + _ROUNDING, 2 * half) - half - _ROUNDING
     sizes = np.stack([lengths[np.arange(len(along)), i] for i in (along, 1 - along)], axis=1)
     return corners.mean(axis=1), sizes, angles
+
+
+def text_rectangles(
+    polygons: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Minimum-area rectangles along their texts; see :func:`fit_rectangles`.
+
+    The direction is the reading direction of a quadrilateral, unless the line is vertical, and the
+    long side of other polygons.
+    """
+    centres, sizes, angles = fit_rectangles(polygons, 90)
+    vertical = sizes[:, 1] > VERTICAL * sizes[:, 0]
+    sizes[vertical] = sizes[vertical, ::-1]
+    return centres, sizes, angles + np.where(vertical, math.pi / 2, 0.0)
 
 
 def rectangle_corners(centres: np.ndarray, sizes: np.ndarray, angles: np.ndarray) -> np.ndarray:

@@ -1,19 +1,16 @@
 """Target maps of SegLink, drawn from polygons (SegLink paper section 3.2; bgshih/seglink)."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from ....structures import TextInstances
 from ..raster import pixels_inside
-from ..rectangles import fit_rectangles
+from ..rectangles import text_rectangles
 from .decode import BOX_SIDE, GEOMETRY, STRIDES
 
 # A word fits a default box if neither is more than this many times as high as the other.
 MAX_RATIO = 1.5
-# A quadrilateral more than this many times as high as it is wide is a vertical line of text.
-_VERTICAL = 2.0
 
 
 def draw_seglink_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -69,20 +66,6 @@ def draw_seglink_labels(texts: TextInstances, image_size: tuple[int, int]) -> di
         geometry = np.ascontiguousarray(level.geometry.transpose(2, 0, 1))
         maps[f"geometry_{level.stride}"] = geometry
     return maps
-
-
-def text_rectangles(
-    polygons: Sequence[np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Minimum-area rectangles along their texts; see :func:`~..rectangles.fit_rectangles`.
-
-    The direction is the reading direction of a quadrilateral, unless the line is vertical, and the
-    long side of other polygons.
-    """
-    centres, sizes, angles = fit_rectangles(polygons, 90)
-    vertical = sizes[:, 1] > _VERTICAL * sizes[:, 0]
-    sizes[vertical] = sizes[vertical, ::-1]
-    return centres, sizes, angles + np.where(vertical, math.pi / 2, 0.0)
 
 
 class _Level:
