@@ -48,6 +48,13 @@ def test_reading_order_keeps_the_top_of_tall_and_turned_words():
         np.testing.assert_allclose(axis.direction, [way] * 5)
 
 
+def test_letters_that_stand_on_one_another_are_read_downwards():
+    column = np.array([(10, 20), (20, 20), (20, 90), (10, 90)], float)
+    axis = TextSides(column, reading_order=True).pairs(SHARES)
+    np.testing.assert_allclose(axis.first[[0, -1]], column[1:3])
+    np.testing.assert_allclose(axis.direction, [(0, 1)] * 5)
+
+
 @pytest.mark.parametrize("turn", [0, 90, 200])
 @pytest.mark.parametrize("span", [60, 170, 300])
 def test_sides_of_arcs(span, turn):

@@ -18,9 +18,10 @@ from .raster import pixels_inside
 
 # Pairs of points at which the two sides of a candidate are compared.
 _PAIRS = 9
-# Reading order: the sides that the order of the points gives are taken unless their cost is so many
-# times the least one.
-_TRUST = 1.5
+# Reading order: the sides that the order of the points gives are taken unless their cost is more
+# than so many times the least one; a quadrilateral is then as many times as high as wide, and its
+# letters stand on one another.
+_TRUST, _TRUST_OF_FOUR = 1.5, 4.0
 # Pairs on, and stretches of, one text's axis, at most.
 _MOST_PAIRS, _MOST_STRETCHES = 256, 128
 
@@ -74,9 +75,10 @@ class TextSides:
         Args:
             polygon: (N, 2), in pixels.
             reading_order: the points start at the top left of the first character and go round
-                along the top. The sides of a quadrilateral are then its edges 0-1 and 3-2, and of
-                2 n points the first n and the last n, unless others are much closer together; the
-                first side is the top, and both run in the direction of reading. Without, the axis
+                along the top. The sides of a quadrilateral are then its edges 0-1 and 3-2, unless
+                it is four times as high as wide, and of 2 n points the first n and the last n,
+                unless others are much closer together; the first side is the top, and both run in
+                the direction of reading. Without, the axis
                 runs to the right, or down where it is steeper than 45 degrees, so that the same
                 picture always gives the same direction.
         """
@@ -98,7 +100,7 @@ class TextSides:
         best = int(cost.argmin())
         if reading_order and count % 2 == 0:
             given = int(np.flatnonzero((tail == count - 1) & (head == count // 2 - 1))[0])
-            if count == 4 or cost[given] <= _TRUST * cost[best]:
+            if cost[given] <= (_TRUST_OF_FOUR if count == 4 else _TRUST) * cost[best]:
                 best = given
         one, other = sides[best]
         if reading_order:
