@@ -151,8 +151,8 @@ def _convert_one(
         records.append({"image": image, "annotations": annotations})
     else:
         name, labels = _WRITERS[form]
-        content = labels(image, annotations, losses)
-        (folder / "labels" / name.format(stem)).write_text(content, "utf-8", newline="\n")
+        written = labels(image, annotations, losses)
+        (folder / "labels" / name.format(stem)).write_text(written, "utf-8", newline="\n")
     return {
         "source": digest,
         "stem": stem,
