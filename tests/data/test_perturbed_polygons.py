@@ -47,12 +47,12 @@ def images(icdar2015_root):
     rng = np.random.default_rng(7)
     report = ReadReport("perturbed")
     images, given = [], 0
-    for path in sorted((icdar2015_root / "Challenge4_Test_Task1_GT").iterdir()):
+    for path in sorted((icdar2015_root / "Challenge4_Test_Task1_GT").iterdir())[::4]:
         rings = [perturbed(text.points, rng) for text in read_quad_file(path)]
         texts = [TextAnnotation(ring, "w", bool(rng.integers(2))) for ring in rings]
         given += len(texts)
         images.append(annotations_of(texts, SIZE, path.name, report))
-    assert (len(images), given) == (500, 5230)
+    assert len(images) == 125 and given > 1000
     assert report.words + sum(report.dropped.values()) == given  # nothing gets lost uncounted
     assert set(report.dropped) == {
         "a coordinate beyond a million pixels",
@@ -83,7 +83,7 @@ def test_augmentations(images, crop):
     cfg.INPUT.DETECTION.TRAIN_SIZE = (96, 96)
     augmentations = build_detection_augmentation(cfg, True)
     blank = np.zeros((*SIZE, 3), np.uint8)
-    for annotations in images[::10]:
+    for annotations in images[::3]:
         inputs = TextAugInput(blank, TextInstances.from_annotations(annotations))
         for augmentation in augmentations:
             augmentation(inputs)
@@ -97,7 +97,7 @@ def test_augmentations(images, crop):
 def test_labels(images, head):
     draw = build_label_function(detector_cfg(head, "tiny"))
     size = (180, 320)
-    for annotations in images[::25]:
+    for annotations in images[::6]:
         texts = TextInstances.from_annotations(annotations).mapped(lambda points: points / 4)
         maps = draw(texts, size)
         assert maps
