@@ -1,4 +1,4 @@
-# make quickstart   pre-train, fine-tune, evaluate in small (FRESH=1 starts anew)
+# make quickstart   detect, then pre-train, fine-tune, evaluate in small (FRESH=1 starts anew)
 # make test         the test suite (ARGS="-k labels" passes options to pytest)
 # make lint         ruff and mypy (which takes minutes the first time)
 # make docs         the documentation as a site in site/

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import logging
 import multiprocessing
 import os
 import random
@@ -40,6 +41,17 @@ def _seeds():
     yield
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
+
+
+@pytest.fixture
+def usual_logging():
+    """Undoes what a training or an export sets up for its log."""
+    loggers = [logging.getLogger(name) for name in ("fvcore", "detectron2", "vlpt_d2")]
+    before = [(log, log.level, log.propagate, list(log.handlers)) for log in loggers]
+    yield
+    for log, level, propagate, handlers in before:
+        log.setLevel(level)
+        log.propagate, log.handlers[:] = propagate, handlers
 
 
 def _need(path: Path, what: str) -> Path:

@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import logging
 import subprocess
 import sys
 
@@ -41,17 +40,6 @@ def picture():
 def expected(predictor, picture):
     """What is found in the picture, as arrays."""
     return predictor(picture)
-
-
-@pytest.fixture
-def usual_logging():
-    """Undoes what a training sets up for its log."""
-    loggers = [logging.getLogger(name) for name in ("fvcore", "detectron2", "vlpt_d2")]
-    before = [(log, log.level, log.propagate, list(log.handlers)) for log in loggers]
-    yield
-    for log, level, propagate, handlers in before:
-        log.setLevel(level)
-        log.propagate, log.handlers[:] = propagate, handlers
 
 
 def assert_same(found, expected):

@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 from detectron2.data import DatasetCatalog
 
+from vlpt_d2.cli.main import main
 from vlpt_d2.engine import training_run as run_module
-from vlpt_d2.engine.quickstart import default_data, run_quickstart, training_runs
+from vlpt_d2.engine.quickstart import (
+    default_data,
+    example_images,
+    run_quickstart,
+    training_runs,
+)
 from vlpt_d2.engine.training_run import TrainingRun
 
 
@@ -74,6 +80,20 @@ def test_table_files_and_a_second_run(tmp_path, monkeypatch):
     assert calls == ["pretrain", "db_rendered"]  # finished stages are not run again
     run_quickstart(output, "rendered", fresh=True)
     assert calls == ["pretrain", "db_rendered"] * 2
+
+
+def test_it_starts_by_detecting(tmp_path, monkeypatch, capsys):
+    calls = []
+    fake_training(monkeypatch, calls)
+    images = example_images(tmp_path / "drawn", "rendered")
+    assert len(images) == 4 and all(path.is_file() for path in images)
+    monkeypatch.setattr("vlpt_d2.engine.quickstart.EXAMPLES", 1)
+    output = tmp_path / "quickstart"
+    assert main(["quickstart", "--output", str(output), "--data", "rendered"]) == 0
+    assert "vlpt://db_mobile found" in capsys.readouterr().out
+    names = {path.name for path in (output / "detected").iterdir()}
+    assert {"0.jpg", "0.json", "detections.jsonl"} <= names and not {"1.jpg"} & names
+    assert calls == ["pretrain", "db_rendered"]
 
 
 def test_failure_is_told_and_the_next_run_goes_on(tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Exported files against the models they were made of."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -12,12 +14,15 @@ from detectron2.layers import Conv2d
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, TinyBackbone, detector_cfg, overfitted_detector, text_sample
 from packaging.version import Version
+from PIL import Image
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.sizes import resize
 from vlpt_d2.export import Detector, ExportError, export_detector, load_exported, write
+from vlpt_d2.export.bundle import write_bundle
 from vlpt_d2.export.network import ExportNetwork
+from vlpt_d2.export.quantize import quantize_onnx
 from vlpt_d2.modeling.backbone import DeformConv2d
 
 
@@ -213,7 +218,20 @@ def test_what_cannot_be_set(options, message):
         Detector(None, settings).set(options)
 
 
-def test_the_verb(tmp_path, capsys):
+def test_wrong_requests(tmp_path, capsys, usual_logging):
+    output = ["--output", str(tmp_path / "x")]
+    for arguments, status, message in (
+        ([], 2, "--model or --config-file"),
+        (["--model", "db_mobile", "--config-file", "x.yaml"], 2, "--model or --config-file"),
+        (["--model", "db_mobil"], 1, "did you mean 'db_mobile'"),
+        (["--model", "db_mobile", "--format", "torchscript", "--int8", "."], 2, "onnx and bundle"),
+    ):
+        assert main(["export", *arguments, *output]) == status
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_verb(tmp_path, capsys, usual_logging):
     cfg = detector_cfg(HEADS[0])
     (tmp_path / "config.yaml").write_text(cfg.dump())
     model = build_model(cfg)
@@ -231,3 +249,57 @@ def test_the_verb(tmp_path, capsys):
         ((expected, _),) = model.eval().predict_maps([sample])
     detector = load_exported(tmp_path / "out" / "network.pt")
     assert_same_maps(detector.maps([as_array(sample["image"])])[0], expected)
+
+
+@pytest.mark.parametrize("trained", ["DBHead", "PSENetHead"], indirect=True)
+def test_a_bundle_works_alone(trained, onnx_file, tmp_path):
+    """Where torch, detectron2 and this package cannot be imported."""
+    _, _, sample = trained
+    settings = load_exported(onnx_file).settings
+    folder = tmp_path / "Bündel"
+    write_bundle(onnx_file, folder)
+    write_bundle(folder / "model.onnx", folder)  # again, from itself
+    assert json.loads((folder / "settings.json").read_text())["decoding"] == settings["decoding"]
+    image = as_array(sample["image"])
+    Image.fromarray(image).save(tmp_path / "a.png")
+    script = (
+        "import runpy, sys\n"
+        "for name in ('torch', 'detectron2', 'torchvision', 'vlpt_d2'): sys.modules[name] = None\n"
+        "sys.path.insert(0, sys.argv[1].rpartition('/')[0])\nsys.argv.pop(0)\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        script,
+        str(folder / "detect.py"),
+        str(tmp_path / "a.png"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (expected,) = load_exported(onnx_file)([image])
+    found = json.loads(done.stdout)["texts"]
+    assert len(found) == len(expected.polygons)
+    for text, polygon, score in zip(found, expected.polygons, expected.scores):
+        np.testing.assert_allclose(text["polygon"], polygon, atol=0.01)
+        assert abs(text["score"] - score) < 1e-4
+
+
+@pytest.mark.parametrize("trained", ["DBHead"], indirect=True)
+def test_eight_bits(trained, onnx_file, tmp_path):
+    _, _, sample = trained
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(onnx_file.read_bytes())
+    image = as_array(sample["image"])
+    quantize_onnx(path, [image, image[::-1]])
+    assert [p.name for p in tmp_path.iterdir()] == ["int8.onnx"]
+    nodes = Counter(node.op_type for node in onnx.load(path).graph.node)
+    assert nodes["QuantizeLinear"] and nodes["DequantizeLinear"] > nodes["Conv"]
+    detector = load_exported(path)
+    assert detector.settings["precision"] == "int8"
+    for maps, expected in zip(detector.maps([image]), load_exported(onnx_file).maps([image])):
+        for name, wanted in expected.items():
+            assert np.abs(maps[name] - wanted).mean() < 0.1 * max(1, np.abs(wanted).mean())
+    with pytest.raises(ExportError, match="no image to calibrate"):
+        quantize_onnx(path, [])

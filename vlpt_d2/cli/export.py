@@ -1,16 +1,28 @@
-"""Write a detector's network as an ONNX or TorchScript file."""
+"""Write a detector's network as an ONNX or TorchScript file, or as a bundle that finds texts."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["add_parser", "run"]
 
-_EPILOG = """example:
+_EPILOG = """examples:
   vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
       --format onnx --output db.onnx
+  vlpt-d2 export --model db_mobile --format bundle --output detector
+  vlpt-d2 export --model db_mobile --int8 datasets/icdar2015/ch4_training_images --output db.onnx
 The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and returns
-the head's maps; TextPredictor(weights=file, backend="onnx") finds the texts: docs/detectors.md."""
+the head's maps; TextPredictor(weights=file, backend="onnx") finds the texts: docs/detectors.md.
+A bundle is a folder with the ONNX file, its settings and the modules that find texts with it."""
+
+# Images that the ranges of int8 are measured on.
+_CALIBRATION_IMAGES = 32
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -22,12 +34,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config-file", required=True, help="the detector's config")
+    parser.add_argument("--model", help="a model of the zoo")
+    parser.add_argument("--config-file", help="the detector's config, instead of --model")
     parser.add_argument("--weights", default="", help="a checkpoint (default: MODEL.WEIGHTS)")
     parser.add_argument(
-        "--format", choices=("onnx", "torchscript"), default="onnx", help="format of the file"
+        "--format", choices=("onnx", "torchscript", "bundle"), default="onnx", help="of the output"
     )
-    parser.add_argument("--output", required=True, help="the file to write")
+    parser.add_argument(
+        "--int8",
+        type=Path,
+        metavar="FOLDER",
+        help=f"convolutions in 8 bits, their ranges measured on {_CALIBRATION_IMAGES} images of "
+        "the folder",
+    )
+    parser.add_argument("--output", required=True, type=Path, help="the file or folder to write")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
     parser.set_defaults(run=run, failed=1)
 
@@ -40,16 +60,45 @@ def run(args: argparse.Namespace) -> int:
     from ..engine.models import build_model_with_weights
     from ..engine.threads import set_threads
     from ..export import export_detector
+    from ..model_zoo import get
+    from ..model_zoo.models import PREFIX
 
     setup_logger(name="vlpt_d2")
-    opts = [*args.opts, "MODEL.DEVICE", "cpu"]
-    cfg = load_config(args.config_file, opts)
-    weights = args.weights or cfg.MODEL.WEIGHTS
+    if bool(args.model) == bool(args.config_file):
+        raise ConfigError("name a model of the zoo or a config: --model or --config-file")
+    if args.int8 and args.format == "torchscript":
+        raise ConfigError("--int8 is for the formats onnx and bundle")
+    config, weights = args.config_file, args.weights
+    if args.model:
+        config, weights = get(args.model).config, weights or f"{PREFIX}{args.model}"
+    cfg = load_config(config, [*args.opts, "MODEL.DEVICE", "cpu"])
+    weights = weights or cfg.MODEL.WEIGHTS
     if not weights:
         raise ConfigError("name the checkpoint to export with --weights")
     set_threads(cfg)
     model = build_model_with_weights(cfg, weights)
-    difference = export_detector(cfg, model, args.output, args.format)
+    bundle = args.format == "bundle"
+    path = args.output / "model.onnx" if bundle else args.output
+    difference = export_detector(cfg, model, path, "onnx" if bundle else args.format)
     compared = "" if difference is None else f", maps within {difference:.1g} of the model's"
+    if args.int8:
+        from ..export.quantize import quantize_onnx
+
+        quantize_onnx(path, _calibration_images(args.int8))
+        compared += ", then in 8 bits"
+    if bundle:
+        from ..export.bundle import write_bundle
+
+        write_bundle(path, args.output)
     print(f"{args.output}: {args.format}{compared}")
     return 0
+
+
+def _calibration_images(folder: Path) -> Iterator[np.ndarray]:
+    """Images from all over a folder."""
+    from ..data.image_io import read_image, readable_suffixes
+
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in readable_suffixes())
+    step = max(1, len(files) // _CALIBRATION_IMAGES)
+    for path in files[::step][:_CALIBRATION_IMAGES]:
+        yield read_image(path, str(path))

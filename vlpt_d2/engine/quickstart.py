@@ -1,14 +1,18 @@
-"""The whole way in small: pre-train, fine-tune a detector, measure it, look at it."""
+"""The whole way in small: detect with a shipped model, then train, evaluate and draw one."""
 
 import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from detectron2.data import DatasetCatalog
+from PIL import Image
 from tabulate import tabulate
 
+from ..config import load_parts
+from ..data.sample import load_sample
 from ..model_zoo import get_config_file
 from ..utils.environment import data_root
 from ..visualization.curves import plot_pretraining, read_metrics
@@ -22,6 +26,8 @@ DETECTION_CONFIGS = {
     "icdar2015": "quickstart/db_icdar2015.yaml",
     "rendered": "quickstart/db_rendered.yaml",
 }
+# Images that the shipped model is shown on.
+EXAMPLES = 4
 # Result and name of each line of the closing table.
 PRETRAIN_ROWS = (
     ("mlm_accuracy", "masked words read (MLM)"),
@@ -53,8 +59,26 @@ def training_runs(output: Path, data: str, options: list[str]) -> Iterator[Train
     yield TrainingRun("fine-tuning DB", config, output / f"db_{data}", (*options, *weights))
 
 
+def example_images(output: Path, data: str) -> list[Path]:
+    """Test images for the shipped model: ICDAR2015's, or rendered ones, written to a folder."""
+    if data == "icdar2015":
+        return sorted((data_root() / "icdar2015" / "ch4_test_images").glob("*.jpg"))[:EXAMPLES]
+    load_parts()
+    folder = output / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i, record in enumerate(DatasetCatalog.get("rendered_quickstart_detection_val")[:EXAMPLES]):
+        paths.append(folder / f"{i}.png")
+        Image.fromarray(load_sample(record, "RGB")[0]).save(paths[-1])
+    return paths
+
+
 def run_quickstart(
-    output: Path, data: str | None = None, fresh: bool = False, options: list[str] | None = None
+    output: Path,
+    data: str | None = None,
+    fresh: bool = False,
+    options: list[str] | None = None,
+    detect: Callable[[list[Path], Path], None] | None = None,
 ) -> str:
     """Run all stages, draw pictures and return the closing table.
 
@@ -63,11 +87,14 @@ def run_quickstart(
         data: "icdar2015" or "rendered" for the detector; None: what :func:`default_data` finds.
         fresh: remove what a former run left in ``output``.
         options: config options of both stages, as on the command line of train_net.py.
+        detect: called first, with images and a folder for what a shipped model finds in them.
     """
     data = data or default_data()
     if fresh and output.exists():
         _remove(output)
     start = time.monotonic()
+    if detect is not None:
+        detect(example_images(output, data), output / "detected")
     pretraining, detection = training_runs(output, data, options or [])
     pretraining.train()
     detection.train()
@@ -110,7 +137,7 @@ def closing_table(pretraining: TrainingRun, report: Path, files: list[Path], sec
 
 def _remove(output: Path) -> None:
     """Delete a former run; anything else in the way is left and said."""
-    known = {"pretrain", "pictures", "pretraining.png"}
+    known = {"detected", "images", "pretrain", "pictures", "pretraining.png"}
     known |= {f"db_{data}" for data in DETECTION_CONFIGS}
     strangers = sorted(p.name for p in output.iterdir() if p.name not in known)
     if strangers:

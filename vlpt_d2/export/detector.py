@@ -74,7 +74,7 @@ class Detector:
         Returns:
             The texts of each image, in its pixels.
         """
-        resized = [resize(image, self.size_for_test(image.shape[:2])) for image in images]
+        resized = [self.resized(image) for image in images]
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, pixels in enumerate(resized):
             groups.setdefault(pixels.shape, []).append(i)
@@ -101,6 +101,16 @@ class Detector:
         Returns:
             Of each image the maps, (C, H', W') each, padding included.
         """
+        found = self.run(self.batch(*images))
+        names = self.settings["maps"]
+        return [dict(zip(names, [values[i] for values in found])) for i in range(len(images))]
+
+    def resized(self, image: np.ndarray) -> np.ndarray:
+        """Return an image (H, W, 3), uint8, in the size in which texts are looked for."""
+        return resize(image, self.size_for_test(image.shape[:2]))
+
+    def batch(self, *images: np.ndarray) -> np.ndarray:
+        """Return what the network reads of resized images of one size; see :data:`Runner`."""
         rule = self.settings["input"]
         pixels = np.stack(images)
         if rule["channels"] == "BGR":
@@ -110,9 +120,7 @@ class Detector:
         batch = np.empty((number, channels, *padded), np.float32)
         batch[:] = np.reshape(rule["pixel_mean"], (-1, 1, 1))
         batch[:, :, :height, :width] = pixels.transpose(0, 3, 1, 2)
-        found = self.run(batch)
-        names = self.settings["maps"]
-        return [dict(zip(names, [values[i] for values in found])) for i in range(number)]
+        return batch
 
     def decode(self, maps: dict[str, np.ndarray], size: tuple[int, int]) -> DecodedTexts:
         """Turn the maps of one image of (H, W) into texts in its pixels.
