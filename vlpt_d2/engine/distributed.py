@@ -50,7 +50,8 @@ def distribute(model: nn.Module) -> nn.Module:
     """Wrap a model for several processes; with one it is returned as it is.
 
     Args:
-        model: on the device of this process.
+        model: on the device of this process. Has an attribute ``has_unused_parameters``, which is
+            true, if not all of its parameters take part in its losses.
     """
     if comm.get_world_size() == 1:
         return model
@@ -60,11 +61,13 @@ def distribute(model: nn.Module) -> nn.Module:
     buffers: dict[str, Any] = {argument: False}
     return DistributedDataParallel(
         model,
+        # Without a second copy of all gradients.
+        gradient_as_bucket_view=True,
         # With ids it would move every tensor of every sample by itself, before the model can.
         device_ids=None,
         **buffers,
-        # With WIP only, of the text encoder nothing but its word table takes part.
-        find_unused_parameters=True,
+        # The search for them waits for the device.
+        find_unused_parameters=getattr(model, "has_unused_parameters", False),
     )
 
 

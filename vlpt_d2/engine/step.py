@@ -2,15 +2,18 @@
 
 import functools
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import record_function
@@ -118,22 +121,21 @@ class StepTrainer(SimpleTrainer):
 
         self.optimizer.zero_grad(set_to_none=True)
         arguments, share = self._prepare(batches)
-        totals: dict[str, torch.Tensor] = {}
         all_losses: list[dict[str, torch.Tensor]] = []
+        metrics: list[tuple[str, torch.Tensor | float]] = []
         for micro, (samples, keywords) in enumerate(zip(batches, arguments)):
             last = micro == len(batches) - 1
             with self._exchanging_gradients(last), self.seeded(micro):
                 with self.autocast:
                     losses = self.model(samples, **keywords)
                 all_losses.append({name: loss.detach().float() for name, loss in losses.items()})
+                metrics += getattr(unwrap(self.model), "metrics", {}).items()
                 with record_function("backward"):
                     self.grad_scaler.scale(sum(losses.values()) * share).backward()
-            for name, loss in all_losses[-1].items():
-                totals[name] = totals.get(name, 0) + loss * share
         self.after_backward()
-        self._check(all_losses, batches)
-        self._write_metrics(totals, data_time)
-        # Clipping is inside the optimiser's step, which the scaler calls with true gradients.
+        # Clipping is inside the optimiser's step. A fused one would get scaled gradients there.
+        self.grad_scaler.unscale_(self.optimizer)
+        self._check_and_log(all_losses, metrics, share, data_time, batches)
         with record_function("optimiser"):
             self.grad_scaler.step(self.optimizer)
             self.grad_scaler.update()
@@ -151,23 +153,77 @@ class StepTrainer(SimpleTrainer):
             return nullcontext()
         return self.model.no_sync()
 
-    def _check(self, losses: list[dict[str, torch.Tensor]], batches: list[list[dict]]) -> None:
-        """Stop the run at a loss or a gradient that is not finite.
+    def _check_and_log(
+        self,
+        losses: list[dict[str, torch.Tensor]],
+        metrics: list[tuple[str, torch.Tensor | float]],
+        share: float,
+        data_time: float,
+        batches: list[list[dict]],
+    ) -> None:
+        """Stop the run at a loss or a gradient that is not finite; log losses and metrics.
+
+        Everything is read from the device at once: nothing else in a step waits for it.
 
         Args:
             losses: of each micro-batch.
-            batches: its samples.
+            metrics: of all micro-batches.
+            share: factor on the losses.
+            data_time: seconds that this process waited for its samples.
+            batches: the samples of each micro-batch.
         """
-        values = [value for each in losses for value in each.values()]
+        checked = [value for each in losses for value in each.values()]
         if not self.grad_scaler.is_enabled():
             # With loss scaling gradients overflow now and then: the scaler leaves such steps out.
-            values.append(nn.utils.get_total_norm(self._gradients().values()).float())
-        # One synchronisation of the device for all.
-        if bool(torch.stack(values).isfinite().all()):
+            checked.append(nn.utils.get_total_norm(self._gradients().values()).float())
+        totals = torch.stack([sum(each[name] for each in losses) * share for name in losses[0]])
+        totals = torch.cat([totals, totals.new_full((1,), data_time)])
+        rows = [totals]
+        if comm.get_world_size() > 1:
+            rows = [torch.empty_like(totals) for _ in range(comm.get_world_size())]
+            torch.distributed.all_gather(rows, totals)
+        measured = [value.float() for _, value in metrics if isinstance(value, torch.Tensor)]
+        numbers = torch.cat([torch.stack(checked + measured), *rows]).cpu()
+        finite = numbers[: len(checked)].isfinite().tolist()
+        if not all(finite):
+            self._stop(losses, numbers.tolist(), batches)
+        self._log(losses[0], numbers[-len(rows) * len(totals) :].view(len(rows), -1).numpy())
+        values = iter(numbers[len(checked) :].tolist())
+        for name, value in metrics:
+            number = next(values) if isinstance(value, torch.Tensor) else value
+            if math.isfinite(number):
+                get_event_storage().put_scalar(name, number)
+
+    def _log(self, names: Iterable[str], totals: np.ndarray) -> None:
+        """Log the losses' means over the processes, as detectron2's trainer does.
+
+        Args:
+            names: of the losses.
+            totals: (processes, losses + 1) the losses and the seconds waited for samples.
+        """
+        storage = get_event_storage()
+        storage.put_scalar("rank_data_time", totals[comm.get_rank(), -1], cur_iter=self.iter)
+        if not comm.is_main_process():
             return
+        # The slowest process makes the others wait.
+        storage.put_scalar("data_time", totals[:, -1].max(), cur_iter=self.iter)
+        means = dict(zip(names, totals[:, :-1].mean(axis=0, dtype=np.float64)))
+        storage.put_scalar("total_loss", sum(means.values()), cur_iter=self.iter)
+        if len(means) > 1:
+            storage.put_scalars(cur_iter=self.iter, **means)
+
+    def _stop(
+        self,
+        losses: list[dict[str, torch.Tensor]],
+        values: list[float],
+        batches: list[list[dict]],
+    ) -> NoReturn:
+        """Raise what names the fault, given the values of all losses."""
         for each, samples in zip(losses, batches):
-            if not all(value.isfinite() for value in each.values()):
-                listed = ", ".join(f"{name} {value:g}" for name, value in each.items())
+            own = dict(zip(each, values))
+            values = values[len(each) :]
+            if not all(map(math.isfinite, own.values())):
+                listed = ", ".join(f"{name} {value:g}" for name, value in own.items())
                 self._refuse(f"a loss is not finite at iteration {self.iter}: {listed}", samples)
         wrong = [
             name for name, gradient in self._gradients().items() if not gradient.norm().isfinite()

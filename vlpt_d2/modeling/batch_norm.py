@@ -14,7 +14,7 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     Normalisation itself is unchanged: in training mode the batch's own statistics are used.
     """
     before = [
-        (m, m.momentum, m.num_batches_tracked, int(m.num_batches_tracked))
+        (m, m.momentum, m.num_batches_tracked, m.num_batches_tracked.clone())
         for m in module.modules()
         if isinstance(m, _BatchNorm) and m.num_batches_tracked is not None
     ]
@@ -25,7 +25,7 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum, tracked, count in before:
             norm.momentum = momentum
-            tracked.fill_(count)
+            tracked.copy_(count)
 
 
 def recompute_contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:

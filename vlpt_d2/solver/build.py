@@ -86,8 +86,11 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         ValueError: no such optimiser.
     """
     solver = cfg.SOLVER
-    adam = {"betas": tuple(solver.BETAS)}
-    sgd = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV}
+    # One kernel for all parameters. With loss scaling, unscale the gradients before the step: a
+    # fused optimiser would do it after the clipping.
+    fused = {"fused": True} if torch.device(cfg.MODEL.DEVICE).type == "cuda" else {}
+    adam = {"betas": tuple(solver.BETAS), **fused}
+    sgd = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV, **fused}
     optimizers = {
         "SGD": (torch.optim.SGD, sgd),
         "Adam": (torch.optim.Adam, adam),

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
+from tests.helpers.pretend_device import PretendTensor, pretend_device
 from vlpt_d2.modeling.detection.losses import (
     balanced_bce_loss,
     dice_loss,
     hard_negative_mask,
+    kth_largest,
     masked_l1_loss,
     sample_dice_loss,
 )
@@ -99,6 +101,21 @@ def test_masked_l1_by_hand():
         torch.tensor([0.5, 0.2, 0.9]), torch.tensor([0.3, 0.7, 0.0]), torch.tensor([1, 1, 0])
     )
     assert loss.item() == pytest.approx((0.2 + 0.5) / 2, abs=1e-5)
+
+
+def test_kth_largest_on_the_cpu_and_on_a_gpu(monkeypatch):
+    values = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    values[0, :20] = values[0, 20:]  # ties
+    values[1, 5:] = -torch.inf
+    values[2, :2], values[2, 2:] = torch.tensor([0.0, -0.0]), -1e-42
+    k = torch.tensor([7, 6, 2, 0, 1, 40])
+    order = values.sort(dim=1, descending=True).values
+    expected = [torch.inf if n == 0 else row[n - 1] for row, n in zip(order.tolist(), k)]
+    assert kth_largest(values, k).tolist() == expected
+    with pretend_device(monkeypatch) as watch:
+        found = kth_largest(PretendTensor(values), PretendTensor(k))
+        assert not watch.counts
+    assert found.host.tolist() == expected
 
 
 @pytest.mark.parametrize("loss", [dice_loss, sample_dice_loss, balanced_bce_loss, masked_l1_loss])

@@ -51,6 +51,40 @@ def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: floa
         return 1.0 - 2.0 * intersection / (squares + 2 * eps)
 
 
+def kth_largest(values: Tensor, k: Tensor) -> Tensor:
+    """The k-th largest value of each row, found on a GPU without waiting for it.
+
+    Args:
+        values: (N, M) float32, without NaN.
+        k: (N,) int64, at most M.
+
+    Returns:
+        (N,); inf where k is 0.
+    """
+    if values.is_cpu:
+        places = (values.shape[1] + 1 - k).tolist()
+        found = [
+            row.kthvalue(place).values if place <= len(row) else row.new_tensor(torch.inf)
+            for row, place in zip(values, places)
+        ]
+        return torch.stack(found)
+    # Bisection over the bits, which are in the order of the values once those of negative ones are
+    # turned around. At least k values are not below ``low``, fewer not below ``high + 1``.
+    keys = _ordered(values.view(torch.int32))
+    low = torch.full_like(k, -(2**31), dtype=torch.int32)
+    high = ~low
+    for _ in range(32):
+        middle = (low | high) - ((low ^ high) >> 1)  # rounded up, and without overflow
+        enough = (keys >= middle[:, None]).sum(dim=1) >= k
+        low, high = torch.where(enough, middle, low), torch.where(enough, high, middle - 1)
+    return _ordered(low).view(torch.float32).masked_fill(k == 0, torch.inf)
+
+
+def _ordered(bits: Tensor) -> Tensor:
+    """Map the bits of float32 to int32 of the same order, or back."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
 def hard_negative_mask(
     scores: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0
 ) -> Tensor:
@@ -71,17 +105,10 @@ def hard_negative_mask(
     positive = keep & (target > 0)
     negative = keep & ~(target > 0)
     scores = scores.detach().float().masked_fill(~negative, -torch.inf).flatten(1)
-    counts = torch.stack([positive.flatten(1).sum(1), negative.flatten(1).sum(1)], 1).tolist()
-    limits = []
-    for row, (positives, negatives) in zip(scores, counts):
-        kept = int(positives * negative_ratio)
-        if not positives or kept >= negatives:
-            limits.append(row.new_tensor(-torch.inf))
-        elif kept:
-            limits.append(row.kthvalue(row.numel() - kept + 1).values)
-        else:
-            limits.append(row.new_tensor(torch.inf))
-    hard = (scores >= torch.stack(limits)[:, None]).view_as(negative)
+    positives, negatives = positive.flatten(1).sum(dim=1), negative.flatten(1).sum(dim=1)
+    kept = (positives.double() * negative_ratio).long().minimum(negatives)
+    limits = kth_largest(scores, torch.where(positives > 0, kept, negatives))
+    hard = (scores >= limits[:, None]).view_as(negative)
     return positive | (negative & hard)
 
 
@@ -108,11 +135,16 @@ def balanced_bce_loss(
         keep = mask > 0
         positive = keep & (target > 0)
         negative = keep & ~(target > 0)
-        counts = torch.stack([positive.sum(), negative.sum()]).tolist()
-        num_positive, num_negative = counts[0], min(counts[1], int(counts[0] * negative_ratio))
-        # Losses are never negative, so zeroed positives cannot displace a negative from the top.
-        hardest = torch.topk((loss * negative).flatten(), num_negative).values
-        return ((loss * positive).sum() + hardest.sum()) / (num_positive + num_negative + eps)
+        num_positive = positive.sum()
+        kept = (num_positive.double() * negative_ratio).long().minimum(negative.sum())
+        # Losses are never negative, so nothing displaces a negative from the top.
+        values = loss.detach().masked_fill(~negative, -1.0)
+        limit = kth_largest(values.view(1, -1), kept.view(1))
+        above, level = values > limit, values == limit
+        # Of those level with the last one kept as many as are still missing, each a part.
+        part = (kept - above.sum()) / level.sum().clamp(min=1)
+        weights = (positive | above) + level * part
+        return (loss * weights).sum() / (num_positive + kept + eps)
 
 
 def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6) -> Tensor:

@@ -1,12 +1,9 @@
 """What the pre-training meta-architectures share."""
 
-from collections.abc import Mapping
-
 import torch
 from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
-from detectron2.utils.events import get_event_storage, has_event_storage
 
 from ..pixels import ImageModel
 
@@ -18,7 +15,13 @@ class ImagePretraining(ImageModel):
 
     The backbone has its ResNet in ``backbone.bottom_up``, as all of this project do, so that
     checkpoints give their trunk to any detector.
+
+    Attributes:
+        metrics: of the last forward pass in training, to be logged: numbers or 0-d tensors, which
+            are not finite where there was nothing to measure.
     """
+
+    metrics: dict[str, torch.Tensor | float]
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> DatasetEvaluator:
@@ -42,17 +45,3 @@ class ImagePretraining(ImageModel):
             torch.distributed.all_reduce(counts)
             counts = counts / comm.get_world_size()
         return counts
-
-    @staticmethod
-    def log_metrics(metrics: Mapping[str, torch.Tensor]) -> None:
-        """Put 0-d tensors into the trainer's event storage, where there is one and they are finite.
-
-        Args:
-            metrics: by name.
-        """
-        if not has_event_storage():
-            return
-        storage = get_event_storage()
-        for name, value in metrics.items():
-            if torch.isfinite(value):
-                storage.put_scalar(name, value.item())

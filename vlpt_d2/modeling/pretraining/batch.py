@@ -1,6 +1,7 @@
 """What the pretext tasks are given."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
@@ -21,6 +22,32 @@ class Tokens(Protocol):
 
 
 TokensT = TypeVar("TokensT", bound=Tokens)
+
+
+class MovedTogether:
+    """A dataclass of tensors whose cached properties are tensors of them.
+
+    What depends on values in its size, such as indices, makes a GPU wait. So it is computed before
+    the move.
+    """
+
+    def to(self, device: torch.device) -> Self:
+        """Return it on a device, with all cached properties."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in [
+                *(field.name for field in fields(self)),  # type: ignore[arg-type]
+                *(n for n, kind in vars(type(self)).items() if isinstance(kind, cached_property)),
+            ]
+        }
+        copy = replace(self)  # type: ignore[type-var]
+        vars(copy).update(moved)
+        return copy
+
+
+def places(mask: torch.Tensor) -> torch.Tensor:
+    """Return the places of True in a mask of any shape, as indices into the flattened mask."""
+    return mask.flatten().nonzero().squeeze(1)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from fvcore.nn.distributed import differentiable_all_gather
 from torch import nn
 
 from .batch import EncodedT, TokensT, full_precision
-from .task import LogitScale, PretextTask, mean_over, share
+from .task import LogitScale, PretextTask, mean_over
 
 
 def gather_rows(x: torch.Tensor, gradient: bool = True) -> torch.Tensor:
@@ -41,15 +41,18 @@ def contrastive_sum(
     Args:
         queries, keys: (N, d) and (M, d) unit vectors.
         scale: 0-d inverse temperature.
-        positives: (N, M) bool, the keys that match each query, at least one; all are valid.
+        positives: (N, M) bool, the keys that match each query; all are valid. A query without one
+            takes no part.
         valid_keys: (M,) bool; other keys are no negatives.
 
     Returns:
         The 0-d sum and (N,) bool, whether a match has the largest logit.
     """
     logits = scale * queries @ keys.T
-    log_shares = logits.masked_fill(~valid_keys, float("-inf")).log_softmax(dim=1)
-    matched = log_shares.masked_fill(~positives, 0.0).sum(dim=1) / positives.sum(dim=1)
+    # Finite: without a valid key there would be no softmax.
+    log_shares = logits.masked_fill(~valid_keys, torch.finfo(logits.dtype).min).log_softmax(dim=1)
+    matches = positives.sum(dim=1).clamp(min=1)
+    matched = log_shares.masked_fill(~positives, 0.0).sum(dim=1) / matches
     hits = positives.gather(1, log_shares.argmax(dim=1, keepdim=True)).squeeze(1)
     return -matched.sum(), hits
 
@@ -126,16 +129,16 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
             all_text = gather_rows(text, self.gather_gradient)
             all_valid = gather_rows(valid)
             rows = torch.arange(len(all_valid), device=image.device)
-            queries = rows[comm.get_rank() * len(image) :][: len(image)][valid]
             names = gather_rows(text_keys) if self.match_equal_captions else rows
-            positives = (names[queries, None] == names) & all_valid
+            own = names[comm.get_rank() * len(image) :][: len(image)]
+            positives = (own[:, None] == names) & valid[:, None] & all_valid
             scale = full_precision(self.scale())
-            i2t, i2t_hit = contrastive_sum(image[valid], all_text, scale, positives, all_valid)
-            t2i, t2i_hit = contrastive_sum(text[valid], all_image, scale, positives, all_valid)
+            i2t, i2t_hit = contrastive_sum(image, all_text, scale, positives, all_valid)
+            t2i, t2i_hit = contrastive_sum(text, all_image, scale, positives, all_valid)
             loss = mean_over(0.5 * (i2t + t2i), count)
         metrics = {
-            "itc/image_to_text": share(i2t_hit),
-            "itc/text_to_image": share(t2i_hit),
+            "itc/image_to_text": i2t_hit.sum() / valid.sum(),
+            "itc/text_to_image": t2i_hit.sum() / valid.sum(),
             "itc/scale": scale.detach(),
         }
         return loss, metrics

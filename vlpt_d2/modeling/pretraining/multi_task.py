@@ -101,6 +101,10 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         """Run both encoders."""
         raise NotImplementedError
 
+    def sample_metrics(self, samples: list[dict]) -> dict[str, torch.Tensor | float]:
+        """Return what to log of samples as they are, such as what was left out of them."""
+        return {}
+
     def unmasked(self, encoded: EncodedT) -> EncodedT:
         """Return the batch with its texts encoded again, nothing masked."""
         raise NotImplementedError
@@ -130,7 +134,9 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         """
         if not self.training:
             return self.inference(samples)
-        return self.task_losses(self.encode(samples), context)
+        losses = self.task_losses(self.encode(samples), context)
+        self.metrics |= self.sample_metrics(samples)
+        return losses
 
     def task_losses(
         self, encoded: EncodedT, context: MicroBatchContext | None = None
@@ -146,7 +152,7 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
                 loss, measured = task(encoded, context.counts[name])
             losses[f"loss_{name.lower()}"] = task.weight * loss
             metrics.update(measured)
-        self.log_metrics(metrics)
+        self.metrics = metrics
         return losses
 
     def counts(self, batches: list[TokensT]) -> dict[str, torch.Tensor]:

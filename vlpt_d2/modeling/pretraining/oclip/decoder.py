@@ -110,18 +110,19 @@ class MaskedCharacters(PretextTask[WordBatch, EncodedWords]):
     def logits(self, encoded: EncodedWords) -> torch.Tensor:
         """(M, V) logits of the M masked characters, in row-major order of the words."""
         decoded = self.decoder(encoded.text, encoded.image[:, 1:], encoded.grid)
-        return full_precision(self.head(decoded[encoded.tokens.masked]))
+        return full_precision(self.head(decoded.flatten(0, 1)[encoded.tokens.masked_places]))
 
     def forward(
         self, encoded: EncodedWords, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(encoded)
-        labels = encoded.tokens.labels[encoded.tokens.masked]
+        labels = encoded.tokens.labels.flatten()[encoded.tokens.masked_places]
         loss = mean_over(F.cross_entropy(logits, labels, reduction="sum"), count)
         return loss, {"characters/accuracy": share(logits.argmax(dim=1) == labels)}
 
     def measure(self, encoded: EncodedWords) -> dict[str, torch.Tensor]:
-        masked = encoded.tokens.masked
+        masked, places = encoded.tokens.masked, encoded.tokens.masked_places
         correct = torch.zeros_like(masked)
-        correct[masked] = self.logits(encoded).argmax(dim=1) == encoded.tokens.labels[masked]
+        labels = encoded.tokens.labels.flatten()[places]
+        correct.view(-1)[places] = self.logits(encoded).argmax(dim=1) == labels
         return {"characters_correct": correct.sum(dim=1), "characters_total": masked.sum(dim=1)}

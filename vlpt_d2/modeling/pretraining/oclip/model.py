@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, build_backbone
 from torch import nn
 
 from ..contrast import ContrastiveTask
-from ..multi_task import MicroBatchContext, MultiTaskPretraining
+from ..multi_task import MultiTaskPretraining
 from .decoder import MaskedCharacters
 from .evaluator import OclipEvaluator
 from .word_encoder import WordEncoder
@@ -76,17 +77,10 @@ class OCLIP(MultiTaskPretraining[WordBatch, EncodedWords]):
     def unmasked(self, encoded: EncodedWords) -> EncodedWords:
         return replace(encoded, text=self.text_encoder(encoded.tokens.original_ids))
 
-    def forward(
-        self, samples: list[dict], context: MicroBatchContext | None = None
-    ) -> dict[str, torch.Tensor] | list[dict]:
-        """As every :class:`~..multi_task.MultiTaskPretraining`; logs what the mapper left out."""
-        if self.training:
-            self.log_metrics(_mean_counts([s.get("word_counts", {}) for s in samples]))
-        return super().forward(samples, context)
-
-
-def _mean_counts(counts: list[dict[str, int]]) -> dict[str, torch.Tensor]:
-    names = counts[0] if counts else ()
-    return {
-        f"words/{name}": torch.tensor([float(c[name]) for c in counts]).mean() for name in names
-    }
+    def sample_metrics(self, samples: list[dict]) -> dict[str, torch.Tensor | float]:
+        """Return the means of what the mapper left out."""
+        counts = [s.get("word_counts", {}) for s in samples]
+        return {
+            f"words/{name}": float(np.float32(np.mean([c[name] for c in counts])))
+            for name in counts[0]
+        }

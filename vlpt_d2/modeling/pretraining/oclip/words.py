@@ -1,17 +1,18 @@
 """The words of a batch, and what both encoders made of it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from ....data.collate import stacked
 from ....data.text.masking import IGNORE_INDEX
-from ..batch import Encoded, hash_rows
+from ..batch import Encoded, MovedTogether, hash_rows, places
 from .characters import PAD
 
 
 @dataclass
-class WordBatch:
+class WordBatch(MovedTogether):
     """The words of a batch as tensors.
 
     Attributes:
@@ -37,8 +38,7 @@ class WordBatch:
         words = max(1, int(used[..., 0].sum(dim=1).max()))
         characters = max(1, int(used.sum(dim=2).max()))
         ids, whole = ids[:, :words, :characters], whole[:, :words, :characters]
-        tensors = ids, whole, labels[:, :words]
-        return cls(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+        return cls(ids, whole, labels[:, :words]).to(device)
 
     @property
     def present(self) -> torch.Tensor:
@@ -49,6 +49,11 @@ class WordBatch:
     def masked(self) -> torch.Tensor:
         """(N, W) bool: words of which a character is masked."""
         return self.labels != IGNORE_INDEX
+
+    @cached_property
+    def masked_places(self) -> torch.Tensor:
+        """(M,) int64: where these words are among all N * W."""
+        return places(self.masked)
 
     @property
     def has_words(self) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ....data.collate import stacked
 from ..base import ImagePretraining
+from ..batch import places
 from ..task import mean_over, share
 from .characters import PAD
 from .decoder import CharacterDecoder
@@ -64,12 +65,18 @@ class STKM(ImagePretraining):
         images = self.preprocess_images(samples).tensor
         return self.backbone(images)["fused"].flatten(2).transpose(1, 2)
 
-    def targets(self, samples: list[dict]) -> Tensor:
-        """Return the sequences of samples (N, L), L being the length of the longest."""
+    def targets(self, samples: list[dict]) -> tuple[Tensor, Tensor]:
+        """Return the sequences of samples, and the places of what is no padding among them all.
+
+        Returns:
+            (N, L) int64, L being the length of the longest; (M,) int64 in [0, N * L).
+        """
         targets = stacked([s["target"] for s in samples])
         # Before the upload: afterwards it would wait for the device.
         length = max(int((targets != PAD).sum(dim=1).max()), 1)
-        return targets.to(self.device, non_blocking=True)[:, :length]
+        targets = targets[:, :length]
+        both = targets, places(targets != PAD)
+        return tuple(part.to(self.device, non_blocking=True) for part in both)
 
     def forward(
         self, samples: list[dict], count: Tensor | None = None
@@ -85,24 +92,20 @@ class STKM(ImagePretraining):
         if not self.training:
             return self.inference(samples)
         count = self.count([samples]) if count is None else count
-        targets = self.targets(samples)
-        logits = self.decoder(targets, self.encode(samples))
-        valid = targets != PAD
-        logits, targets = logits[valid], targets[valid]
+        targets, valid = self.targets(samples)
+        logits = self.decoder(targets, self.encode(samples)).flatten(0, 1)[valid]
+        targets = targets.flatten()[valid]
         loss = mean_over(smoothed_divergence(logits, targets), count)
-        left_out = torch.tensor(float(sum(s["words_left_out"] for s in samples)))
-        self.log_metrics(
-            {
-                "stkm/next_character_accuracy": share(logits.argmax(dim=1) == targets),
-                "stkm/words_left_out": left_out,
-            }
-        )
+        self.metrics = {
+            "stkm/next_character_accuracy": share(logits.argmax(dim=1) == targets),
+            "stkm/words_left_out": float(sum(s["words_left_out"] for s in samples)),
+        }
         return {"loss_stkm": loss}
 
     def count(self, batches: list[list[dict]]) -> Tensor:
         """Count characters and flags over micro-batches and processes, per process (0-d)."""
-        count = sum((s["target"] != PAD).sum() for samples in batches for s in samples)
-        return self.mean_over_processes(torch.as_tensor(count, device=self.device))
+        count = sum(int((s["target"] != PAD).sum()) for samples in batches for s in samples)
+        return self.mean_over_processes(torch.full((), count, device=self.device))
 
     def prepare_accumulation(
         self, micro_batches: list[list[dict]], seeded: Callable[[int], AbstractContextManager]
@@ -123,7 +126,7 @@ class STKM(ImagePretraining):
             ``next_correct`` and ``next_total``, 0-d, characters and flags of the target. Where the
             batch has several samples, the first two also for the next image, ``shuffled_``.
         """
-        memory, targets = self.encode(samples), self.targets(samples)
+        memory, (targets, _) = self.encode(samples), self.targets(samples)
         valid = targets != PAD
         measured = {
             "reading": self.decoder.read(memory),

@@ -7,11 +7,11 @@ import torch
 
 from ....data.collate import stacked
 from ....data.text.masking import IGNORE_INDEX
-from ..batch import Encoded, hash_rows
+from ..batch import Encoded, MovedTogether, hash_rows, places
 
 
 @dataclass
-class TokenBatch:
+class TokenBatch(MovedTogether):
     """The captions of a batch as tensors.
 
     Attributes:
@@ -32,18 +32,32 @@ class TokenBatch:
     @classmethod
     def from_samples(cls, samples: list[dict], device: torch.device) -> "TokenBatch":
         """Stack the samples of :class:`~.mapper.PretrainMapper`."""
-        stacks = (stacked([s[field.name] for s in samples]) for field in fields(cls))
-        return cls(*(stack.to(device, non_blocking=True) for stack in stacks))
+        return cls(*(stacked([s[field.name] for s in samples]) for field in fields(cls))).to(device)
 
     @property
     def masked(self) -> torch.Tensor:
         """(N, K) bool: tokens selected for MLM."""
         return self.mlm_labels != IGNORE_INDEX
 
-    @cached_property
+    @property
     def visible(self) -> torch.Tensor:
         """(N, K) bool: tokens that are not masked, which WIP predicts."""
         return (self.word_index >= 0) & ~self.masked
+
+    @cached_property
+    def masked_places(self) -> torch.Tensor:
+        """(M,) int64: where the masked tokens are among all N * K."""
+        return places(self.masked)
+
+    @cached_property
+    def visible_places(self) -> torch.Tensor:
+        """(T,) int64: where the visible tokens are among all N * K."""
+        return places(self.visible)
+
+    @cached_property
+    def distinct_ids(self) -> torch.Tensor:
+        """(U,) int64, ascending: the ids of the visible tokens."""
+        return self.original_ids.flatten()[self.visible_places].unique()
 
     @property
     def has_words(self) -> torch.Tensor:

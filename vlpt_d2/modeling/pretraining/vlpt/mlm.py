@@ -68,13 +68,13 @@ class MLM(PretextTask[TokenBatch, EncodedBatch]):
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
         """(M, V) logits of the M masked tokens, in row-major order."""
         hidden = self.cross_encoder(encoded.text, encoded.image, encoded.tokens.attention_mask)
-        return full_precision(self.head(hidden[encoded.tokens.masked]))
+        return full_precision(self.head(hidden.flatten(0, 1)[encoded.tokens.masked_places]))
 
     def forward(
         self, encoded: EncodedBatch, count: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(encoded)
-        labels = encoded.tokens.mlm_labels[encoded.tokens.masked]
+        labels = encoded.tokens.mlm_labels.flatten()[encoded.tokens.masked_places]
         loss = mean_over(F.cross_entropy(logits, labels, reduction="sum"), count)
         return loss, {"mlm/accuracy": share(logits.argmax(dim=1) == labels)}
 
@@ -85,11 +85,11 @@ class MLM(PretextTask[TokenBatch, EncodedBatch]):
             ``mlm_correct`` and ``mlm_total``, (N,); where text attends to the image, ``attention``
             (N, layers, K, h, w), the mean over heads of the cross-attention on image tokens.
         """
-        masked = encoded.tokens.masked
+        masked, places = encoded.tokens.masked, encoded.tokens.masked_places
         correct = torch.zeros_like(masked)
-        labels = encoded.tokens.mlm_labels[masked]
+        labels = encoded.tokens.mlm_labels.flatten()[places]
         with recorded_attention(self.cross_encoder.cross_attentions) as layers:
-            correct[masked] = self.logits(encoded).argmax(dim=1) == labels
+            correct.view(-1)[places] = self.logits(encoded).argmax(dim=1) == labels
         measured = {"mlm_correct": correct.sum(dim=1), "mlm_total": masked.sum(dim=1)}
         if layers and encoded.grid is not None:
             # Without [CLS], which has no place in the image.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
@@ -10,7 +11,7 @@ from torch import nn
 
 from ....data.text.tokenizer import build_tokenizer
 from ..evaluator import PretrainEvaluator
-from ..multi_task import MicroBatchContext, MultiTaskPretraining
+from ..multi_task import MultiTaskPretraining
 from ..task import PRETEXT_TASK_REGISTRY, PretextTask
 from .batch import EncodedBatch, TokenBatch
 from .text_encoder import build_text_encoder
@@ -63,6 +64,11 @@ class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
         self.modality = nn.Embedding(2, width)
         nn.init.normal_(self.modality.weight, std=init_std)
 
+    @property
+    def has_unused_parameters(self) -> bool:
+        """Whether losses leave parameters out: WIP reads only the text encoder's word table."""
+        return set(self.tasks) == {"WIP"}
+
     @classmethod
     def build_evaluator(cls, cfg: CfgNode) -> PretrainEvaluator:
         return PretrainEvaluator(cfg)
@@ -92,18 +98,9 @@ class VLPT(MultiTaskPretraining[TokenBatch, EncodedBatch]):
             "init_std": node.INIT_STD,
         }
 
-    def forward(
-        self, samples: list[dict], context: MicroBatchContext | None = None
-    ) -> dict[str, torch.Tensor] | list[dict]:
-        """As every :class:`~..multi_task.MultiTaskPretraining`; logs what captions were cut."""
-        if self.training:
-            self.log_cuts(samples)
-        return super().forward(samples, context)
-
-    def log_cuts(self, samples: list[dict]) -> None:
-        """Log how many tokens of a caption did not fit, as ``caption/cut_tokens``."""
-        cuts = torch.tensor([float(s.get("cut_tokens", 0)) for s in samples])
-        self.log_metrics({"caption/cut_tokens": cuts.mean()})
+    def sample_metrics(self, samples: list[dict]) -> dict[str, torch.Tensor | float]:
+        """Return how many tokens of a caption did not fit, the mean of the captions."""
+        return {"caption/cut_tokens": float(np.mean([s.get("cut_tokens", 0) for s in samples]))}
 
     def tokens(self, samples: list[dict]) -> TokenBatch:
         return TokenBatch.from_samples(samples, self.device)

@@ -47,7 +47,7 @@ def _nearest_rows(
         rows = ids[start : start + CHUNK]
         similarity = table[rows] @ table.T
         similarity.scatter_(1, rows[:, None], float("-inf"))
-        similarity[:, excluded] = float("-inf")
+        similarity.index_fill_(1, excluded, float("-inf"))
         values, indices = similarity.topk(k, dim=1)
         neighbours.append(indices)
         found.append(values > float("-inf"))
@@ -58,10 +58,11 @@ def _nearest_rows(
 
 
 def random_rows(num_rows: int, ids: torch.Tensor, k: int, excluded: torch.Tensor) -> torch.Tensor:
-    """Uniformly drawn rows (T, k), neither the row itself nor one of ``excluded`` (E,)."""
+    """Uniformly drawn rows (T, k), not the row itself nor one of ``excluded``, (E,) distinct."""
     allowed = torch.ones(num_rows, dtype=torch.bool, device=ids.device)
-    allowed[excluded] = False
-    pool = allowed.nonzero().squeeze(1)
+    allowed.index_fill_(0, excluded, False)
+    # The rows that are allowed, in order: nonzero would wait for a GPU.
+    pool = (~allowed).sort(stable=True).indices[: num_rows - len(excluded)]
     # A draw from the pool without the row itself: skip over its place.
     own = torch.searchsorted(pool, ids)[:, None]
     in_pool = allowed[ids][:, None]
@@ -152,25 +153,30 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         self, table: torch.Tensor, tokens: TokenBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (T, 1 + L) ids for the T visible tokens, the true one first, and which count."""
-        ids = tokens.original_ids[tokens.visible]
+        ids = tokens.original_ids.flatten()[tokens.visible_places]
         excluded = self.special_ids
         if self.negatives == "random":
             negatives = random_rows(len(table), ids, self.num_negatives, excluded)
             found = torch.ones_like(negatives, dtype=torch.bool)
         else:
-            unique, inverse = ids.unique(return_inverse=True)
-            negatives, found = nearest_rows(table, unique, self.num_negatives, excluded)
-            negatives, found = negatives[inverse], found[inverse]
+            distinct = tokens.distinct_ids
+            negatives, found = nearest_rows(table, distinct, self.num_negatives, excluded)
+            own = torch.searchsorted(distinct, ids)
+            negatives, found = negatives[own], found[own]
         found = torch.cat([torch.ones_like(found[:, :1]), found], dim=1)
         return torch.cat([ids[:, None], negatives], dim=1), found
 
     def logits(self, encoded: EncodedBatch) -> torch.Tensor:
         """(T, 1 + L) logits of the T visible tokens in row-major order; column 0 is the truth."""
         candidates, found = self.candidates(encoded.word_table, encoded.tokens)
-        image_of = encoded.tokens.visible.nonzero()[:, 0]
-        # Each distinct row is projected once, however many words it is a candidate for.
-        rows, inverse = candidates.unique(return_inverse=True)
-        words = full_precision(encoded.word_table[rows])
+        image_of = encoded.tokens.visible_places // encoded.tokens.word_index.shape[1]
+        if candidates.is_cpu:
+            # Each distinct row is projected once, however many words it is a candidate for.
+            rows, places = candidates.unique(return_inverse=True)
+            words = full_precision(encoded.word_table[rows])
+        else:
+            # To count the distinct rows takes a GPU longer than to project the whole table.
+            words, places = full_precision(encoded.word_table), candidates
         # Unit rows, but the gradient of rows as they are: the release normalises its table in
         # place. Through the normalisation it would be longer by one over a row's length.
         words = words + (F.normalize(words, dim=-1) - words).detach()
@@ -178,7 +184,7 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         query = full_precision(self.image_projection(encoded.image[:, self.query_index]))
         with torch.autocast(query.device.type, enabled=False):
             cosine = F.normalize(query, dim=-1) @ F.normalize(words, dim=-1).T
-            logits = full_precision(self.scale()) * cosine[image_of].gather(1, inverse)
+            logits = full_precision(self.scale()) * cosine[image_of[:, None], places]
         return logits.masked_fill(~found, float("-inf"))
 
     def forward(
@@ -192,5 +198,5 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
     def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
         visible = encoded.tokens.visible
         correct = torch.zeros_like(visible)
-        correct[visible] = self.logits(encoded).argmax(dim=1) == 0
+        correct.view(-1)[encoded.tokens.visible_places] = self.logits(encoded).argmax(dim=1) == 0
         return {"wip_correct": correct.sum(dim=1), "wip_total": visible.sum(dim=1)}

@@ -81,8 +81,8 @@ class VLPTWithDetection(VLPT):
                 measured | {"region_polygons": polygons}
                 for measured, polygons in zip(self.measure(encoded), found)
             ]
-        self.log_cuts(samples)
         losses = self.task_losses(encoded, context)
+        self.metrics |= self.sample_metrics(samples)
         size, stride = images.shape[-2:], self.text_head.target_stride
         head = self.text_head(maps, stack_targets(samples, size, stride, self.device))
         factor = self.region_weight * region_share
