@@ -33,6 +33,9 @@ def plain_dicts(root, count=9, seed=0):
                     "text": words[rng.integers(5)],
                 }
             )
+            if number % 2:
+                quads = rng.uniform(0, 30, (2, 8)).astype(np.float32)
+                annotations[-1]["characters"] = quads.astype(float).tolist()
         name = f"{number % 3}/imágé_{number}.png"
         dicts.append(
             {
@@ -55,6 +58,7 @@ def add(writer, root, record):
         [np.reshape(t["segmentation"][0], (-1, 2)) for t in texts],
         [t["text"] for t in texts],
         [t["iscrowd"] for t in texts],
+        [np.reshape(t.get("characters", ()), (-1, 4, 2)) for t in texts],
     )
 
 
@@ -208,6 +212,7 @@ def test_memmap_files_without_checksums_are_read(written, tmp_path):
         ("point_starts", "<i8", 0),
         ("word_starts", "<i8", 10**6),
         ("name_starts", "<i8", -(2**60)),
+        ("character_starts", "<i8", 2),
         ("sizes", "<i4", 0),
     ],
 )
@@ -241,7 +246,7 @@ def test_words_that_are_no_text_are_told(written, tmp_path):
         lambda meta: meta.update(counts=[]),
         lambda meta: meta.update(crc32=[]),
         lambda meta: meta.update(crc32={"x": 1}),
-        lambda meta: meta.update(version=2),
+        lambda meta: meta.update(version=1),
         lambda meta: meta.pop("version"),
         lambda meta: meta.update(checksum="0"),
     ],

@@ -177,6 +177,18 @@ def ctw1500(root: Path, split: str) -> None:
             text(folder / f"gt_ctw1500/000{stem}.txt", f"{line},####Joy\n{line},#######\n")
 
 
+def _characters(boxes: np.ndarray, words: list[str]) -> np.ndarray:
+    """Boxes of the letters of words, split evenly, as charBB has them: 2x4xN, of one 2x4."""
+    quads = []
+    for (a, b, c, d), word in zip(np.asarray(boxes, float), words):
+        for i in range(len(word)):
+            low, high = i / len(word), (i + 1) / len(word)
+            top, bottom = (b - a, c - d)
+            quads.append([a + low * top, a + high * top, d + high * bottom, d + low * bottom])
+    corners = np.reshape(quads, (-1, 4, 2)).transpose(2, 1, 0)
+    return corners[:, :, 0] if corners.shape[2] == 1 else corners
+
+
 def synthtext_gt(path: Path, entries: list[tuple[str, np.ndarray, list[str]]]) -> None:
     """Write gt.mat: name, (N, 4, 2) corners and lines of text of each image."""
 
@@ -191,7 +203,7 @@ def synthtext_gt(path: Path, entries: list[tuple[str, np.ndarray, list[str]]]) -
     scipy.io.savemat(
         path,
         {
-            "charBB": cells([np.zeros((2, 4, 3)) for _ in entries]),
+            "charBB": cells([_characters(b, " ".join(ts).split()) for _, b, ts in entries]),
             "wordBB": cells([b[:, :, 0] if b.shape[2] == 1 else b for b in boxes]),
             "imnames": cells([np.array([name]) for name, _, _ in entries]),
             "txt": cells(

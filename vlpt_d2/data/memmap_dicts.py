@@ -22,7 +22,7 @@ from .lazy import LazyDicts
 
 __all__ = ["MemmapDicts", "MemmapError", "MemmapWriter"]
 
-_VERSION = 1
+_VERSION = 2
 # File -> type and columns. Starts have one entry more than there are items: the end of the last.
 _FILES = {
     "names": ("u1", 1),  # UTF-8, relative to the folder of the images
@@ -35,8 +35,10 @@ _FILES = {
     "ignored": ("u1", 1),
     "points": ("<f4", 2),
     "point_starts": ("<i8", 1),  # of each text, among all points
+    "characters": ("<f4", 2),  # four corners each
+    "character_starts": ("<i8", 1),  # of each text, among all corners
 }
-_STARTS = ("name_starts", "text_starts", "word_starts", "point_starts")
+_STARTS = ("name_starts", "text_starts", "word_starts", "point_starts", "character_starts")
 _LARGEST_COUNT = 2**48
 
 
@@ -112,6 +114,8 @@ class MemmapDicts(LazyDicts):
         corners = arrays["point_starts"][first : last + 1].tolist()
         points = arrays["points"][corners[0] : corners[-1]].astype(np.float64)
         ignored = arrays["ignored"][first:last].tolist()
+        ends = arrays["character_starts"][first : last + 1].tolist()
+        quads = arrays["characters"][ends[0] : ends[-1]].astype(np.float64)
         annotations = []
         for i in range(last - first):
             ring = points[corners[i] - corners[0] : corners[i + 1] - corners[0]]
@@ -125,6 +129,9 @@ class MemmapDicts(LazyDicts):
                     "text": content[words[i] - words[0] : words[i + 1] - words[0]].decode("utf-8"),
                 }
             )
+            if ends[i + 1] > ends[i]:
+                corners_of_word = quads[ends[i] - ends[0] : ends[i + 1] - ends[0]]
+                annotations[-1]["characters"] = corners_of_word.reshape(-1, 8).tolist()
         height, width = arrays["sizes"][index].tolist()
         start, end = arrays["name_starts"][index : index + 2].tolist()
         return {
@@ -161,6 +168,7 @@ class MemmapDicts(LazyDicts):
             ("text_starts", images, "ignored"),
             ("word_starts", texts, "words"),
             ("point_starts", texts, "points"),
+            ("character_starts", texts, "characters"),
         ):
             starts = arrays[name]
             if (
@@ -168,6 +176,7 @@ class MemmapDicts(LazyDicts):
                 or starts[0] != 0
                 or starts[-1] != len(arrays[target])
                 or (np.diff(starts) < (name == "point_starts")).any()
+                or (name == "character_starts" and (starts % 4).any())
             ):
                 path = Path(self.folder) / f"{name}.bin"
                 raise MemmapError(f"{path}: is damaged, its places are not in {target}; {_AGAIN}")
@@ -265,6 +274,7 @@ class MemmapWriter:
         rings: Sequence[np.ndarray],
         words: Sequence[str],
         ignored: Sequence[bool],
+        characters: Sequence[np.ndarray] | None = None,
     ) -> None:
         """Append an image.
 
@@ -275,7 +285,9 @@ class MemmapWriter:
             rings: (N_i, 2) points of each text.
             words: transcription of each.
             ignored: whether each is "don't care".
+            characters: (C_i, 4, 2) corners of each text's characters, if they are known.
         """
+        quads = [np.reshape(each, (-1, 2)) for each in characters or [()] * len(words)]
         encoded = [word.encode("utf-8") for word in words]
         path = name.encode("utf-8")
         self._write("names", np.frombuffer(path, np.uint8))
@@ -285,10 +297,12 @@ class MemmapWriter:
         self._write("ignored", np.array(ignored, np.uint8))
         if rings:
             self._write("points", np.concatenate(rings))
+            self._write("characters", np.concatenate(quads))
         self._extend("name_starts", [len(path)])
         self._extend("text_starts", [len(words)])
         self._extend("word_starts", [len(word) for word in encoded])
         self._extend("point_starts", [len(ring) for ring in rings])
+        self._extend("character_starts", [len(each) for each in quads])
 
     def commit(self, notes: Any) -> None:
         """Make everything so far durable.

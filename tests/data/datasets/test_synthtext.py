@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from helpers.miniatures import image, synthtext_gt
 
 from vlpt_d2.data.datasets import synthtext
@@ -61,6 +62,16 @@ def test_dicts_and_report(root):
     for number in (0, 1, 2):
         rings = [np.reshape(a["segmentation"][0], (4, 2)) for a in dicts[number]["annotations"]]
         np.testing.assert_array_equal(rings, ENTRIES[number][1])
+    for number in (0, 1, 2):
+        for annotation in dicts[number]["annotations"]:
+            quads = np.reshape(annotation["characters"], (-1, 4, 2))
+            assert len(quads) == len(annotation["text"])
+            # They fill the word's box, in the order of its letters.
+            ring = np.reshape(annotation["segmentation"][0], (4, 2))
+            np.testing.assert_allclose(quads[0, [0, 3]], ring[[0, 3]], atol=1e-3)
+            np.testing.assert_allclose(quads[-1, 1:3], ring[1:3], atol=1e-3)
+    assert [len(a["characters"]) for a in dicts[3]["annotations"]] == [3, 4]  # bow, fine
+    assert not any("characters" in a for a in dicts[4]["annotations"])
     crossed = np.reshape(dicts[3]["annotations"][0]["segmentation"][0], (4, 2))
     assert set(map(tuple, crossed)) == set(map(tuple, SQUARE))
     assert report.as_dict() == again.as_dict()
@@ -72,6 +83,20 @@ def test_dicts_and_report(root):
     assert report.dropped == {"no area": 1}
     assert report.notes == {"words outside their image": 1}
     assert report.examples["words outside their image"] == ["8/b.jpg:2"]
+
+
+def test_characters_that_do_not_fit_the_words(root):
+    gt = scipy.io.loadmat(root / "gt.mat")
+    gt["charBB"][0, 1] = gt["charBB"][0, 1][:, :, 1:]
+    gt["charBB"][0, 2][0, 0, 0] = np.nan
+    scipy.io.savemat(root / "gt.mat", gt)
+    report = index_synthtext(root)
+    kind = "boxes of characters that do not fit the words, left out"
+    assert report.repaired[kind] == 2
+    kept = [
+        [len(a.get("characters", ())) for a in d["annotations"]] for d in read_synthtext(root)[0]
+    ]
+    assert kept == [[4], [0] * 5, [0, 0], [3, 4], [0, 0]]
 
 
 def test_interrupted_indexing_goes_on(root, monkeypatch):

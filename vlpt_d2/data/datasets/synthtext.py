@@ -2,9 +2,9 @@
 
 Format of ``gt.mat`` (robots.ox.ac.uk/~vgg/data/scenetext): cells of the same length: ``imnames``;
 ``wordBB``, 2x4xN per image, x and y of the four corners clockwise from the top-left, a plain 2x4
-for a single word; ``charBB``, not read here; ``txt``, strings of one or several lines, padded with
-spaces. Split at white space and in order, its words are those of ``wordBB``. Boxes may leave the
-image.
+for a single word; ``charBB``, the same of the characters of all words; ``txt``, strings of one or
+several lines, padded with spaces. Split at white space and in order, its words are those of
+``wordBB`` and their letters those of ``charBB``. Boxes may leave the image.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from .matlab import MatFile
 from .report import ReadReport, check_report
 
 __all__ = ["index_synthtext", "read_synthtext", "split_synthtext", "split_words"]
+
+#: Name, (N, 4, 2) corners of the words, (C, 4, 2) of their characters, and the words of an image.
+_Entry = tuple[str, np.ndarray, np.ndarray, list[str]]
 
 _INDEX = "index"
 # Images between two commits: a second or two of work.
@@ -101,7 +104,7 @@ def index_synthtext(
         entries, total = _entries(gt)
         entries = itertools.islice(entries, done, None)
         while batch := list(itertools.islice(entries, _BATCH)):
-            names = [name for name, _, _ in batch]
+            names = [name for name, *_ in batch]
             headers = list(pool.map(lambda name: _header(root / name, skip_broken), names))
             _add(writer, batch, headers, done, report)
             done += len(batch)
@@ -147,26 +150,48 @@ def split_words(lines: Iterable[str]) -> list[str]:
     return [word for line in lines for word in str(line).split()]
 
 
-def _entries(gt: Path) -> tuple[Iterator[tuple[str, np.ndarray, list[str]]], int]:
-    """Name, (N, 4, 2) corners and words of each image, and the number of images."""
+def _entries(gt: Path) -> tuple[Iterator[_Entry], int]:
+    """The images one by one, and their number."""
     file = MatFile(gt)
-    missing = {"imnames", "wordBB", "txt"}.difference(file.names)
+    names = ("imnames", "wordBB", "charBB", "txt")
+    missing = set(names).difference(file.names)
     if missing:
         raise GroundTruthError(f"{gt}: has no variable {', '.join(sorted(missing))}.")
-    counts = {name: file.length(name) for name in ("imnames", "wordBB", "txt")}
+    counts = {name: file.length(name) for name in names}
     if len(set(counts.values())) > 1:
         raise GroundTruthError(f"{gt}: has different numbers of cells: {counts}. Replace it.")
 
-    def entries() -> Iterator[tuple[str, np.ndarray, list[str]]]:
-        cells = zip(file.cells("imnames"), file.cells("wordBB"), file.cells("txt"), strict=True)
-        for number, (name, boxes, lines) in enumerate(cells, 1):
+    def entries() -> Iterator[_Entry]:
+        cells = zip(*(file.cells(name) for name in names), strict=True)
+        for number, (name, boxes, quads, lines) in enumerate(cells, 1):
             # One word: a plain 2x4. No word: empty.
-            boxes = boxes.reshape(2, 4, -1) if boxes.size else np.zeros((2, 4, 0))
-            if name.size != 1 or boxes.shape[:2] != (2, 4):
+            boxes, quads = (
+                corners.reshape(2, 4, -1) if corners.size else np.zeros((2, 4, 0))
+                for corners in (boxes, quads)
+            )
+            if name.size != 1 or boxes.shape[:2] != (2, 4) or quads.shape[:2] != (2, 4):
                 raise GroundTruthError(f"{gt}, image {number}: has no name or odd boxes.")
-            yield str(name.ravel()[0]).strip(), boxes.transpose(2, 1, 0), split_words(lines.ravel())
+            words = split_words(lines.ravel())
+            yield (
+                str(name.ravel()[0]).strip(),
+                *(corners.transpose(2, 1, 0) for corners in (boxes, quads)),
+                words,
+            )
 
     return entries(), counts["imnames"]
+
+
+def _characters_of(
+    words: Sequence[str], quads: np.ndarray, name: str, report: ReadReport
+) -> list[np.ndarray]:
+    """The boxes of each word's characters, (C_i, 4, 2); none where their numbers do not agree."""
+    ends = np.cumsum([len(word) for word in words])
+    if not len(words) or ends[-1] != len(quads) or not np.isfinite(quads).all():
+        if any(words):
+            kind = "boxes of characters that do not fit the words, left out"
+            report.count(report.repaired, kind, name)
+        return [np.zeros((0, 4, 2))] * len(words)
+    return np.split(quads, ends[:-1])
 
 
 def _header(path: Path, skip_broken: bool) -> ImageHeader | None:
@@ -189,16 +214,16 @@ def _header(path: Path, skip_broken: bool) -> ImageHeader | None:
 
 def _add(
     writer: MemmapWriter,
-    batch: Sequence[tuple[str, np.ndarray, list[str]]],
+    batch: Sequence[_Entry],
     headers: Sequence[ImageHeader | None],
     done: int,
     report: ReadReport,
 ) -> None:
     sound = np.split(
-        _sound(np.concatenate([boxes for _, boxes, _ in batch])),
-        np.cumsum([len(boxes) for _, boxes, _ in batch])[:-1],
+        _sound(np.concatenate([boxes for _, boxes, *_ in batch])),
+        np.cumsum([len(boxes) for _, boxes, *_ in batch])[:-1],
     )
-    for image_id, ((name, boxes, words), header, ok) in enumerate(
+    for image_id, ((name, boxes, quads, words), header, ok) in enumerate(
         zip(batch, headers, sound, strict=True), done + 1
     ):
         if header is None:
@@ -209,11 +234,14 @@ def _add(
                 report.repaired, "not as many words as boxes: boxes kept without words", name
             )
             words = [""] * len(boxes)
-        rings, kept = _rings(boxes, words, ok, name, report)
+        characters = _characters_of(words, quads, name, report)
+        rings, rows = _rings(boxes, ok, name, report)
+        words, characters = ([each[row] for row in rows] for each in (words, characters))
         _note_outside(rings, header.shown, name, report)
-        writer.add(name, image_id, header.shown, rings, kept, [False] * len(kept))
+        ignored = [False] * len(rows)
+        writer.add(name, image_id, header.shown, rings, words, ignored, characters)
         report.images += 1
-        report.words += len(kept)
+        report.words += len(rows)
 
 
 def _sound(boxes: np.ndarray) -> np.ndarray:
@@ -231,12 +259,13 @@ def _sound(boxes: np.ndarray) -> np.ndarray:
 
 
 def _rings(
-    boxes: np.ndarray, words: Sequence[str], sound: np.ndarray, name: str, report: ReadReport
-) -> tuple[list[np.ndarray], list[str]]:
+    boxes: np.ndarray, sound: np.ndarray, name: str, report: ReadReport
+) -> tuple[list[np.ndarray], list[int]]:
+    """The polygons of the words, repaired, and which words they are of."""
     from ...structures.repair import repair_polygon
 
-    rings, kept = [], []
-    for number, (box, word, ok) in enumerate(zip(boxes, words, sound, strict=True), 1):
+    rings, rows = [], []
+    for number, (box, ok) in enumerate(zip(boxes, sound, strict=True), 1):
         ring, fault = (box, None) if ok else repair_polygon(box)
         if ring is None:
             report.count(report.dropped, str(fault), f"{name}:{number}")
@@ -244,8 +273,8 @@ def _rings(
         if fault is not None:
             report.count(report.repaired, fault, f"{name}:{number}")
         rings.append(ring)
-        kept.append(word)
-    return rings, kept
+        rows.append(number - 1)
+    return rings, rows
 
 
 def _note_outside(
