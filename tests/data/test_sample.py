@@ -115,7 +115,7 @@ def test_corrupt_file(sample, tmp_path, kind):
 
 
 def test_wrong_size(sample):
-    with pytest.raises(SizeMismatchError, match=r"image\.png.*is 36x30.*says 30x36"):
+    with pytest.raises(SizeMismatchError, match=r"image\.png.*is 36x30.*has 30x36"):
         load_sample(sample | {"height": 36, "width": 30}, "RGB")
 
 

@@ -88,8 +88,9 @@ def test_command_line_errors_are_short(capsys):
         assert message in error and error.count("\n") == 1
 
 
-def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys):
+def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys, monkeypatch):
     """A missing dataset, weights that are none: no traceback, unless it is asked for."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "nowhere"))
     (tmp_path / "notes.pth").write_text("no weights")
     config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
     for opts, message in (
