@@ -150,7 +150,7 @@ def finetune(
         known = ", ".join(list_models(with_weights=True, detectors=True))
         raise ValueError(f"{model} finds no text: it is {get(model).summary}. Take one of {known}")
     get_checkpoint(model)
-    request = {
+    request: dict[str, Any] = {
         "images": str(images.resolve()),
         "labels": str(labels.resolve()),
         "format": form or guess_format(labels),
