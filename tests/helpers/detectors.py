@@ -96,6 +96,7 @@ def detector_cfg(head: str, backbone: str = "narrow R-50", **opts) -> CfgNode:
             "MODEL.DB.BINARY_THRESH", 0.5,
             "MODEL.DB.BOX_THRESH", 0.5,
             "MODEL.PSENET.NECK_CHANNELS", 32,
+            "MODEL.SAE.NECK_CHANNELS", 32,
             "MODEL.TEXTFIELD.NECK_CHANNELS", 32,
             "INPUT.FORMAT", "RGB",
             *BACKBONES.get(backbone, _TINY),

@@ -62,11 +62,20 @@ def _craft(head: TextHead, targets: dict) -> dict[str, Tensor]:
     return {name: torch.from_numpy(targets[name])[None] for name in ("region", "affinity")}
 
 
+def _sae(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    number = targets["text"].astype(int)
+    codes = 5 * np.random.default_rng(0).normal(size=(number.max() + 1, 8))
+    maps = {"text": (number > 0)[None], "centre": targets["centre"][None]}
+    maps["embedding"] = codes[number].transpose(2, 0, 1)
+    return {name: torch.from_numpy(np.float32(values)) for name, values in maps.items()}
+
+
 _HEADS = {
     "CRAFTHead": _craft,
     "DBHead": _db,
     "EASTHead": _east,
     "PSENetHead": _psenet,
+    "SAEHead": _sae,
     "SegLinkHead": _seglink,
     "TextDragonHead": _east,
     "TextSnakeHead": _textsnake,

@@ -21,6 +21,7 @@ _NARROW = {
     "DBHead": ("DB", 8),
     "EASTHead": ("EAST", (8, 8, 8)),
     "PSENetHead": ("PSENET", 8),
+    "SAEHead": ("SAE", 8),
     "TextFieldHead": ("TEXTFIELD", 8),
 }
 

@@ -7,6 +7,7 @@ from torch import nn
 from vlpt_d2.modeling.detection.db.neck import DBNeck
 from vlpt_d2.modeling.detection.east.neck import EASTNeck
 from vlpt_d2.modeling.detection.psenet.neck import PSENetNeck
+from vlpt_d2.modeling.detection.sae.neck import SAENeck
 from vlpt_d2.modeling.detection.textfield.neck import TextFieldNeck
 
 SHAPES = [ShapeSpec(channels=64 * 2**i, stride=4 * 2**i) for i in range(4)]
@@ -21,8 +22,9 @@ SHAPES = [ShapeSpec(channels=64 * 2**i, stride=4 * 2**i) for i in range(4)]
         (PSENetNeck(SHAPES, 64), "out_channels"),
         (EASTNeck(SHAPES), "out_channels"),
         (TextFieldNeck(SHAPES, 64), "out_channels"),
+        (SAENeck(SHAPES, 64), "out_channels"),
     ],
-    ids=["DB", "PSENet", "EAST", "TextField"],
+    ids=["DB", "PSENet", "EAST", "TextField", "SAE"],
 )
 def test_spread_of_the_first_weights(neck, counted):
     layers = [layer for layer in neck.modules() if isinstance(layer, nn.Conv2d)]

@@ -5,6 +5,7 @@ from .craft import CRAFTHead
 from .db import DBHead
 from .east import EASTHead
 from .psenet import PSENetHead
+from .sae import SAEHead
 from .seglink import SegLinkHead
 from .textdragon import TextDragonHead
 from .textfield import TextFieldHead
@@ -15,6 +16,7 @@ __all__ = [
     "DBHead",
     "EASTHead",
     "PSENetHead",
+    "SAEHead",
     "SegLinkHead",
     "TextDragonHead",
     "TextFieldHead",

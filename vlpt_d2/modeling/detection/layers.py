@@ -5,9 +5,11 @@ from detectron2.layers import get_norm
 from torch import Tensor, nn
 
 
-def conv_norm_relu(in_channels: int, out_channels: int, kernel: int, norm: str) -> nn.Sequential:
-    """A convolution that keeps the size, norm (see ``get_norm``) and ReLU."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not norm)
+def conv_norm_relu(
+    in_channels: int, out_channels: int, kernel: int, norm: str, stride: int = 1
+) -> nn.Sequential:
+    """A convolution that keeps the size but for its stride, norm (see ``get_norm``) and ReLU."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=not norm)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

@@ -67,8 +67,8 @@ def outline_regions(
     pixels.
 
     Args:
-        labels: (H, W) int32; every number up to the largest one has pixels.
-        kept: the numbers to outline.
+        labels: (H, W) int32.
+        kept: the numbers to outline; all of them have pixels.
         polygon_mode: outlines are simplified contours, without holes; otherwise minimum-area
             rectangles.
         epsilon: tolerance of the simplification, in pixels.
@@ -86,12 +86,15 @@ def outline_regions(
 
 def _contours(labels: np.ndarray, kept: np.ndarray, closing: int) -> list[np.ndarray]:
     """Outer contours (K, 2) int32."""
-    windows = ndimage.find_objects(labels) if len(kept) else []
+    # Early maps have tens of thousands of regions, of which few are kept.
+    numbers = np.zeros(labels.max() + 1, np.int32)
+    numbers[kept] = np.arange(1, len(kept) + 1)
+    labels = numbers[labels]
     square, margin = np.ones((closing, closing), np.uint8), closing // 2
     contours = []
-    for label in kept.tolist():
-        rows, columns = window = windows[label - 1]
-        region = (labels[window] == label).view(np.uint8)
+    for number, window in enumerate(ndimage.find_objects(labels), 1):
+        rows, columns = window
+        region = (labels[window] == number).view(np.uint8)
         if margin:
             sides = (margin, margin, margin, margin)
             region = cv2.copyMakeBorder(region, *sides, cv2.BORDER_CONSTANT, value=0)

@@ -1,0 +1,156 @@
+"""From SAE's maps to text polygons (Tian et al., CVPR 2019, section 3.5)."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..decoded import DecodedTexts
+from ..regions import choose_regions, outline_regions
+
+# Input pixels from one cell of the maps to the next.
+STRIDE = 2
+# The largest distance of a pixel to the mean embedding of the text it is given to.
+_MAX_DISTANCE = 1.0
+# The smallest centre, in input pixels: that of a text of the least area has more.
+_MIN_CENTRE = 16
+# Pairs of a pixel and a centre that are looked at in one image: 66 centres in every component if
+# 30,000 pixels lie in components with several.
+_MAX_PAIRS = 2_000_000
+
+
+def decode_maps(
+    maps: Mapping[str, np.ndarray], image_size: tuple[int, int], **decoding: Any
+) -> DecodedTexts:
+    """Decode "text" and "centre" (1, h, w) and "embedding" (8, h, w); see ``TextHead.decode``."""
+    height, width = (-(-side // STRIDE) for side in image_size)
+    counts: Counter[str] = Counter()
+    text, centre = (maps[name][0, :height, :width] for name in ("text", "centre"))
+    embedding = maps["embedding"][:, :height, :width]
+    found = decode_sae_maps(text, centre, embedding, stride=STRIDE, counts=counts, **decoding)
+    return DecodedTexts(*found, counts=counts)
+
+
+def decode_sae_maps(
+    text: np.ndarray,
+    centre: np.ndarray,
+    embedding: np.ndarray,
+    *,
+    stride: int = 1,
+    polygon_mode: bool = False,
+    text_thresh: float = 0.5,
+    score_thresh: float = 0.0,
+    min_area: float = 50.0,
+    max_candidates: int = 1000,
+    counts: Counter | None = None,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Find the texts of an image's maps: the groups of :func:`assign_pixels`, outlined.
+
+    Args:
+        text, centre: (H, W) float32 in [0, 1].
+        embedding: (C, H, W) float32.
+        stride: of the maps, in input pixels.
+        polygon_mode: outlines are simplified contours, without holes; otherwise minimum-area
+            rectangles.
+        text_thresh: pixels above it are text or, if they are, centre.
+        score_thresh: texts with a smaller mean probability are dropped.
+        min_area: texts below this many input pixels are dropped.
+        max_candidates: texts that pass these filters and are outlined, largest first.
+        counts: receives the number of texts that pass the filters ("candidates"), of those beyond
+            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
+
+    Returns:
+        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
+        reach beyond the map, and their scores, (M,) float32.
+    """
+    is_text = text > text_thresh
+    labels = assign_pixels(
+        is_text, (centre > text_thresh) & is_text, embedding, _MIN_CENTRE / stride**2
+    )
+    kept, scores = choose_regions(
+        labels,
+        text,
+        score_thresh=score_thresh,
+        min_area=min_area / stride**2,
+        max_candidates=max_candidates,
+        counts=counts,
+    )
+    outlines = outline_regions(labels, kept, polygon_mode=polygon_mode)
+    return [outline * stride for outline in outlines], scores
+
+
+def assign_pixels(
+    text: np.ndarray, centre: np.ndarray, embedding: np.ndarray, min_centre: float = 0.0
+) -> np.ndarray:
+    """Give the pixels of texts to their centres.
+
+    The 4-connected components of the centres that are large enough are the texts. Each other text
+    pixel goes to the one with the nearest mean embedding among those in its own 4-connected
+    component of the text map, if that is not farther than 1. Where the map has more pairs of a
+    pixel and a centre than can be looked at, the smaller centres of a component stay as they are.
+
+    Args:
+        text: (H, W) bool.
+        centre: (H, W) bool, within the text.
+        embedding: (C, H, W) float32.
+        min_centre: in pixels.
+
+    Returns:
+        (H, W) int32, the number of each pixel's text, from 1 without gaps; 0 is none.
+    """
+    _, labels = cv2.connectedComponents(centre.view(np.uint8), connectivity=4)
+    keep = np.bincount(labels.ravel()) >= min_centre
+    keep[0] = False
+    labels = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+    count, centre = np.count_nonzero(keep) + 1, labels > 0
+    if count == 1:
+        return labels
+    _, regions = cv2.connectedComponents(text.view(np.uint8), connectivity=4)
+    flat_labels, flat_regions = labels.ravel(), regions.ravel()
+    vectors = embedding.reshape(len(embedding), -1)
+    seeds = np.flatnonzero(centre)
+    owners = flat_labels[seeds]
+    sizes = np.bincount(owners, minlength=count)
+    means = np.array([np.bincount(owners, channel[seeds], count) for channel in vectors])
+    means = np.float32(means / np.maximum(sizes, 1)).T
+    region_of = np.zeros(count, np.int32)
+    region_of[owners] = flat_regions[seeds]
+    rivals = np.bincount(region_of[1:], minlength=regions.max() + 1)
+
+    free = np.flatnonzero(text & ~centre)
+    place = flat_regions[free]
+    # Most texts are alone in their component: all of it is compared with one mean.
+    only = np.zeros(len(rivals), np.int32)
+    only[region_of[1:]] = np.arange(1, count)
+    alone = free[rivals[place] == 1]
+    owner = only[flat_regions[alone]]
+    apart = vectors[:, alone].T - means[owner]
+    near = np.einsum("ij,ij->i", apart, apart) <= _MAX_DISTANCE**2
+    flat_labels[alone[near]] = owner[near]
+
+    contested = free[rivals[place] > 1]
+    if not contested.size:
+        return labels
+    # Both by component; the centres largest first.
+    contested = contested[np.argsort(flat_regions[contested], kind="stable")]
+    order = np.lexsort((-sizes[1:], region_of[1:])) + 1
+    where, starts = np.unique(flat_regions[contested], return_index=True)
+    first = np.searchsorted(region_of[order], where)
+    limit = max(1, _MAX_PAIRS // len(contested))
+    ends = [*starts[1:].tolist(), len(contested)]
+    points = np.ascontiguousarray(vectors[:, contested].T)
+    for begin, end, at, number in zip(
+        starts.tolist(), ends, first.tolist(), rivals[where].tolist()
+    ):
+        candidates = order[at : at + min(number, limit)]
+        # Squared distances less the pixel's own square.
+        mean = means[candidates]
+        scores = points[begin:end] @ (-2.0 * mean.T)
+        scores += np.einsum("ij,ij->i", mean, mean)
+        nearest = scores.argmin(axis=1)
+        apart = points[begin:end] - mean[nearest]
+        near = np.einsum("ij,ij->i", apart, apart) <= _MAX_DISTANCE**2
+        flat_labels[contested[begin:end][near]] = candidates[nearest[near]]
+    return labels
