@@ -21,6 +21,8 @@ GOOD = {"bbox": [0, 0, 4, 4], "segmentation": [[0, 0, 4, 0, 4, 4]]}
         ({"segmentation": {"size": [4, 4], "counts": "04"}}, "no list of polygons"),
         ({"bbox": [0, 0, 4]}, "a bbox"),
         ({"bbox": [0, 0, 4, float("nan")]}, "a bbox"),
+        ({"confidence": 1.5}, "a confidence that is not a number from 0 to 1"),
+        ({"confidence": "1"}, "a confidence that is not a number from 0 to 1"),
     ],
 )
 def test_faults_name_image_and_annotation(bad, fault):

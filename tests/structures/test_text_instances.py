@@ -120,11 +120,14 @@ def test_annotations_come_back():
             "iscrowd": 0,
             "text": "a b",
             "characters": [[0, 0, 3, 0, 3, 4, 0, 4], [4, 0, 8, 0, 8, 4, 4, 4]],
+            "confidence": 0.75,
         },
         {"category_id": 0, "iscrowd": 1, "text": "somewhere"},
     ]
     texts = TextInstances.from_annotations(annotations)
     assert [len(quads) for quads in texts.characters] == [2, 0, 0]
+    assert texts.confidence.tolist() == [0.75, 0.75, 1]
+    assert texts.mapped(lambda points: points)[[0, 2]].cut((9, 9)).confidence.tolist() == [0.75, 1]
     assert texts.to_annotations() == annotations
     again = pickle.loads(pickle.dumps(texts))
     assert again.to_annotations() == annotations

@@ -14,7 +14,8 @@ def check_annotations(dataset_dict: dict[str, Any]) -> None:
 
     Args:
         dataset_dict: ``annotations`` may have ``segmentation`` ([[x0, y0, x1, y1, ...], ...]),
-            ``bbox`` (four numbers) and ``characters`` ([[x0, y0, ..., x3, y3], ...]), in pixels.
+            ``bbox`` (four numbers) and ``characters`` ([[x0, y0, ..., x3, y3], ...]), in pixels,
+            and ``confidence``, in [0, 1].
 
     Raises:
         ValueError: one of them has another form, or a number that is not finite; the message names
@@ -46,6 +47,9 @@ def _fault(annotation: dict[str, Any]) -> str | None:
     box = annotation.get("bbox")
     if box is not None and (not _are_numbers(box) or len(box) != 4):
         return "a bbox that is not four finite numbers"
+    confidence = annotation.get("confidence", 1.0)
+    if not _are_numbers([confidence]) or not 0 <= confidence <= 1:
+        return "a confidence that is not a number from 0 to 1"
     return None
 
 

@@ -287,7 +287,7 @@ class MemmapWriter:
             ignored: whether each is "don't care".
             characters: (C_i, 4, 2) corners of each text's characters, if they are known.
         """
-        quads = [np.reshape(each, (-1, 2)) for each in characters or [()] * len(words)]
+        quads = [np.reshape(each, (-1, 2)) for each in characters or [np.zeros(0)] * len(words)]
         encoded = [word.encode("utf-8") for word in words]
         path = name.encode("utf-8")
         self._write("names", np.frombuffer(path, np.uint8))

@@ -109,8 +109,8 @@ class TextInstances:
             ]
             indices += [index] * len(rings)
             sure += [annotation.get("confidence", 1.0)] * len(rings)
-        indices = np.array(indices, int)
-        return cls(polygons, np.array(ignore, bool), words, characters, indices, np.array(sure))
+        annotation_of, flags = np.array(indices, int), np.array(ignore, bool)
+        return cls(polygons, flags, words, characters, annotation_of, np.array(sure, float))
 
     def to_annotations(self) -> list[dict[str, Any]]:
         """Write detectron2 annotations, of several polygons where instances share an index."""

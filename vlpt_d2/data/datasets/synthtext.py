@@ -171,12 +171,8 @@ def _entries(gt: Path) -> tuple[Iterator[_Entry], int]:
             )
             if name.size != 1 or boxes.shape[:2] != (2, 4) or quads.shape[:2] != (2, 4):
                 raise GroundTruthError(f"{gt}, image {number}: has no name or odd boxes.")
-            words = split_words(lines.ravel())
-            yield (
-                str(name.ravel()[0]).strip(),
-                *(corners.transpose(2, 1, 0) for corners in (boxes, quads)),
-                words,
-            )
+            boxes, quads = boxes.transpose(2, 1, 0), quads.transpose(2, 1, 0)
+            yield str(name.ravel()[0]).strip(), boxes, quads, split_words(lines.ravel())
 
     return entries(), counts["imnames"]
 
@@ -236,7 +232,7 @@ def _add(
             words = [""] * len(boxes)
         characters = _characters_of(words, quads, name, report)
         rings, rows = _rings(boxes, ok, name, report)
-        words, characters = ([each[row] for row in rows] for each in (words, characters))
+        words, characters = [words[row] for row in rows], [characters[row] for row in rows]
         _note_outside(rings, header.shown, name, report)
         ignored = [False] * len(rows)
         writer.add(name, image_id, header.shown, rings, words, ignored, characters)

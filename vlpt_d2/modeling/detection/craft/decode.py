@@ -277,11 +277,11 @@ def _outlines(
     back, ahead = ((reach[:2] + 0.5) / share)[..., None] * direction
     up, down = ((reach[2:] + 0.25) / share)[..., None] * normal
     for i in np.flatnonzero(counts).tolist():
-        own = slice(firsts[i], firsts[i] + counts[i])
-        a, z = own.start, own.stop - 1
+        a, z = int(firsts[i]), int(firsts[i] + counts[i]) - 1
+        all_ = slice(a, z + 1)
         start, end = centres[a] - back[a], centres[z] + ahead[z]
-        top = [[start - up[a]], centres[own] - up[own], [end - up[z]]]
-        bottom = [[end + down[z]], (centres[own] + down[own])[::-1], [start + down[a]]]
+        top = [[start - up[a]], centres[all_] - up[all_], [end - up[z]]]
+        bottom = [[end + down[z]], (centres[all_] + down[all_])[::-1], [start + down[a]]]
         yield i, np.concatenate(top + bottom)
 
 

@@ -1,6 +1,6 @@
 """The CRAFT head: region and affinity scores of characters (Baek et al., CVPR 2019)."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -59,10 +59,10 @@ class CRAFTHead(TextHead):
             conv_norm_relu(CHANNELS, CHANNELS, 3, norm),
             conv_norm_relu(CHANNELS, CHANNELS, 3, norm),
             conv_norm_relu(CHANNELS, CHANNELS, 1, norm),
-            nn.Conv2d(CHANNELS, 2, 1),
+            output := nn.Conv2d(CHANNELS, 2, 1),
         )
-        nn.init.normal_(self.scores[-1].weight, std=0.01)
-        nn.init.zeros_(self.scores[-1].bias)
+        nn.init.normal_(output.weight, std=0.01)
+        nn.init.zeros_(cast(Tensor, output.bias))
         self.decoding = dict(decoding)
 
     @classmethod

@@ -59,7 +59,7 @@ def draw_seglink_labels(texts: TextInstances, image_size: tuple[int, int]) -> di
         for level in levels:
             window, inside = pixels_inside(rings[i] / level.stride, level.text.shape)
             level.mask[window][inside] = 0
-    maps = {}
+    maps: dict[str, np.ndarray] = {}
     for level in levels:
         maps[f"text_{level.stride}"] = level.text
         maps[f"text_mask_{level.stride}"] = level.mask
