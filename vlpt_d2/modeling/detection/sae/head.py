@@ -1,6 +1,6 @@
 """The SAE head: texts, their centres and an embedding of pixels (Tian et al., CVPR 2019)."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -62,13 +62,13 @@ class SAEHead(TextHead):
             conv_norm_relu(neck.out_channels + 2, channels, 3, norm),
             nn.Conv2d(channels, EMBED_DIM * self.factor**2, 1),
         )
-        self.segmentation = nn.Sequential(
-            conv_norm_relu(neck.out_channels, channels, 3, norm),
-            nn.Conv2d(channels, 2 * self.factor**2, 1),
-        )
+        output = nn.Conv2d(channels, 2 * self.factor**2, 1)
         # Maps start unsure: dice on saturated ones has next to no gradient.
-        nn.init.normal_(self.segmentation[1].weight, std=0.01)
-        nn.init.zeros_(self.segmentation[1].bias)
+        nn.init.normal_(output.weight, std=0.01)
+        nn.init.zeros_(cast(Tensor, output.bias))
+        self.segmentation = nn.Sequential(
+            conv_norm_relu(neck.out_channels, channels, 3, norm), output
+        )
         self.decoding = dict(decoding)
 
     @classmethod
@@ -101,7 +101,8 @@ class SAEHead(TextHead):
         places = [steps / steps.amax() for steps in (ones.cumsum(3), ones.cumsum(2))]
         logits = self.segmentation(segmentation)
         vectors = self.embedding(torch.cat([embedding, *places], dim=1))
-        return tuple(F.pixel_shuffle(m, self.factor).float() for m in (vectors, logits))
+        vectors, logits = (F.pixel_shuffle(m, self.factor).float() for m in (vectors, logits))
+        return vectors, logits
 
     def predict(self, x: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Return "text" and "centre" (N, 1, h, w) in [0, 1], "embedding" (N, 8, h, w)."""
