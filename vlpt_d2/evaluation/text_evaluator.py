@@ -130,15 +130,17 @@ class TextEvaluator(DatasetEvaluator):
         """
         for dataset_dict, output in zip(inputs, outputs):
             instances = output["instances"].to("cpu")
-            words = None
+            read = words = None
             if instances.has("pred_texts"):
                 # A list, which tensors do not index.
-                words = np.array(instances.pred_texts, object)
+                read = instances.pred_texts
                 instances.remove("pred_texts")
             kept = torch.nonzero(instances.scores >= self._score_thresh)[:, 0]
             if self._protocol.sort_by_score:
                 kept = kept[instances.scores[kept].argsort(descending=True, stable=True)]
-            instances, words = instances[kept], None if words is None else words[kept].tolist()
+            instances = instances[kept]
+            if read is not None:
+                words = [read[i] for i in kept.tolist()]
             result = end_to_end = None
             if "texts" in dataset_dict:
                 texts = dataset_dict["texts"]

@@ -58,11 +58,11 @@ def draw_dragon_labels(
     for i in sorted(range(len(rings)), key=lambda i: -areas[i]):
         if len(rings[i]) < 3:
             continue
-        rows = np.zeros(0) if texts.ignore[i] else None
-        if rows is None:
+        boxes = np.zeros((0, 6))
+        if not texts.ignore[i]:
             sides = TextSides(rings[i], reading_order=True)
             rows, columns, boxes = _local_boxes(sides, shape)
-        if not len(rows):
+        if not len(boxes):
             window, inside = pixels_inside(rings[i], shape)
             text_mask[window][inside] = 0
             continue
