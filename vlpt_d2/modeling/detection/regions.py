@@ -81,7 +81,7 @@ def outline_regions(
     contours = _contours(labels, kept, closing)
     areas = pixel_counts(contours)
     outlines = _outlines(contours, areas, epsilon) if polygon_mode else _boxes(contours, areas)
-    return [np.float32(outline + 0.5) for outline in outlines]
+    return [(outline + 0.5).astype(np.float32) for outline in outlines]
 
 
 def _contours(labels: np.ndarray, kept: np.ndarray, closing: int) -> list[np.ndarray]:
