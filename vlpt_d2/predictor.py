@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeGuard, Union, cast
 
 import cv2
 import numpy as np
@@ -167,7 +167,7 @@ class TextPredictor:
             digest = get(self.weights.removeprefix(PREFIX)).sha256
         else:
             with open_source(self.weights) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.sha256(file.read()).hexdigest()
         settings = {
             name: self.detector.settings[name]
             for name in ("head", "input", "decoding", "score_thresh")
@@ -201,7 +201,7 @@ class TextPredictor:
             TypeError, ValueError: it is no such image.
         """
         if isinstance(images, _IMAGES) or _is_tensor(images):
-            return next(self.iterate([images], image_format))
+            return next(self.iterate([cast(ImageLike, images)], image_format))
         return list(self.iterate(images, image_format))
 
     def iterate(
@@ -232,10 +232,11 @@ class TextPredictor:
     def _detect_tiled(self, image: np.ndarray) -> DecodedTexts:
         """Find the texts of an image and of its tiles."""
         size = image.shape[:2]
-        side = self.tile
-        if side == "auto":
-            resized = self.detector.size_for_test(size)
-            side = 2 * min(resized) if 2 * min(resized) < min(size) else max(size)
+        if isinstance(self.tile, int):
+            side = self.tile
+        else:
+            side = 2 * min(self.detector.size_for_test(size))
+            side = side if side < min(size) else max(size)
         if max(size) <= side:
             return self.detector([image])[0]
         windows = np.concatenate([[(0, 0, *size[::-1])], tile_windows(size, side)])
@@ -260,7 +261,8 @@ class TextPredictor:
 
 def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:
     """Options but NUM_THREADS, and the number of threads that it asks for."""
-    rest, wanted = [], 0
+    rest: list[str] = []
+    wanted = 0
     for i in range(0, len(opts), 2):
         if opts[i] == "NUM_THREADS" and len(opts) > i + 1:
             wanted = int(opts[i + 1])
@@ -279,7 +281,7 @@ def _device_option(device: str) -> list[str]:
     return ["MODEL.DEVICE", device]
 
 
-def _is_tensor(image: object) -> bool:
+def _is_tensor(image: object) -> TypeGuard[torch.Tensor]:
     """Without torch: whoever has a tensor has imported it."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)

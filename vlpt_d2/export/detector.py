@@ -199,8 +199,12 @@ def open_graph(
     settings = parse(Path(name).read_text("utf-8"), name)
     weights = read(settings["weights"])
     session = _session(path, threads, weights)
+
     # The runtime reads the arrays where they are: they live as long as the session.
-    return Detector(lambda images, _=weights: session.run(None, {_INPUT: images}), settings)
+    def run(images: np.ndarray, _weights: object = weights) -> Sequence[np.ndarray]:
+        return session.run(None, {_INPUT: images})
+
+    return Detector(run, settings)
 
 
 def _session(path: str, threads: int, weights: Mapping[str, np.ndarray]) -> Any:

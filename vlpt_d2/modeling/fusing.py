@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from detectron2.layers import FrozenBatchNorm2d
 from torch import nn
@@ -23,7 +25,8 @@ def fuse_norms(model: nn.Module) -> None:
         norm = getattr(module, "norm", None)
         if isinstance(module, _CONVOLUTIONS) and isinstance(norm, _NORMS):
             _fold(module, norm)
-            module.norm = None
+            owner: Any = module
+            owner.norm = None
         if isinstance(module, nn.Sequential):
             for i in range(1, len(module)):
                 before, after = module[i - 1], module[i]
@@ -33,7 +36,7 @@ def fuse_norms(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.Module) -> None:
+def _fold(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: Any) -> None:
     convolution.weight, convolution.bias = fuse_conv_bn_weights(
         convolution.weight,
         convolution.bias,
