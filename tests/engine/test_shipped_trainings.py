@@ -1,5 +1,6 @@
 """Every shipped pre-training, ablation and arm of the comparisons trains, at tiny size."""
 
+import functools
 import math
 import re
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from detectron2.modeling import ResNet
 from detectron2.utils.events import JSONWriter
 
 from vlpt_d2.engine import TextTrainer, load_config
@@ -20,7 +22,6 @@ STEPS = 3
 
 TINY = {
     "MODEL.DEVICE": "cpu",
-    "MODEL.RESNETS.DEPTH": 50,
     "MODEL.RESNETS.STEM_OUT_CHANNELS": 8,
     "MODEL.RESNETS.RES2_OUT_CHANNELS": 8,
     "MODEL.RESNETS.WIDTH_PER_GROUP": 8,
@@ -48,7 +49,7 @@ TINY = {
     "MODEL.OCLIP.WORDS.DEPTH": 1,
     "MODEL.OCLIP.DECODER.DEPTH": 1,
     "MODEL.OCLIP.DECODER.NUM_HEADS": 2,
-    "MODEL.DB.NECK_CHANNELS": 8,
+    "MODEL.DB.NECK_CHANNELS": 16,
     "MODEL.DB.MIN_TEXT_SIZE": 2.0,
     "MODEL.PSENET.NECK_CHANNELS": 8,
     "MODEL.SAE.NECK_CHANNELS": 8,
@@ -111,10 +112,32 @@ def trained():
     return set()
 
 
+@pytest.fixture(autouse=True)
+def _short_stages(monkeypatch):
+    """Build stages of one block, whatever the depth."""
+    make_stage = ResNet.make_stage
+
+    def short(block_class, num_blocks, **options):
+        options = {k: v[:1] if k.endswith("_per_block") else v for k, v in options.items()}
+        return make_stage(block_class, 1, **options)
+
+    monkeypatch.setattr(ResNet, "make_stage", short)
+
+
+@functools.cache
+def _load_tiny(name):
+    cfg = load_config(name)
+    options = TINY | {"MODEL.RESNETS.DEPTH": 13 if cfg.MODEL.RESNETS.VARIANT == "lcnet" else 50}
+    cfg.merge_from_list([word for pair in options.items() for word in pair])
+    return cfg
+
+
 def tiny_config(name, folder, dataset, **more):
-    options = TINY | {"DATASETS.TRAIN": (dataset,), "OUTPUT_DIR": str(folder)}
+    options = {"DATASETS.TRAIN": (dataset,), "OUTPUT_DIR": str(folder)}
     options |= {key.replace("__", "."): value for key, value in more.items()}
-    return load_config(name, [str(word) for pair in options.items() for word in pair])
+    cfg = _load_tiny(name).clone()
+    cfg.merge_from_list([word for pair in options.items() for word in pair])
+    return cfg
 
 
 @pytest.mark.parametrize("name", CONFIGS)

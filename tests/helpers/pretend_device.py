@@ -173,6 +173,16 @@ def move(module):
     return module
 
 
+def _ctc_loss(log_probs, targets, *lengths_and_options):
+    """Read the lengths first, as torch does but for tensors of other classes."""
+    *lengths, blank, reduction, zero_infinity = lengths_and_options
+    lengths = [x.tolist() for x in lengths]
+    return _torch_ctc_loss(log_probs, targets, *lengths, blank, reduction, zero_infinity)
+
+
+_torch_ctc_loss = torch.ctc_loss
+
+
 @contextmanager
 def pretend_device(monkeypatch, name="lazy"):
     """Watch the pretend device, under the name "lazy" or "cuda".
@@ -181,6 +191,7 @@ def pretend_device(monkeypatch, name="lazy"):
     """
     with monkeypatch.context() as patch, torch.autograd.set_multithreading_enabled(False):
         patch.setattr(PretendTensor, "place", torch.device(name, 0))
+        patch.setattr(torch, "ctc_loss", _ctc_loss)
         if name == "cuda":
             torch._C._ensureCUDADeviceGuardSet()
             patch.setattr(torch.cuda, "_lazy_init", lambda: None)

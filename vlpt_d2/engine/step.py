@@ -79,7 +79,8 @@ class StepTrainer(SimpleTrainer):
       The losses of other models are averaged.
     - bfloat16 autocast anywhere; float16 with loss scaling on GPUs.
     - A loss or a gradient that is not finite stops the run before the weights change, and names
-      the images.
+      the images. Losses, the gradient's norm and a model's ``metrics`` are read together, which is
+      all that a step waits for on a GPU.
     """
 
     def __init__(

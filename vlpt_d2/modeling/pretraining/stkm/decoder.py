@@ -119,7 +119,7 @@ class CharacterDecoder(nn.Module):
             for layer, cache in zip(layers, caches):
                 x = layer.step(x, cache, index)
             logits = full_precision(self.output(x[:, 0]))
-            logits[:, [PAD, START]] = -torch.inf
+            logits[:, PAD] = logits[:, START] = -torch.inf  # a list would be uploaded
             current = logits.argmax(dim=1).masked_fill(ended, PAD)
             read[:, index] = current
             ended |= current == END
