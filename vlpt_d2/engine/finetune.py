@@ -164,7 +164,7 @@ def finetune(
         if (output / RESULTS).is_file():
             logger.info("%s is finished: nothing is trained", output)
             return json.loads((output / RESULTS).read_text("utf-8"))
-        counts = _prepare_data(images, labels, request["format"], seed, output)
+        counts = _prepare_data(images, labels, str(request["format"]), seed, output)
         options = _options(output, model, seed, counts["train"], opts)
         command = ["--config-file", get(model).config, "--resume", *options]
         run(argument_parser().parse_args(command))
@@ -310,7 +310,8 @@ def _portable(cfg: CfgNode) -> CfgNode:
 def _evaluate(cfg: CfgNode, detector: TextDetector, dataset: str) -> Evaluation:
     images = []
     for batch in LoggedProgress(build_test_loader(cfg, dataset), dataset):
-        for sample, output in zip(batch, detector(batch)):
+        outputs: list[dict] = detector(batch)
+        for sample, output in zip(batch, outputs):
             found, texts = output["instances"].to("cpu"), sample["texts"]
             images.append(
                 ImageTexts(

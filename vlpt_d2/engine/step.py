@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import torch
@@ -177,7 +177,8 @@ class StepTrainer(SimpleTrainer):
         if not self.grad_scaler.is_enabled():
             # With loss scaling gradients overflow now and then: the scaler leaves such steps out.
             checked.append(nn.utils.get_total_norm(self._gradients().values()).float())
-        totals = torch.stack([sum(each[name] for each in losses) * share for name in losses[0]])
+        sums = [cast(torch.Tensor, sum(each[name] for each in losses)) for name in losses[0]]
+        totals = torch.stack(sums) * share
         totals = torch.cat([totals, totals.new_full((1,), data_time)])
         rows = [totals]
         if comm.get_world_size() > 1:

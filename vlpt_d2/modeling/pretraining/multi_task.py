@@ -144,7 +144,8 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         """Return the weighted losses of all tasks; see :meth:`forward`."""
         if context is None:
             context = MicroBatchContext(self.counts([encoded.tokens]), None)
-        losses, metrics = {}, {}
+        losses: dict[str, torch.Tensor] = {}
+        metrics: dict[str, torch.Tensor | float] = {}
         for name, task in self.tasks.items():
             if isinstance(task, ContrastiveTask) and context.contrast is not None:
                 loss, measured = self._cached_contrast(task, encoded, context.contrast)

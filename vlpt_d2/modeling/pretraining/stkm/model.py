@@ -75,8 +75,8 @@ class STKM(ImagePretraining):
         # Before the upload: afterwards it would wait for the device.
         length = max(int((targets != PAD).sum(dim=1).max()), 1)
         targets = targets[:, :length]
-        both = targets, places(targets != PAD)
-        return tuple(part.to(self.device, non_blocking=True) for part in both)
+        text = places(targets != PAD)
+        return targets.to(self.device, non_blocking=True), text.to(self.device, non_blocking=True)
 
     def forward(
         self, samples: list[dict], count: Tensor | None = None
