@@ -63,7 +63,7 @@ def mask_image(polygons, size=(160, 240)):
         RandomTextCrop((64, 64), max_tries=0),
         ResizeForTest("fixed", (111, 333)),
     ],
-    ids=str,
+    ids=lambda augmentation: type(augmentation).__name__,
 )
 def test_polygons_stay_on_their_pixels(augmentation):
     inputs = TextAugInput(mask_image([QUAD]), TextInstances([QUAD]))
