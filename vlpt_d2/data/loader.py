@@ -233,7 +233,7 @@ def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
         num_workers=workers,
         prefetch_factor=cfg.DATALOADER.PREFETCH_FACTOR if workers else None,
         collate_fn=CollatedBatch,
-        pin_memory=torch.device(cfg.MODEL.DEVICE).type == "cuda",
+        pin_memory=torch.device(cfg.MODEL.DEVICE).type == "cuda" and torch.cuda.is_available(),
         worker_init_fn=_start_worker,
         # A generator of its own: by default the loader draws a number from the process's.
         generator=torch.Generator().manual_seed(0),

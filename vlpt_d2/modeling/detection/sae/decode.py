@@ -114,7 +114,7 @@ def assign_pixels(
     owners = flat_labels[seeds]
     sizes = np.bincount(owners, minlength=count)
     means = np.array([np.bincount(owners, channel[seeds], count) for channel in vectors])
-    means = np.float32(means / np.maximum(sizes, 1)).T
+    means = (means / np.maximum(sizes, 1)).astype(np.float32).T
     region_of = np.zeros(count, np.int32)
     region_of[owners] = flat_regions[seeds]
     rivals = np.bincount(region_of[1:], minlength=regions.max() + 1)

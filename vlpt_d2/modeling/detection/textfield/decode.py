@@ -135,7 +135,7 @@ def group_pixels(field: np.ndarray, text: np.ndarray, stride: int = 1) -> np.nda
     is_ending[end] = True
     endings = np.flatnonzero(is_ending)
 
-    marks = np.zeros(text.shape, np.uint8)
+    marks: np.ndarray = np.zeros(text.shape, np.uint8)
     marks.ravel()[pixels[endings]] = 1
     marks = cv2.dilate(marks, np.ones((3, 3), np.uint8))
     deep, reach = _DEEP // stride, _REACH // stride
