@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ class LoggedProgress:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Sized]:
+    def __iter__(self) -> Iterator[list[dict]]:
         start = last = time.monotonic()
         images = 0
         for number, batch in enumerate(self.loader, 1):
