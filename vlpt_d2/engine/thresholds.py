@@ -21,7 +21,7 @@ GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @contextmanager
 def _without_lines() -> Iterator[None]:
-    """Keep evaluators, of which there is one for each combination, from writing to the log."""
+    """Keep the evaluators (one per combination) from writing to the log."""
     logging.disable(logging.INFO)
     try:
         yield

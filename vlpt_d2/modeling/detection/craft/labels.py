@@ -104,7 +104,7 @@ def _between(boxes: np.ndarray) -> np.ndarray:
 
 
 def _draw(image: np.ndarray, boxes: np.ndarray) -> None:
-    """Draw the Gaussians of parallelograms into a map, of which the higher value stays."""
+    """Draw the Gaussians of parallelograms into a map; the higher value stays."""
     height, width = image.shape
     # The largest x and y of an ellipse that touches the middles of the sides.
     reach = _REACH * np.hypot(boxes[:, 1], boxes[:, 2])
