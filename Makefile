@@ -20,9 +20,6 @@ export UV_COMPILE_BYTECODE := 1
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-# One more than cores, as tests of trainings in several processes wait for one another.
-PROCESSES = $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 5))')
-
 .PHONY: setup quickstart test lint docs coverage fuzz kills bundle
 .DEFAULT_GOAL := setup
 
@@ -50,7 +47,7 @@ quickstart: $(STAMP)
 	$(BIN)/vlpt-d2 quickstart $(if $(FRESH),--fresh) $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -61,7 +58,7 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 coverage: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --cov $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --cov $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)

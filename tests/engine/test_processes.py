@@ -74,11 +74,11 @@ def _runs(pid):
         (None, None),
         ("raise", r"^process 1: img_7\.png: broken; take it out$"),
         ("SIGKILL", "^process 1 was killed by SIGKILL; the machine may have run out of memory$"),
-        ("SIGSTOP", r"^process 0: waited 10 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
+        ("SIGSTOP", r"^process 0: waited 5 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
     ],
 )
 def test_the_cause_is_told_and_no_process_is_left(tmp_path, forked_processes, fault, message):
-    args = {"processes": 2, "timeout": 10.0 if fault == "SIGSTOP" else 300.0}
+    args = {"processes": 2, "timeout": 5.0 if fault == "SIGSTOP" else 300.0}
     if message is None:
         run_processes(sum_of_ranks, (tmp_path, fault), **args)
     else:
