@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from drawn_texts import SIZE, random_bands, random_quads, separate_quads
+from drawn_texts import SIZE, label_cases, random_quads, separate_quads
 from early_maps import speckled, untrained
 from table import Table, run
 
@@ -50,11 +50,7 @@ def round_trips(root: Path) -> None:
 def fill(table: Table) -> None:
     """Measure everything."""
     rng = np.random.default_rng(0)
-    for kind, polygons in (
-        ("words", random_quads(rng, 20)),
-        ("large words", random_quads(rng, 20, sides=(60, 150))),
-        ("curved lines", random_bands(rng, 20)),
-    ):
+    for kind, polygons in label_cases(rng).items():
         name = f"label maps, 20 {kind}, 640 x 640"
         mine, _ = table.compare(name, lambda p=polygons: draw_sae_labels(TextInstances(p), SIZE))
         table.judge(name, mine, 10)

@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from drawn_texts import SIZE, random_bands, random_quads, separate_bands, separate_quads
+from drawn_texts import (
+    SIZE,
+    label_cases,
+    separate_bands,
+    separate_quads,
+)
 from early_maps import speckled, untrained
 from table import Table, run
 
@@ -41,11 +46,7 @@ def round_trips(root: Path) -> None:
 def fill(table: Table) -> None:
     """Measure everything."""
     rng = np.random.default_rng(0)
-    for kind, polygons in (
-        ("words", random_quads(rng, 20)),
-        ("large words", random_quads(rng, 20, sides=(60, 150))),
-        ("curved lines", random_bands(rng, 20)),
-    ):
+    for kind, polygons in label_cases(rng).items():
         table.compare(
             f"label maps, 20 {kind}, 640 x 640",
             lambda: draw_snake_labels(TextInstances(polygons), SIZE),  # noqa: B023

@@ -57,3 +57,12 @@ def random_bands(rng: np.random.Generator, count: int, size=SIZE) -> list:
         band += rng.uniform((60, 60), (size[1] - 60, size[0] - 60)) - band.mean(axis=0)
         bands.append(band.astype(np.float32))
     return bands
+
+
+def label_cases(rng: np.random.Generator) -> dict[str, list]:
+    """Twenty texts of each kind that label maps are timed on, by the kind's name."""
+    return {
+        "words": random_quads(rng, 20),
+        "large words": random_quads(rng, 20, sides=(60, 150)),
+        "curved lines": random_bands(rng, 20),
+    }
