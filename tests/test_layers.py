@@ -19,7 +19,7 @@ LAYERS = (
     {"checkpoint", "export", "model_zoo", "solver"},
     {"engine"},
     {"predictor"},
-    {"comparison", "detect_files", "inspection"},
+    {"bulk", "comparison", "detect_files", "inspection"},
     {"demo"},
     {"cli"},
 )

@@ -18,6 +18,7 @@ __all__ = ["VERBS", "main"]
 # Modules of this package, in the order of the help.
 VERBS = (
     "attention",
+    "bulk",
     "compare",
     "data",
     "demo",
