@@ -1,5 +1,6 @@
 """Numbered regions of a map: which of them are texts, and the polygons around these."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -105,6 +106,10 @@ def _contours(labels: np.ndarray, kept: np.ndarray, closing: int) -> list[np.nda
             cv2.CHAIN_APPROX_NONE,
             offset=(columns.start - margin, rows.start - margin),
         )
+        if len(parts) > 1:
+            # A ring of n pixels is at most n * sqrt(2) long: most are too short to be the largest.
+            least = 2 * math.pi * cv2.contourArea(max(parts, key=len))
+            parts = [part for part in parts if len(part) ** 2 >= least]
         contours.append(max(parts, key=cv2.contourArea)[:, 0])
     return contours
 
@@ -165,8 +170,9 @@ def _move_contours(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.
     for i in np.flatnonzero(shapely.get_type_id(shapes) != _POLYGON):
         shapes[i] = max(shapely.get_parts(shapes[i]), key=shapely.area)
     points, owners = shapely.get_coordinates(shapely.get_exterior_ring(shapes), return_index=True)
-    starts = np.searchsorted(owners, np.arange(1, len(rings)))
-    return [ring[:-1] for ring in np.split(points.astype(np.float32), starts)]
+    points = points.astype(np.float32)
+    ends = np.cumsum(np.bincount(owners, minlength=len(rings))).tolist()
+    return [points[start : end - 1] for start, end in zip([0, *ends], ends)]
 
 
 def _move_hulls(rings: Sequence[np.ndarray], missing: np.ndarray) -> list[np.ndarray]:

@@ -48,6 +48,13 @@ def test_words_come_back(size, word, degrees, low_text):
         assert len(found) == (2 * len(word) + 4 if polygon_mode and word == "openly" else 4)
 
 
+def test_a_long_text_is_outlined_along_all_its_characters():
+    box = rectangle((482, 24), (920, 26))
+    maps = draw_craft_labels(TextInstances([box], words=["i" * 40]), (48, 964))
+    (found,), _ = decode_craft_maps(maps["region"], maps["affinity"], polygon_mode=True)
+    assert len(found) == 2 * 40 + 4 and iou(found, box) > 0.9
+
+
 def test_the_boxes_are_near_the_published_ones():
     boxes = [rectangle((60, 30), (90, 20)), rectangle((170, 50), (80, 24), 20)]
     boxes += [rectangle((60, 100), (40, 26), -30), rectangle((160, 120), (110, 40))]

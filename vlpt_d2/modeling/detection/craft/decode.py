@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -77,11 +77,9 @@ def decode_craft_maps(
     """
     text = region > low_text
     joined = text | (affinity > link_thresh)
-    number, labels, stats, _ = cv2.connectedComponentsWithStats(
-        joined.view(np.uint8), connectivity=4, ltype=cv2.CV_32S
-    )
+    number, labels = cv2.connectedComponents(joined.view(np.uint8), connectivity=4)
+    areas = np.bincount(labels.ravel(), minlength=number)
     sure = np.bincount(labels[region >= text_thresh], minlength=number) > 0
-    areas = stats[:, cv2.CC_STAT_AREA]
     kept = 1 + np.flatnonzero(sure[1:] & (areas[1:] >= _MIN_AREA))
     dropped = max(0, len(kept) - max_candidates) if max_candidates else 0
     if counts is not None:
@@ -93,7 +91,10 @@ def decode_craft_maps(
     renumbered = np.zeros(number, np.int32)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     # Pixels that are only links join characters, and belong to no text.
-    labels = np.where(text, renumbered[labels], 0)
+    pixels = np.flatnonzero(text)
+    owners = renumbered[labels.ravel()[pixels]]
+    labels = np.zeros_like(labels)
+    labels.ravel()[pixels] = owners
     centres, owners, heights = _characters(region, labels)
     count = np.bincount(owners, minlength=len(kept))
     scores = np.bincount(owners, heights, len(kept)) / np.maximum(count, 1)
@@ -101,14 +102,17 @@ def decode_craft_maps(
     share = SIGMA * math.sqrt(2 * math.log(1 / min(max(low_text, 0.01), 0.99)))
     points, starts = _run_ends(labels, len(kept))
     rectangles = _rectangles(labels, points, starts, centres, owners, share)
-    polygons: list[np.ndarray] = list(rectangles)
+    polygons = list(_to_image(rectangles))
     if polygon_mode:
         large = np.linalg.norm(rectangles[:, 3] - rectangles[:, 0], axis=1) >= _CURVED_HEIGHT
         for i, outline in _outlines(points, starts, centres, owners, large, share):
             polygons[i] = outline
-    # From pixel centres to image coordinates, which start at a pixel's corner.
-    polygons = [((polygon + 0.5) * STRIDE).astype(np.float32) for polygon in polygons]
     return polygons, np.clip(scores, 0, 1).astype(np.float32)
+
+
+def _to_image(points: np.ndarray) -> np.ndarray:
+    """From pixel centres of the map to input pixels, float32, which start at their corner."""
+    return ((points + 0.5) * STRIDE).astype(np.float32)
 
 
 def _characters(
@@ -120,14 +124,15 @@ def _characters(
     """
     top = cv2.dilate(region, np.ones((3, 3), np.uint8))
     peaks = (region >= top) & (region > _PEAK) & (labels > 0)
-    count, plateaus, _, centres = cv2.connectedComponentsWithStats(
-        peaks.view(np.uint8), connectivity=8
-    )
-    rows, columns = np.nonzero(peaks)
-    first = np.zeros((2, count), np.int64)
-    first[:, plateaus[rows, columns]] = rows, columns
-    rows, columns = first[:, 1:]
-    centres = centres[1:]
+    count, plateaus = cv2.connectedComponents(peaks.view(np.uint8), connectivity=8)
+    rows, columns = np.divmod(np.flatnonzero(peaks), region.shape[1])
+    plateau = plateaus[rows, columns] - 1
+    sizes = np.bincount(plateau, minlength=count - 1)[:, None]
+    centres = [np.bincount(plateau, v, count - 1) for v in (columns, rows)] / sizes.T
+    centres = np.ascontiguousarray(centres.T)
+    first = np.zeros((2, count - 1), np.int64)
+    first[:, plateau] = rows, columns
+    rows, columns = first
     heights, (height, width) = region[rows, columns], region.shape
     for axis, (dy, dx) in enumerate(((0, 1), (1, 0))):
         before = region[np.maximum(rows - dy, 0), np.maximum(columns - dx, 0)]
@@ -159,7 +164,8 @@ def _rectangles(
     # nearly round, its sides within a tenth, is upright (clovaai/CRAFT-pytorch).
     alone = count <= 1
     angles, _ = _axes(centres, owners, number)
-    rows, columns = np.nonzero(np.append(False, alone)[labels])
+    at = np.flatnonzero(np.append(False, alone)[labels]) if alone.any() else np.zeros(0, int)
+    rows, columns = np.divmod(at, labels.shape[1])
     pixels = np.column_stack([columns, rows])
     of_pixels, flatness = _axes(pixels, labels[rows, columns] - 1, number)
     angles = np.where(alone, np.where(flatness > _ROUND, of_pixels, 0.0), angles)
@@ -222,7 +228,7 @@ def _outlines(
     owners: np.ndarray,
     large: np.ndarray,
     share: float,
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> list[tuple[int, np.ndarray]]:
     """Outlines of the texts of at least _CURVED characters, along these.
 
     Args:
@@ -232,38 +238,40 @@ def _outlines(
         large: (N,) which texts are outlined, if they have so many characters.
         share: of a character's half that is above the threshold.
 
-    Yields:
-        The text and its outline, (2 n + 4, 2) in pixels of the map.
+    Returns:
+        The texts and their outlines, (2 n + 4, 2) in input pixels.
     """
     number = len(starts)
-    if not len(owners):
-        return
     angles, flatness = _axes(centres, owners, number)
     along = centres[:, 0] * np.cos(angles)[owners] + centres[:, 1] * np.sin(angles)[owners]
     order = np.lexsort((along, owners))
     counts = np.bincount(owners, minlength=number)
     firsts = np.cumsum(counts) - counts
     kept = large & (counts >= _CURVED)
+    if not kept.any():
+        return []
     bent = kept & (counts <= _LONGEST) & (flatness < _BENT)
     for i in np.flatnonzero(bent)[:_MOST_BENT].tolist():
         own = order[firsts[i] : firsts[i] + counts[i]]
         order[firsts[i] : firsts[i] + counts[i]] = own[_chain(centres[own])]
     # From here on the characters are in order, and those of other texts are left out.
     order = order[kept[owners[order]]]
-    counts = np.where(kept, counts, 0)
-    firsts = np.cumsum(counts) - counts
-    centres, owners = centres[order], owners[order]
-    text = np.repeat(np.arange(number), np.diff(starts, append=len(points)))
-    points, text = points[counts[text] > 0], text[counts[text] > 0]
-    if not len(order):
-        return
-    # The nearest character of the same text: texts lie apart in a third dimension.
-    apart = 4.0 * max(points.max(), 1)
-    tree = cKDTree(np.column_stack([centres, apart * owners]))
-    members = tree.query(np.column_stack([points, apart * text]))[1]
+    texts, counts = np.flatnonzero(kept), counts[kept]
+    ends = np.cumsum(counts)
+    firsts = ends - counts
+    centres = centres[order]
+    points = points.astype(np.float64)
+    own_points, members = [], []
+    stops = np.append(starts[1:], len(points))
+    for a, z, start, stop in zip(
+        firsts.tolist(), ends.tolist(), starts[kept].tolist(), stops[kept].tolist()
+    ):
+        own_points.append(points[start:stop])
+        members.append(a + _nearest(own_points[-1], centres[a:z]))
+    points, members = np.concatenate(own_points), np.concatenate(members)
+    text = np.repeat(np.arange(len(texts)), counts)
     here = np.arange(len(order))
-    before = np.maximum(here - 1, firsts[owners])
-    after = np.minimum(here + 1, (firsts + counts - 1)[owners])
+    before, after = np.maximum(here - 1, firsts[text]), np.minimum(here + 1, ends[text] - 1)
     direction = centres[after] - centres[before]
     direction /= np.maximum(np.linalg.norm(direction, axis=1), 1e-9)[:, None]
     normal = direction[:, ::-1] * (-1, 1)
@@ -276,18 +284,34 @@ def _outlines(
         np.maximum.at(row, members, values)
     back, ahead = ((reach[:2] + 0.5) / share)[..., None] * direction
     up, down = ((reach[2:] + 0.25) / share)[..., None] * normal
-    for i in np.flatnonzero(counts).tolist():
-        a, z = int(firsts[i]), int(firsts[i] + counts[i]) - 1
-        all_ = slice(a, z + 1)
-        start, end = centres[a] - back[a], centres[z] + ahead[z]
-        top = [[start - up[a]], centres[all_] - up[all_], [end - up[z]]]
-        bottom = [[end + down[z]], (centres[all_] + down[all_])[::-1], [start + down[a]]]
-        yield i, np.concatenate(top + bottom)
+    # A line through the characters, with one point more at each end.
+    heads = firsts + 2 * np.arange(len(texts))
+    tails = heads + counts + 1
+    text = np.repeat(np.arange(len(texts)), counts + 2)
+    at = np.clip(np.arange(len(text)) - 2 * text - 1, firsts[text], ends[text] - 1)
+    line = centres[at]
+    line[heads] -= back[firsts]
+    line[tails] += ahead[ends - 1]
+    top, bottom = _to_image(line - up[at]), _to_image(line + down[at])
+    return [
+        (i, np.concatenate([top[head : tail + 1], bottom[head : tail + 1][::-1]]))
+        for i, head, tail in zip(texts.tolist(), heads.tolist(), tails.tolist())
+    ]
+
+
+def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """The index of the nearest centre (N, 2) of each point (K, 2)."""
+    if len(centres) > _LONGEST:
+        return cKDTree(centres).query(points)[1]
+    # Squared distances less the point's own square.
+    return ((centres**2).sum(axis=1) - points @ (2 * centres.T)).argmin(axis=1)
 
 
 def _chain(centres: np.ndarray) -> list[int]:
     """Order of points along a bent line, each the nearest to the one before, from the first on."""
-    left, order = list(range(1, len(centres))), [0]
-    while left:
-        order.append(left.pop(((centres[left] - centres[order[-1]]) ** 2).sum(axis=1).argmin()))
+    apart = ((centres[:, None] - centres) ** 2).sum(axis=2)
+    order = [0]
+    while len(order) < len(centres):
+        apart[:, order[-1]] = np.inf
+        order.append(int(apart[order[-1]].argmin()))
     return order

@@ -126,8 +126,8 @@ def assign_pixels(
     only[region_of[1:]] = np.arange(1, count)
     alone = free[rivals[place] == 1]
     owner = only[flat_regions[alone]]
-    apart = vectors[:, alone].T - means[owner]
-    near = np.einsum("ij,ij->i", apart, apart) <= _MAX_DISTANCE**2
+    apart = vectors.take(alone, axis=1) - means.T.take(owner, axis=1)
+    near = np.einsum("ij,ij->j", apart, apart) <= _MAX_DISTANCE**2
     flat_labels[alone[near]] = owner[near]
 
     contested = free[rivals[place] > 1]
@@ -140,17 +140,17 @@ def assign_pixels(
     first = np.searchsorted(region_of[order], where)
     limit = max(1, _MAX_PAIRS // len(contested))
     ends = [*starts[1:].tolist(), len(contested)]
-    points = np.ascontiguousarray(vectors[:, contested].T)
+    points = vectors.take(contested, axis=1)
     for begin, end, at, number in zip(
         starts.tolist(), ends, first.tolist(), rivals[where].tolist()
     ):
         candidates = order[at : at + min(number, limit)]
         # Squared distances less the pixel's own square.
         mean = means[candidates]
-        scores = points[begin:end] @ (-2.0 * mean.T)
-        scores += np.einsum("ij,ij->i", mean, mean)
-        nearest = scores.argmin(axis=1)
-        apart = points[begin:end] - mean[nearest]
-        near = np.einsum("ij,ij->i", apart, apart) <= _MAX_DISTANCE**2
+        scores = (-2.0 * mean) @ points[:, begin:end]
+        scores += np.einsum("ij,ij->i", mean, mean)[:, None]
+        nearest = scores.argmin(axis=0)
+        apart = points[:, begin:end] - mean.T.take(nearest, axis=1)
+        near = np.einsum("ij,ij->j", apart, apart) <= _MAX_DISTANCE**2
         flat_labels[contested[begin:end][near]] = candidates[nearest[near]]
     return labels

@@ -119,20 +119,22 @@ def _groups(
     second = number[rows + steps[:, :1], columns + 1 + steps[:, 1:]]
     kind, first = np.nonzero(second >= 0)
     second = second[kind, first]
-    way = steps[kind, ::-1].T  # x, y
+    way = steps.take(kind, axis=0)[:, ::-1].T.astype(np.float64)  # x, y
     agree = np.ones(len(first), bool)
-    top, right, bottom, left, cos, sin = boxes
-    height = np.minimum((top + bottom)[first], (top + bottom)[second])
-    for one, other, sign in ((first, second, 1), (second, first, -1)):
+    # Per cell: right, left, cos, sin, the height of its box, and how far below it the middle is.
+    values = np.stack([*boxes[[1, 3, 4, 5]], boxes[0] + boxes[2], 0.5 * (boxes[2] - boxes[0])])
+    firsts, seconds = values.take(first, axis=1), values.take(second, axis=1)
+    lower = _APART * np.minimum(firsts[4], seconds[4])
+    turn = firsts[2] * seconds[2] + firsts[3] * seconds[3]
+    for one, other, sign in ((firsts, seconds, 1), (seconds, firsts, -1)):
+        right, left, cos, sin, height, offset = one
         x, y = sign * way
-        along = x * cos[one] + y * sin[one]
-        own, others = (np.where(along > 0, right[i], left[i]) for i in (one, other))
+        along = x * cos + y * sin
+        ahead = along > 0
         # A box does not reach farther than its height.
-        expected = np.minimum(np.abs(along) + others, (top + bottom)[one])
-        agree &= own >= expected - _APART * height
-        offset = 0.5 * (bottom - top)
-        middle = offset[other] * (cos[one] * cos[other] + sin[one] * sin[other]) - offset[one]
-        agree &= np.abs(y * cos[one] - x * sin[one] + middle) <= _APART * height
+        expected = np.minimum(np.abs(along) + np.where(ahead, other[0], other[1]), height)
+        agree &= np.where(ahead, right, left) >= expected - lower
+        agree &= np.abs(y * cos - x * sin + other[5] * turn - offset) <= lower
     return group_pairs(len(rows), np.stack([first, second], axis=1)[agree])
 
 
