@@ -119,7 +119,7 @@ def test_other_launchers_start_the_processes_alone(monkeypatch, capsys):
     for name, value in (("RANK", 1), ("WORLD_SIZE", 2), ("LOCAL_RANK", 1), ("MASTER_ADDR", "x")):
         monkeypatch.setenv(name, str(value))
     assert main(["SEED", "1", "--num-processes", "2"]) == 2
-    assert "process 1 of 2 that another launcher started" in capsys.readouterr().err
+    assert "process 1 of 2 that torchrun or srun started" in capsys.readouterr().err
 
 
 def arguments(folder, *opts, eval_only=False):

@@ -1,9 +1,9 @@
 """Processes that train together: one message that has the cause, and none that stays behind."""
 
+import dataclasses
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +12,10 @@ import pytest
 import torch
 from detectron2.utils import comm
 
+from vlpt_d2.engine import processes
 from vlpt_d2.engine.hooks import EarlyStopping
-from vlpt_d2.engine.processes import Place, ProcessError, place_of_torchrun, run_processes
+from vlpt_d2.engine.place import Place
+from vlpt_d2.engine.processes import ProcessError, run_processes
 
 
 def sum_of_ranks(folder, fault):
@@ -77,7 +79,10 @@ def _runs(pid):
         ("SIGSTOP", r"^process 0: waited 5 s for another process.*PROCESS_TIMEOUT \(seconds\)$"),
     ],
 )
-def test_the_cause_is_told_and_no_process_is_left(tmp_path, forked_processes, fault, message):
+def test_the_cause_is_told_and_no_process_is_left(
+    tmp_path, forked_processes, monkeypatch, fault, message
+):
+    monkeypatch.setattr(processes, "_GRACE", 1.0)
     args = {"processes": 2, "timeout": 5.0 if fault == "SIGSTOP" else 300.0}
     if message is None:
         run_processes(sum_of_ranks, (tmp_path, fault), **args)
@@ -89,23 +94,20 @@ def test_the_cause_is_told_and_no_process_is_left(tmp_path, forked_processes, fa
     assert ended(tmp_path)
 
 
-@pytest.mark.slow
+def start_two(folder):
+    """Wait for two processes, which are forks of this one."""
+    multiprocessing.get_context = lambda method=None, get=multiprocessing.get_context: get("fork")
+    run_processes(sum_of_ranks, (folder, "wait"), processes=2, timeout=120.0)
+
+
 def test_none_is_left_where_the_starting_process_is_killed(tmp_path):
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import pathlib, test_processes as t\n"
-        "if __name__ == '__main__':\n"
-        f"    args = pathlib.Path({str(tmp_path)!r}), 'wait'\n"
-        "    t.run_processes(t.sum_of_ranks, args, processes=2, timeout=120.0)\n"
-    )
-    script = tmp_path / "start.py"
-    script.write_text(code)
-    starter = subprocess.Popen([sys.executable, str(script)])
+    starter = multiprocessing.get_context("forkserver").Process(target=start_two, args=(tmp_path,))
+    starter.start()
     while not all((tmp_path / f"sum_{i}").exists() for i in range(2)):
-        assert starter.poll() is None
-        time.sleep(0.2)
+        assert starter.is_alive()
+        time.sleep(0.1)
     starter.kill()
-    starter.wait()
+    starter.join()
     assert ended(tmp_path)
 
 
@@ -114,11 +116,10 @@ def test_an_early_stop_is_one_of_all_processes(tmp_path, forked_processes):
     assert {path.name for path in tmp_path.iterdir()} == {"stopped_0", "stopped_1"}
 
 
-def test_the_place_that_torchrun_gives():
-    environment = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
-    assert place_of_torchrun(environment, 3.0) is None
-    environment["MASTER_ADDR"] = "host"
-    assert place_of_torchrun(environment, 3.0) == Place(5, 8, 1, 4, "env://", 3.0)
-    assert place_of_torchrun({**environment, "RANK": "0", "WORLD_SIZE": "1"}, 3.0) is None
-    with pytest.raises(ValueError, match="must be numbers"):
-        place_of_torchrun({**environment, "RANK": "x"}, 3.0)
+def test_the_gpu_of_a_process():
+    place = Place(3, 4, 1, 2, "env://", 1.0)
+    assert processes._gpu(place, 8) == 1
+    with pytest.raises(ValueError, match="2 processes are on this machine, and 1 GPUs"):
+        processes._gpu(place, 1)
+    # srun --gpus-per-task 1 hides the others.
+    assert processes._gpu(dataclasses.replace(place, own_gpu=True), 1) == 0

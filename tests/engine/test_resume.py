@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import resource
 import shutil
 
@@ -18,6 +19,7 @@ from vlpt_d2.config import get_cfg
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.arguments import argument_parser
 from vlpt_d2.engine.defaults import setup
+from vlpt_d2.engine.trainer import _team_change
 from vlpt_d2.utils.locks import FolderInUseError
 
 
@@ -213,6 +215,21 @@ def test_other_number_of_images_is_told(tiny_cfg, tiny_photos, half, warnings):
     train(tiny_cfg, folder=half, resume=True)
     (told,) = warnings()
     assert "trained on 7 images, and DATASETS.TRAIN has 6 now" in told
+
+
+@pytest.mark.parametrize(
+    "then, now, shards, message",
+    [
+        ((0, 1), (2, 4), True, ""),
+        ((2, 4), (2, 4), True, ""),
+        ((2, 4), (2, 1), False, ""),
+        ((2, 4), (1, 4), False, r"2 process\(es\) with 4 .*there are 1 with 4: each step takes"),
+        ((2, 4), (2, 1), True, "there are 2 with 1: shards are cut differently"),
+    ],
+)
+def test_what_other_processes_change_is_told(then, now, shards, message):
+    assert bool(told := _team_change(then, now, shards)) == bool(message)
+    assert re.search(message, told)
 
 
 def files(folder):

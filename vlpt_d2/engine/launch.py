@@ -20,7 +20,8 @@ from ..utils.plugins import name_plugins
 from .arguments import argument_parser
 from .defaults import ConfigError, load_config, setup
 from .models import build_model_with_weights
-from .processes import joined, place_of_torchrun, run_processes
+from .place import launched_place
+from .processes import joined, leave, run_processes
 from .trainer import TextTrainer
 
 __all__ = ["main", "run"]
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     Returns:
         The exit status: 0; 2 where the command line or the config cannot be used; 1 where the run
         failed; 130 where it was interrupted. The message is on standard error, with --debug the
-        traceback.
+        traceback. A process that torchrun or srun started ends itself where the run failed.
     """
     parser = argument_parser(prog)
     args = parser.parse_intermixed_args(argv)
@@ -48,15 +49,20 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     try:
         # In the process that was started, so that a misspelt key gives one short message.
         _start(args, _check(args))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
+        leave(error, 130)
         return 130
     except Exception as error:
         if args.debug:
             details = getattr(error, "details", "") or traceback.format_exc()
             print(details, file=sys.stderr)
-        print(f"{parser.prog}: error: {describe(error)}", file=sys.stderr)
-        return getattr(error, "exit_status", 1)
+        size = comm.get_world_size()
+        who = f"process {comm.get_rank()} of {size}: " if size > 1 else ""
+        print(f"{parser.prog}: error: {who}{describe(error)}", file=sys.stderr)
+        status = getattr(error, "exit_status", 1)
+        leave(error, status)
+        return status
     return 0
 
 
@@ -96,11 +102,11 @@ def _start(args: argparse.Namespace, cfg: CfgNode) -> None:
     timeout = cfg.PROCESS_TIMEOUT
     if timeout <= 0:
         raise ConfigError(f"PROCESS_TIMEOUT is {timeout}; it must be above 0 seconds")
-    place = place_of_torchrun(os.environ, timeout)
+    place = launched_place(os.environ, timeout, url=args.dist_url, machines=args.num_machines)
     if place is not None:
         if args.num_machines > 1 or args.num_gpus > 1 or args.num_processes > 0:
             raise ConfigError(
-                f"this is process {place.rank} of {place.size} that another launcher started: "
+                f"this is process {place.rank} of {place.size} that torchrun or srun started: "
                 "leave out --num-gpus, --num-processes and --num-machines, or start without it"
             )
         with joined(place):

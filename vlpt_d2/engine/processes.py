@@ -1,4 +1,4 @@
-"""Several processes that train together: started here, or by torchrun."""
+"""Several processes that train together: started here, or by another launcher."""
 
 import contextlib
 import logging
@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -19,10 +20,12 @@ from typing import Any, cast
 import torch
 from detectron2.utils import comm
 from torch import distributed
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from ..utils.errors import describe
+from .place import Place
 
-__all__ = ["Place", "ProcessError", "joined", "place_of_torchrun", "run_processes"]
+__all__ = ["ProcessError", "joined", "leave", "run_processes"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,51 +43,6 @@ class ProcessError(RuntimeError):
         self.details = details
 
 
-@dataclass(frozen=True)
-class Place:
-    """One process's place among those that train together.
-
-    Attributes:
-        rank: among all, from 0.
-        size: their number.
-        local_rank: among those of this machine.
-        local_size: their number.
-        url: where all meet, as torch.distributed takes it.
-        timeout: seconds that it waits for the others at most.
-    """
-
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
-    url: str
-    timeout: float
-
-
-def place_of_torchrun(environment: Mapping[str, str], timeout: float) -> Place | None:
-    """The place of a process that torchrun, or a launcher like it, has started.
-
-    Args:
-        environment: read are RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE and MASTER_ADDR.
-        timeout: see :class:`Place`.
-
-    Returns:
-        None where it was not started so, or is the only process.
-
-    Raises:
-        ValueError: a variable is not a number.
-    """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    if not all(name in environment for name in (*names, "MASTER_ADDR")):
-        return None
-    try:
-        rank, size, local_rank = (int(environment[name]) for name in names)
-        local_size = int(environment.get("LOCAL_WORLD_SIZE", size))
-    except ValueError as error:
-        raise ValueError(f"the environment's {', '.join(names)} must be numbers: {error}") from None
-    return Place(rank, size, local_rank, local_size, "env://", timeout) if size > 1 else None
-
-
 @contextlib.contextmanager
 def joined(place: Place) -> Iterator[None]:
     """Join the other processes, on the GPU of this one's local rank or over gloo on the CPU.
@@ -93,14 +51,9 @@ def joined(place: Place) -> Iterator[None]:
         ProcessError: the others cannot be met or are lost; the message names the limit to raise.
     """
     on_gpu = torch.cuda.is_available()
-    if on_gpu and place.local_size > torch.cuda.device_count():
-        raise ValueError(
-            f"{place.local_size} processes are on this machine, and {torch.cuda.device_count()} "
-            "GPUs: start as many, or hide the GPUs (CUDA_VISIBLE_DEVICES='') to run on the CPU"
-        )
+    if on_gpu:
+        torch.cuda.set_device(_gpu(place, torch.cuda.device_count()))
     try:
-        if on_gpu:
-            torch.cuda.set_device(place.local_rank)
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
             init_method=place.url,
@@ -125,6 +78,39 @@ def joined(place: Place) -> Iterator[None]:
             raise
         raise ProcessError(_lost(error, place)) from error
     distributed.destroy_process_group()
+
+
+def _gpu(place: Place, gpus: int) -> int:
+    """The index of a process's GPU among those that it sees."""
+    if gpus >= place.local_size:
+        return place.local_rank
+    if gpus == 1 and place.own_gpu:
+        return 0
+    raise ValueError(
+        f"{place.local_size} processes are on this machine, and {gpus} GPUs: start as many, or "
+        "hide the GPUs (CUDA_VISIBLE_DEVICES='') to run on the CPU"
+    )
+
+
+def leave(error: BaseException, status: int) -> None:
+    """End this process if it has joined others, as it failed and they are still there.
+
+    Args:
+        error: why, which torchrun reports.
+        status: of the process.
+    """
+    if not distributed.is_initialized():
+        return
+    if isinstance(error, ProcessError):
+        # So that the process that has the cause is the first to end.
+        time.sleep(_GRACE)
+    elif "TORCHELASTIC_ERROR_FILE" in os.environ:
+        get_error_handler().record_exception(error)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Tearing down what is left may wait for the others.
+    os._exit(status)
 
 
 def run_processes(

@@ -26,6 +26,7 @@ from ..checkpoint import CheckpointError, TextCheckpointer
 from ..config.removed import removed_faults
 from ..config.settings import NEUTRAL, differences, settings
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
+from ..data.shards import ShardStreams
 from ..modeling.detection import TextHead
 from ..solver import build_lr_scheduler, build_optimizer, check_milestones, resolve_epochs
 from ..utils.locks import lock_folder
@@ -89,6 +90,8 @@ class TextTrainer(DefaultTrainer):
         self._lock = ExitStack()
         # Training images, once they are read; of a resumed run those of its checkpoint.
         self._images: int | None = None
+        # Processes, and data workers of each, that made the checkpoint; 0: not known.
+        self._team = (0, 0)
         self.start_iter = 0
         self.max_iter = cfg.SOLVER.MAX_ITER
         # TEST.PATIENCE if it ended the training, else 0.
@@ -220,6 +223,10 @@ class TextTrainer(DefaultTrainer):
                 images,
             )
         self._images = images
+        workers = max(self.cfg.DATALOADER.NUM_WORKERS, 1)
+        shards = isinstance(getattr(loader.dataset, "dicts", None), ShardStreams)
+        if told := _team_change(self._team, (comm.get_world_size(), workers), shards):
+            logger.warning(told)
         try:
             self._loop()
         except OSError as error:
@@ -334,6 +341,7 @@ class TextTrainer(DefaultTrainer):
             "seed": self.cfg.SEED,
             "settings": settings(self.cfg),
             "images": self._images,
+            "processes": comm.get_world_size(),
             "stopped_by": self._stopped_by,
         }
 
@@ -365,7 +373,10 @@ class TextTrainer(DefaultTrainer):
             self.max_iter, self._stopped_by = done, self.cfg.TEST.PATIENCE
         if self._average is not None and "WeightAverage" not in state_dict.get("hooks", {}):
             self._average.restart()
-        changed = self._report_changes(state_dict.get("settings"))
+        then = state_dict.get("settings")
+        changed = self._report_changes(then)
+        workers = (then or {}).get("DATALOADER.NUM_WORKERS", "0")
+        self._team = state_dict.get("processes", 0), max(int(workers), 1)
         # Other datasets are in that warning already.
         self._images = None if "DATASETS.TRAIN" in changed else state_dict.get("images")
         seed = state_dict.get("seed", self.cfg.SEED)
@@ -510,6 +521,23 @@ class TextTrainer(DefaultTrainer):
                 listed = "\n".join(f"  {key} {value:.4g}" for key, value in numbers.items())
                 logger.info("results on %s:\n%s", name, listed)
         return next(iter(results.values())) if len(results) == 1 else results
+
+
+def _team_change(then: tuple[int, int], now: tuple[int, int], shards: bool) -> str:
+    """Say what resuming with other processes, or other data workers of each, changes."""
+    if not then[0] or then == now or (then[0] == now[0] and not shards):
+        return ""
+    if shards:
+        what = "shards are cut differently: some images come twice in this epoch, others not at all"
+    else:
+        what = (
+            "each step takes the same images, but dropout, the norm BN, and losses that are "
+            "averaged over the images of a process change"
+        )
+    return (
+        f"the checkpoint is of {then[0]} process(es) with {then[1]} data worker(s) each, now there "
+        f"are {now[0]} with {now[1]}: {what}. The run does not end as an uninterrupted one"
+    )
 
 
 def _with_iterations(cfg: CfgNode) -> CfgNode:
