@@ -10,6 +10,7 @@ from torch import nn
 from vlpt_d2 import load_parts
 from vlpt_d2.config import get_cfg
 from vlpt_d2.modeling.detection import TEXT_HEADS_REGISTRY, build_label_function
+from vlpt_d2.modeling.detection.mapper import as_tensors
 from vlpt_d2.structures import TextInstances
 
 
@@ -142,5 +143,5 @@ def text_sample(cfg: CfgNode, size: tuple[int, int] = (96, 128)) -> dict:
     targets = build_label_function(cfg)(TextInstances(polygons), size)
     return {
         "image": torch.from_numpy(image.transpose(2, 0, 1).copy()),
-        "targets": {name: torch.from_numpy(target) for name, target in targets.items()},
+        "targets": as_tensors(targets),
     }

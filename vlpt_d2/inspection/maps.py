@@ -141,8 +141,13 @@ def visible_maps(
     return arrays
 
 
-def _chosen(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:
-    return {k: v.float().cpu().numpy() for k, v in maps.items() if k in names or not names}
+def _chosen(maps: Mapping[str, torch.Tensor | list], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The maps of these names, or all; ragged targets are no maps."""
+    return {
+        k: v.float().cpu().numpy()
+        for k, v in maps.items()
+        if isinstance(v, torch.Tensor) and (k in names or not names)
+    }
 
 
 def _mapper(cfg: CfgNode, is_train: bool):

@@ -5,6 +5,8 @@ import torch
 from detectron2.modeling import build_model
 from helpers.detectors import BACKBONES, HEADS, detector_cfg, text_sample
 
+from vlpt_d2.model_zoo import config_root
+
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("head", HEADS)
@@ -33,6 +35,19 @@ def test_every_head_on_every_backbone(head, backbone):
         assert {tuple(x.shape[1:]) for x in m.values()} <= grids
         assert all(x.isfinite().all() for x in m.values())
     assert [o["instances"].image_size for o in outputs] == [(120, 180)] * 2
+
+
+# Heads that read all levels, those from stride 8 on, and all for a map at stride 2.
+@pytest.mark.parametrize("head", ["SAEHead", "SegLinkHead", "TextSnakeHead"])
+def test_a_step_on_a_deformable_trunk(head):
+    cfg = detector_cfg(head)
+    cfg.merge_from_file(str(config_root() / "_base_" / "deformable.yaml"))
+    model = build_model(cfg)
+    sum(model([text_sample(cfg, (64, 64))] * 2).values()).backward()
+    offsets = {n: p.grad for n, p in model.backbone.named_parameters() if "offset" in n}
+    assert {name.split(".")[1] for name in offsets} == {"res3", "res4", "res5"}
+    assert all(g.isfinite().all() for g in offsets.values())
+    assert any(g.any() for g in offsets.values())
 
 
 @pytest.mark.parametrize("norm", ["BN", "SyncBN", "FrozenBN", "GN"])

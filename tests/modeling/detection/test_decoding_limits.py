@@ -20,7 +20,7 @@ def test_what_the_limits_leave_out_is_reported(head, caplog):
             name = "max_boxes" if head == "EASTHead" else "max_candidates"
             model.text_head.decoding[name] = 1
         sample = text_sample(cfg)
-        targets = {name: target.numpy() for name, target in sample["targets"].items()}
+        targets = {k: v.numpy() for k, v in sample["targets"].items() if k != "boxes"}
         maps, size = perfect_maps(model.text_head, targets), tuple(sample["image"].shape[-2:])
         caplog.clear()
         for _ in range(2):

@@ -80,7 +80,7 @@ def test_segmentation_losses_by_hand():
         "centre": torch.tensor([[[1, 0, 0, 0, 1]]], dtype=torch.uint8),
         "text_mask": torch.tensor([[[1, 1, 1, 1, 0]]], dtype=torch.uint8),
     }
-    losses = head.losses(None, targets)
+    losses = head.losses(None, targets | {"boxes": [[torch.zeros(2, 4)]]})
     p = logits[0, :, 0].sigmoid()
 
     def dice(prediction, target):
@@ -103,7 +103,20 @@ def test_shape_aware_losses_equal_those_by_text():
     number[0, 10:12, 8:28] = 4  # over a part of the second
     number[1, 5:9, 5:25] = 300
     embedding = rng.normal(size=(3, 8, 20, 30)).astype(np.float32) * 0.4
-    pull, push = shape_aware_losses(torch.from_numpy(embedding), torch.from_numpy(number))
+    boxes = [torch.zeros(300, 4), torch.zeros(300, 4), torch.zeros(0, 4)]
+    boxes[0][:7] = torch.tensor(
+        [
+            [3, 2, 20, 8],
+            [5, 10, 9, 13],
+            [0] * 4,
+            [8, 10, 28, 12],
+            [0] * 4,
+            [0] * 4,
+            [15, 15, 16, 16],
+        ]
+    )
+    boxes[1][299] = torch.tensor([5, 5, 25, 9])
+    pull, push = shape_aware_losses(torch.from_numpy(embedding), torch.from_numpy(number), boxes)
     expected = np.mean([losses_by_text(e, n) for e, n in zip(embedding, number)], axis=0)
     assert [pull.item(), push.item()] == pytest.approx(expected.tolist(), rel=1e-4)
     assert (expected > 0).all()
@@ -117,6 +130,7 @@ def test_losses_are_finite(case, autocast):
         "text": torch.zeros(2, 32, 48, dtype=torch.int16),
         "centre": torch.zeros(2, 32, 48, dtype=torch.uint8),
         "text_mask": torch.full((2, 32, 48), int(case != "all ignored"), dtype=torch.uint8),
+        "boxes": [[torch.zeros(int(case != "no text"), 4)], [torch.zeros(0, 4)]],
     }
     if case != "no text":
         targets["text"][0, 9, 9] = targets["centre"][0, 9, 9] = 1

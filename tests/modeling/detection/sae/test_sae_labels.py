@@ -52,6 +52,10 @@ def test_numbers_and_centres_where_texts_overlap():
     centre[3:4, 3:37] = centre[16:17, 3:37] = 1
     np.testing.assert_array_equal(maps["centre"], centre)
     assert (maps["text_mask"] == 0).sum() == 15 * 20
+    (boxes,) = maps.pop("boxes")
+    # The ignored one covers a corner of the second, whose other cells reach as far.
+    assert boxes.tolist() == [[5, 5, 10, 10], [0, 0, 40, 20], [0, 0, 0, 0]]
+    assert boxes.dtype == np.float32
     assert {k: m.dtype.name for k, m in maps.items()} == {
         "text": "int16",
         "centre": "uint8",
@@ -69,3 +73,4 @@ def test_nothing_to_draw(rings):
     maps = draw(rings)
     assert maps["text_mask"].shape == (31, 50) and maps["text_mask"].all()
     assert not maps["text"].any() and not maps["centre"].any()
+    assert not maps["boxes"][0].any() and maps["boxes"][0].shape == (len(rings), 4)

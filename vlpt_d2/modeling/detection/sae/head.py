@@ -110,7 +110,7 @@ class SAEHead(TextHead):
         text, centre = logits.sigmoid().split(1, dim=1)
         return {"text": text, "centre": centre, "embedding": vectors}
 
-    def losses(self, x: tuple[Tensor, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, x: tuple[Tensor, Tensor], targets: dict[str, Any]) -> dict[str, Tensor]:
         """Return the losses against the maps of :func:`draw_sae_labels`."""
         vectors, logits = self.maps(x)
         number, mask = targets["text"], targets["text_mask"]
@@ -120,7 +120,9 @@ class SAEHead(TextHead):
         chosen = hard_negative_mask(logits[:, 0], text, mask)
         text_loss = sample_dice_loss(probabilities[:, 0], text, chosen)
         centre_loss = sample_dice_loss(probabilities[:, 1], targets["centre"], text * mask)
-        pull, push = shape_aware_losses(vectors, number * mask)
+        pull, push = shape_aware_losses(
+            vectors, number * mask, [boxes for (boxes,) in targets["boxes"]]
+        )
         return {
             "loss_text": TEXT_WEIGHT * text_loss.mean(),
             "loss_centre": CENTRE_WEIGHT * centre_loss.mean(),

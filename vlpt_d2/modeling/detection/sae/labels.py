@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from ....structures import TextInstances
 from ..raster import pixels_inside, signed_distance
@@ -12,7 +13,9 @@ from .decode import STRIDE
 SHRINK_RATIO = 0.7
 
 
-def draw_sae_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict[str, np.ndarray]:
+def draw_sae_labels(
+    texts: TextInstances, image_size: tuple[int, int]
+) -> dict[str, np.ndarray | list[np.ndarray]]:
     """Draw the maps SAE is trained on, one cell for 2 x 2 pixels.
 
     A cell is text if its centre lies inside a polygon. A text whose shrunk polygon holds no cell's
@@ -26,7 +29,9 @@ def draw_sae_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict[s
 
     Returns:
         Maps of (ceil(H / 2), ceil(W / 2)): "text" int16, the number of the cell's text from 1, else
-        0; "centre" uint8 in {0, 1}; "text_mask" uint8, 0 where ignored.
+        0; "centre" uint8 in {0, 1}; "text_mask" uint8, 0 where ignored. And "boxes", a list with
+        one array (K, 4) float32: x0, y0, x1, y1 around the cells of each text that is learnt, in
+        cells by number; 0 of numbers without any.
     """
     shape = -(-image_size[0] // STRIDE), -(-image_size[1] // STRIDE)
     text = np.zeros(shape, np.int16)
@@ -46,4 +51,10 @@ def draw_sae_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict[s
         inside, shrunk = depth > 0, depth > offset
         text[window][inside] = i + 1
         centre[window][inside] = (shrunk if shrunk.any() else inside)[inside]
-    return {"text": text, "centre": centre, "text_mask": mask}
+    found = ndimage.find_objects(text * mask, len(rings))
+    boxes = np.zeros((len(rings), 4), np.float32)
+    for box, window in zip(boxes, found):
+        if window is not None:
+            y, x = window
+            box[:] = x.start, y.start, x.stop, y.stop
+    return {"text": text, "centre": centre, "text_mask": mask, "boxes": [boxes]}
