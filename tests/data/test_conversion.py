@@ -69,6 +69,26 @@ def test_polygons_and_words_come_back(dicts, tmp_path, form):
     }
 
 
+def test_characters_come_back_in_coco_only(dicts, tmp_path):
+    annotation = dicts[0]["annotations"][0]
+    annotation["characters"] = [[10.25, 20, 30, 20, 30, 40, 10, 40]] * 2
+    annotation["confidence"] = 0.75
+    assert not convert_dataset(dicts, tmp_path / "out", "coco").losses
+    assert read_back("coco", tmp_path / "out")[0]["annotations"] == dicts[0]["annotations"]
+    losses = convert_dataset(dicts, tmp_path / "other", "labelme").losses
+    assert losses == {"boxes of characters": 1}
+
+
+def test_several_polygons_of_a_text(dicts, tmp_path):
+    annotation = dicts[0]["annotations"][0]
+    annotation["segmentation"] = [QUAD, PENTAGON]
+    convert_dataset(dicts, tmp_path / "out", "coco")
+    (found, *_) = json.loads((tmp_path / "out/labels.json").read_text())["annotations"]
+    assert found["segmentation"] == [QUAD, PENTAGON] and found["bbox"] == [10, 10, 75, 30.5]
+    losses = convert_dataset(dicts, tmp_path / "other", "labelme").losses
+    assert losses == {"all but the first of several polygons": 1}
+
+
 def test_icdar_quadrilaterals(dicts, tmp_path):
     result = convert_dataset(dicts, tmp_path / "out", "icdar", images="link")
     assert result.losses == {

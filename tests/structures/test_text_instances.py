@@ -129,6 +129,8 @@ def test_annotations_come_back():
     assert texts.confidence.tolist() == [0.75, 0.75, 1]
     assert texts.mapped(lambda points: points)[[0, 2]].cut((9, 9)).confidence.tolist() == [0.75, 1]
     assert texts.to_annotations() == annotations
+    # Without the first polygon the second has the characters.
+    assert [len(quads) for quads in texts[1:].characters] == [2, 0]
     again = pickle.loads(pickle.dumps(texts))
     assert again.to_annotations() == annotations
 

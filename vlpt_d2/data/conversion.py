@@ -151,6 +151,11 @@ def _convert_one(
         records.append({"image": image, "annotations": annotations})
     else:
         name, labels = _WRITERS[form]
+        for annotation in annotations:
+            if annotation.get("characters"):
+                losses["boxes of characters"] += 1
+            if len(annotation["segmentation"]) > 1:
+                losses["all but the first of several polygons"] += 1
         written = labels(image, annotations, losses)
         (folder / "labels" / name.format(stem)).write_text(written, "utf-8", newline="\n")
     return {
@@ -269,7 +274,7 @@ def labelme_content(
             "shape_type": "polygon",
             "flags": {"ignore": bool(annotation.get("iscrowd", 0))},
             "group_id": None,
-            **_score(annotation),
+            **({"score": annotation["score"]} if "score" in annotation else {}),
         }
         for annotation in annotations
     ]
@@ -284,35 +289,35 @@ def labelme_content(
     }
 
 
-def _score(annotation: dict[str, Any]) -> dict[str, float]:
-    return {"score": annotation["score"]} if "score" in annotation else {}
-
-
 def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
     """What a COCO file holds.
 
     Args:
         records: for each image "image", with its "file_name", "height" and "width", and
-            "annotations" in detectron2's format, with "text"; a "score" is kept.
+            "annotations" in detectron2's format, with "text"; a "score", "characters" and their
+            "confidence" are kept.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, record in enumerate(records, 1):
         images.append({"id": image_id, **record["image"]})
         for annotation in record["annotations"]:
-            ring = _ring(annotation)
-            (x0, y0), (x1, y1) = ring.min(axis=0), ring.max(axis=0)
+            rings = [_points(ring) for ring in annotation["segmentation"]]
+            corners = np.concatenate(rings)
+            (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+            areas = [abs(float(cv2.contourArea(ring.astype(np.float32)))) for ring in rings]
+            kept = ("score", "characters", "confidence")
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": 1,
                     "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
-                    "area": abs(float(cv2.contourArea(ring.astype(np.float32)))),
-                    "segmentation": [ring.ravel().tolist()],
+                    "area": sum(areas),
+                    "segmentation": [ring.ravel().tolist() for ring in rings],
                     "iscrowd": int(annotation.get("iscrowd", 0)),
                     "text": annotation.get("text", ""),
-                    **_score(annotation),
+                    **{key: annotation[key] for key in kept if key in annotation},
                 }
             )
     categories = [{"id": 1, "name": "text"}]
@@ -320,7 +325,11 @@ def coco_content(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _ring(annotation: dict[str, Any]) -> np.ndarray:
-    return np.reshape(annotation["segmentation"][0], (-1, 2)).astype(np.float64)
+    return _points(annotation["segmentation"][0])
+
+
+def _points(ring: Any) -> np.ndarray:
+    return np.reshape(ring, (-1, 2)).astype(np.float64)
 
 
 def _quadrilateral(annotation: dict[str, Any], losses: Counter[str]) -> np.ndarray:

@@ -252,12 +252,14 @@ class TextInstances:
         polygons: Sequence[np.ndarray],
         ignore: Sequence[bool] | np.ndarray,
     ) -> TextInstances:
-        """Rows with other polygons; of the copies of a row the first keeps the characters."""
+        """Rows with other polygons; of an annotation the first that is left has the characters."""
         rows = np.asarray(rows, int)
-        fresh = np.diff(rows, prepend=-1) != 0
-        characters = [
-            self.characters[i] if first else _NO_CHARACTERS for i, first in zip(rows, fresh)
-        ]
+        known = {
+            index: quads
+            for index, quads in zip(self.annotation.tolist(), self.characters)
+            if len(quads)
+        }
+        characters = [known.pop(i, _NO_CHARACTERS) for i in self.annotation[rows].tolist()]
         words = [self.words[i] for i in rows]
         return TextInstances(
             polygons, ignore, words, characters, self.annotation[rows], self.confidence[rows]

@@ -74,6 +74,35 @@ def test_cvat_coco(tmp_path):
     assert report.notes == {"polygons with a rotation, taken as turned already": 1}
 
 
+def test_characters_are_scaled_and_turned_with_their_image(tmp_path):
+    quads = [[20, 10, 70, 10, 70, 60, 20, 60], [70, 10, 120, 10, 120, 60, 70, 60]]
+    word = {"segmentation": [QUAD], "text": "on", "characters": quads, "confidence": 0.5}
+    ((found,),), _ = read(tmp_path, "coco", "labels.json", coco(word, width=400, height=200))
+    assert found["characters"] == [[v / 2 for v in quad] for quad in quads]
+    assert found["segmentation"] == [[v / 2 for v in QUAD]] and found["confidence"] == 0.5
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", SIZE).save(tmp_path / "images/b.jpg", exif=exif)
+    content = coco(word, file_name="b.jpg", width=None, height=None)
+    ((found,),), _ = read(tmp_path, "coco", "labels.json", content)
+    assert found["characters"][0] == [180, 90, 130, 90, 130, 40, 180, 40]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("characters", [[1, 2, 3, 4, 5, 6]], "'characters': a character is four points"),
+        ("characters", [[1, 2, 3, 4, 5, 6, 7, float("nan")]], "a character is four points"),
+        ("characters", {"a": 1}, "'characters': expected a list"),
+        ("confidence", 1.5, r"annotations\[0\]: a confidence of '1.5'"),
+        ("confidence", "high", "a confidence of 'high'"),
+    ],
+)
+def test_characters_that_are_none(tmp_path, key, value, message):
+    with pytest.raises(GroundTruthError, match=message):
+        read(tmp_path, "coco", "labels.json", coco({"segmentation": [QUAD], key: value}))
+
+
 @pytest.mark.parametrize("degrees", [-30, 30, 390, 181.5])
 def test_cvat_rotations_are_clockwise_about_the_centre(tmp_path, degrees):
     content = coco({"segmentation": [], "bbox": BOX, "attributes": {"rotation": degrees}})

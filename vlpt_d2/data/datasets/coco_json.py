@@ -2,7 +2,8 @@
 
 ``images``: ``{"id", "file_name", "width", "height"}``; ``annotations``: ``{"image_id",
 "segmentation", "bbox", "iscrowd"}`` and the text under any of the keys that are in use for it.
-Categories do not matter: everything annotated is text.
+Categories do not matter: everything annotated is text. Two keys are ours: "characters", the corners
+of the characters ([[x0, y0, ..., x3, y3], ...]), and "confidence", how sure these are, in [0, 1].
 
 Tools differ in what they leave to the box: an empty ``segmentation`` (Label Studio, CVAT,
 Roboflow), one of two corners, or an angle in ``attributes.rotation`` (CVAT: degrees, clockwise,
@@ -153,7 +154,26 @@ def _text(
     )
     text = str(next(found, None) or "")
     ignore = annotation.get("iscrowd") or annotation.get("ignore") or is_dont_care(text)
-    return TextAnnotation(points, text, bool(ignore), f"annotations[{number}]")
+    found = TextAnnotation(points, text, bool(ignore), f"annotations[{number}]")
+    if annotation.get("characters"):
+        found.characters = _characters(annotation["characters"], f"{place}, 'characters'")
+    sure = annotation.get("confidence")
+    if sure is not None:
+        if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
+            raise GroundTruthError(
+                f"{place}: a confidence of {str(sure)[:40]!r} is no number from 0 to 1. Correct it."
+            )
+        found.extra["confidence"] = float(sure)
+    return found
+
+
+def _characters(value: Any, place: str) -> np.ndarray:
+    quads = [json_points(quad, place) for quad in expect(value, list, place)]
+    if any(len(quad) != 4 or not np.isfinite(quad).all() for quad in quads):
+        raise GroundTruthError(
+            f"{place}: a character is four points, [x0, y0, ..., x3, y3]. Correct or remove them."
+        )
+    return np.stack(quads)
 
 
 def _points(

@@ -56,6 +56,8 @@ class TextAnnotation:
         ignore: whether it is "don't care" in training.
         place: where in the file, such as "12" for its line.
         extra: the dataset's own marks, kept in the annotation under these keys.
+        characters: (C, 4, 2) corners of its characters, in pixels; see
+            :class:`~vlpt_d2.structures.TextInstances`.
     """
 
     points: np.ndarray
@@ -63,6 +65,12 @@ class TextAnnotation:
     ignore: bool = False
     place: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    characters: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 2)))
+
+    def move(self, apply_coords: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Map all points, by a function from (M, 2) to (M, 2)."""
+        self.points = apply_coords(self.points)
+        self.characters = apply_coords(self.characters.reshape(-1, 2)).reshape(-1, 4, 2)
 
 
 #: Reads one ground truth file.
@@ -180,7 +188,7 @@ def make_record(
         frame = _declared_frame(texts, declared, header, f"{source}: {path}", report)
     if header.orientation != 1 and texts and _is_on_stored(texts, header, frame):
         for text in texts:
-            text.points = header.turn(text.points)
+            text.move(header.turn)
         report.count(report.repaired, "words turned with their image (EXIF)", Path(path).name)
     record["annotations"] = annotations_of(texts, (height, width), source, report)
     return record
@@ -225,6 +233,8 @@ def annotations_of(
                 **text.extra,
             }
         )
+        if len(text.characters):
+            annotations[-1]["characters"] = text.characters.reshape(-1, 8).tolist()
     report.words += len(annotations)
     report.ignored += sum(a["iscrowd"] for a in annotations)
     return annotations
@@ -263,7 +273,7 @@ def _declared_frame(
     frame = min(fitting, key=lambda frame: abs(ratios[frame][0] - 1))
     if max(abs(ratio - 1) for ratio in ratios[frame]) > 1e-9:
         for text in texts:
-            text.points = text.points * np.array(ratios[frame])
+            text.move(lambda points: points * np.array(ratios[frame]))
         report.count(report.repaired, "words scaled with their resized image", place)
     return frame
 
