@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TinyModel  # noqa: F401
+from tiny import TinyEvaluator
 
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config, main, setup
 from vlpt_d2.engine.arguments import argument_parser
@@ -160,6 +160,36 @@ def test_run_trains_and_measures(tiny_cfg, tmp_path, monkeypatch):
     direct = run(parse(["--config-file", config, "--eval-only", "MODEL.WEIGHTS", final]))
     resumed = run(parse(["--config-file", config, "--eval-only", "--resume"]))
     assert direct["tiny"]["error"] == resumed["tiny"]["error"] > 0
+
+
+def test_a_dry_run_writes_nothing(tiny_cfg, tmp_path, monkeypatch, capsys):
+    tiny_cfg.TEST.EVAL_PERIOD = 3
+    tiny_cfg.TEST.IMS_PER_BATCH = 2
+    config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
+    evaluated = []
+
+    class Evaluator(TinyEvaluator):
+        def process(self, inputs, outputs):
+            evaluated.append([sample["image_id"] for sample in inputs])
+            super().process(inputs, outputs)
+
+    monkeypatch.setattr(TextTrainer, "build_evaluator", lambda *args: Evaluator())
+    assert main(["--config-file", config, "--dry-run"]) == 0
+    assert not Path(tiny_cfg.OUTPUT_DIR).exists()
+    told = capsys.readouterr().out
+    assert evaluated == [[0, 1]] and "7 images" in told and "0.08 M parameters" in told
+    assert "s a step of 4 images, peak memory" in told and "6 steps take about 0:00:0" in told
+
+    assert main(["--config-file", config, "SOLVER.MAX_ITER", "3"]) == 0
+    before = {path: path.read_bytes() for path in Path(tiny_cfg.OUTPUT_DIR).rglob("*.*")}
+    assert main(["--config-file", config, "--dry-run", "--resume"]) == 0
+    assert {path: path.read_bytes() for path in Path(tiny_cfg.OUTPUT_DIR).rglob("*.*")} == before
+    told = capsys.readouterr().out
+    assert "resuming after 3 steps" in told and "3 steps take about" in told
+
+    for path in Path(tiny_cfg.OUTPUT_DIR).glob("*.pth"):
+        path.write_text("damaged")
+    assert main(["--config-file", config, "--dry-run", "--resume"]) == 1
 
 
 SMALL = """

@@ -9,6 +9,7 @@ from tiny import TinyModel, TinyTrainer
 from torch import nn
 from torch.amp import GradScaler
 
+from vlpt_d2.engine import TextTrainer
 from vlpt_d2.engine.distributed import CPUSyncBatchNorm, sync_batch_norms_on_cpu
 from vlpt_d2.engine.step import StepTrainer, autocast
 
@@ -141,6 +142,23 @@ def test_a_cpu_without_bfloat16_computes_in_float32(native, tiny_cfg, monkeypatc
     with autocast(tiny_cfg):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if native else torch.float32)
+
+
+@pytest.mark.parametrize(
+    "device, amp, asked, last",
+    [
+        ("cuda", True, False, True),
+        ("cuda", False, False, False),
+        ("cpu", True, False, False),
+        ("cpu", False, True, True),
+    ],
+)
+def test_channels_are_last_on_gpus_with_amp(tiny_cfg, monkeypatch, device, amp, asked, last):
+    monkeypatch.setattr("vlpt_d2.engine.trainer.build_model", lambda cfg: torch.nn.Conv2d(3, 4, 3))
+    tiny_cfg.merge_from_list(["MODEL.DEVICE", device, "SOLVER.AMP.ENABLED", amp])
+    tiny_cfg.SOLVER.CHANNELS_LAST = asked
+    weight = TextTrainer.build_model(tiny_cfg).weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == last
 
 
 def test_bfloat16_and_channels_last_train_on_cpu(tiny_cfg, monkeypatch):

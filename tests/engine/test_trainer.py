@@ -1,7 +1,9 @@
 """Evaluation, the best weights and what a run writes."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,11 +44,83 @@ def test_progress_is_written(tiny_cfg):
     assert list(Path(tiny_cfg.OUTPUT_DIR).glob("events.out.tfevents*"))
 
 
-def test_validation_comes_during_and_test_after_training(tiny_cfg):
+def test_metrics_go_to_wandb(tiny_cfg, monkeypatch):
+    """A resumed run goes on under its number, another one has its own."""
+    runs = []
+
+    class Run:
+        def __init__(self, **arguments):
+            runs.append(self)
+            self.rows, self.given, self.ended = [], arguments, 0
+
+        def define_metric(self, name, step_metric):
+            assert (name, step_metric) == ("*", "iteration")
+
+        def log(self, row):
+            self.rows.append(row)
+
+        def finish(self):
+            self.ended += 1
+
+    tiny_cfg.WANDB_PROJECT = "texts"
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ImportError, match=r"pip install 'vlpt-d2\[wandb\]'"):
+        TinyTrainer(tiny_cfg)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=Run))
+    for steps, resume in ((1, False), (2, True), (1, False)):
+        trainer = TinyTrainer(tiny_cfg)
+        trainer.resume_or_load(resume)
+        trainer.max_iter = steps
+        trainer.train()
+    assert [[row["iteration"] for row in run.rows] for run in runs] == [[0], [1], [0]]
+    assert [run.ended for run in runs] == [1, 1, 1] and "total_loss" in runs[1].rows[0]
+    first, resumed, other = (run.given for run in runs)
+    assert first["project"] == "texts" and first["config"]["SOLVER"]["MAX_ITER"] == 6
+    assert first["id"] == resumed["id"] != other["id"]
+
+
+def test_the_trunk_is_compiled_for_training_alone(tiny_cfg, monkeypatch):
+    from torch._dynamo import register_backend  # slow to import
+
+    graphs = []
+
+    def train(backend):
+        tiny_cfg.SOLVER.COMPILE = backend
+        trainer = TinyTrainer(tiny_cfg)
+        trainer.max_iter = 2
+        trainer.train()
+        return trainer.model.state_dict()
+
+    @register_backend
+    def counting(graph, inputs):
+        assert torch.is_grad_enabled()
+        graphs.append(graph)
+        return graph.forward
+
+    tiny_cfg.TEST.EVAL_PERIOD = 1
+    plain, compiled = train(""), train("counting")
+    assert len(graphs) == 1
+    assert plain.keys() == compiled.keys()
+    assert all(torch.equal(weight, compiled[name]) for name, weight in plain.items())
+    with pytest.raises(ValueError, match="SOLVER.COMPILE is 'inducter'; torch has .*inductor"):
+        train("inducter")
+    tiny_cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING = True
+    with pytest.raises(ValueError, match="CHECKPOINTING"):
+        train("eager")
+
+
+def test_validation_comes_during_and_test_after_training(tiny_cfg, monkeypatch):
+    """Kernels are not timed for images of the evaluations, which have many sizes."""
+    timed = []
+    reset = TinyEvaluator.reset
+    noted = lambda self: timed.append(torch.backends.cudnn.benchmark) or reset(self)  # noqa: E731
+    monkeypatch.setattr(TinyEvaluator, "reset", noted)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     tiny_cfg.TEST.EVAL_PERIOD = 2
     tiny_cfg.DATASETS.VALIDATION = ("tiny_photos",)
     TinyTrainer(tiny_cfg).train()
     assert TinyEvaluator.runs == 4
+    assert timed == [False] * 4 and torch.backends.cudnn.benchmark
     assert "test/tiny/error" in metrics(tiny_cfg)[-1]
 
 

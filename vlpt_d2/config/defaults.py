@@ -79,8 +79,11 @@ def _add_step(cfg: CN) -> None:
     # Decay of an exponential moving average of the weights, such as 0.999, which is evaluated and
     # saved; 0: there is none.
     cfg.SOLVER.EMA = 0.0
-    # Keep convolution weights with channels last in memory (faster on CPUs, and on GPUs with AMP).
+    # Keep convolution weights with channels last in memory: faster on most CPUs. On a GPU they are
+    # in any case with SOLVER.AMP.ENABLED.
     cfg.SOLVER.CHANNELS_LAST = False
+    # Backend of torch.compile for the trunk in training, such as "inductor"; "": not compiled.
+    cfg.SOLVER.COMPILE = ""
 
 
 def _add_evaluation(cfg: CN) -> None:
@@ -113,3 +116,6 @@ def _add_run(cfg: CN) -> None:
     # Seconds that a process waits for the others, who may be evaluating or reading a dataset,
     # before the run ends with an error.
     cfg.PROCESS_TIMEOUT = 1800.0
+    # Weights & Biases project that metrics are also logged to (pip install 'vlpt-d2[wandb]'); "":
+    # none.
+    cfg.WANDB_PROJECT = ""

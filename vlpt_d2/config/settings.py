@@ -15,6 +15,7 @@ NEUTRAL = frozenset(
         "OUTPUT_DIR",
         "NUM_THREADS",
         "PROCESS_TIMEOUT",
+        "WANDB_PROJECT",
         "MODEL.DEVICE",
         "DATALOADER.NUM_WORKERS",
         "DATALOADER.PREFETCH_FACTOR",

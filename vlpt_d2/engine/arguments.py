@@ -8,7 +8,7 @@ __all__ = ["argument_parser"]
 
 
 def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    """The parser of train_net.py: detectron2's arguments, ``--num-processes``, ``--debug``.
+    """The parser of train_net.py: detectron2's arguments, and some more.
 
     Args:
         prog: name of the program in its messages, where it is not that of the script.
@@ -21,7 +21,13 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config-file", default="", metavar="FILE", help="a file, or the name of a shipped config")
     add("--resume", action="store_true", help="resume from the last checkpoint in OUTPUT_DIR")
-    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
+    either = parser.add_mutually_exclusive_group().add_argument
+    either("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS on DATASETS.TEST")
+    either(
+        "--dry-run",
+        action="store_true",
+        help="build everything, do two steps and a batch of each evaluation, and keep nothing",
+    )
     add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
     add(
         "--num-processes",

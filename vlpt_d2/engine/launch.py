@@ -19,6 +19,7 @@ from ..utils.errors import describe
 from ..utils.plugins import name_plugins
 from .arguments import argument_parser
 from .defaults import ConfigError, load_config, setup
+from .dry_run import dry_run
 from .models import build_model_with_weights
 from .place import launched_place
 from .processes import joined, leave, run_processes
@@ -134,8 +135,11 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         args: of :func:`~.arguments.argument_parser`.
 
     Returns:
-        The results of the last evaluation; None if there was none.
+        The results of the last evaluation; None if there was none, or after --dry-run.
     """
+    if args.dry_run:
+        dry_run(args)
+        return None
     cfg = setup(args)
     try:
         return _run(args, cfg)

@@ -28,7 +28,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Profile", "profile_inference", "profile_training", "stage_seconds"]
+__all__ = ["Profile", "peak_memory", "profile_inference", "profile_training", "stage_seconds"]
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ def _measure(
             step()
         if on_gpu:
             torch.cuda.synchronize(device)
-            torch.cuda.reset_peak_memory_stats(device)
+            torch.cuda.resetpeak_memory_stats(device)
         with torch.profiler.profile(activities=activities) as profiler:
             start = time.perf_counter()
             for _ in range(steps):
@@ -223,14 +223,14 @@ def _measure(
         images,
         seconds / steps,
         found,
-        _peak_memory(device),
+        peak_memory(device),
         counter.get_total_flops(),
         next((peak for name, peak in _PEAKS.items() if gpu.startswith(name)), 0.0),
     )
 
 
-def _peak_memory(device: torch.device) -> int:
-    """Bytes; of the process on the CPU, since it began (0 on Windows)."""
+def peak_memory(device: torch.device) -> int:
+    """Peak bytes: of tensors on a GPU; on the CPU of the process (0 on Windows)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if resource is None:

@@ -18,7 +18,7 @@ from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
 from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from detectron2.utils import comm
-from detectron2.utils.events import EventStorage
+from detectron2.utils.events import EventStorage, EventWriter
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -46,6 +46,7 @@ from .hooks import (
 from .progress import LoggedProgress
 from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
+from .wandb_writer import WANDB_ID, WandbWriter
 
 __all__ = ["TextTrainer"]
 
@@ -75,6 +76,8 @@ class TextTrainer(DefaultTrainer):
         self._check(cfg)
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
         model = self.build_model(self.cfg)
+        if cfg.SOLVER.COMPILE:
+            _compile_trunk(model, cfg.SOLVER.COMPILE)
         optimizer = self.build_optimizer(self.cfg, model)
         model = distribute(model)
         # The loader is built when the step to start at is known.
@@ -120,6 +123,11 @@ class TextTrainer(DefaultTrainer):
                 f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN!r}; only "
                 "TrainingSampler resumes exactly and is supported"
             )
+        if cfg.SOLVER.COMPILE and cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING:
+            raise ValueError(
+                "SOLVER.COMPILE compiles the trunk as a whole, and "
+                "MODEL.IMAGE_ENCODER.CHECKPOINTING runs it stage by stage: choose one"
+            )
 
     def build_hooks(self) -> list[hooks.HookBase]:
         """Timing, schedule, average, checkpoints, evaluation, the best weights, writers."""
@@ -160,6 +168,11 @@ class TextTrainer(DefaultTrainer):
             )
         return built
 
+    def build_writers(self) -> list[EventWriter]:
+        """detectron2's writers (console, metrics.json, TensorBoard), and W&B's if asked for."""
+        writers = super().build_writers()
+        return [*writers, WandbWriter(self.cfg)] if self.cfg.WANDB_PROJECT else writers
+
     def _evaluated(self, iteration: int) -> bool:
         """Whether the main process has written the evaluation after an iteration."""
         found = has_metrics(self.cfg.OUTPUT_DIR, iteration, EVAL_SECONDS)
@@ -186,6 +199,7 @@ class TextTrainer(DefaultTrainer):
             part.unlink()  # of a killed process: this one holds the folder
         if not resume:
             remove_results(self.cfg.OUTPUT_DIR)
+            Path(self.cfg.OUTPUT_DIR, WANDB_ID).unlink(missing_ok=True)
         if asked:
             trim_metrics(self.cfg.OUTPUT_DIR, self.start_iter)
 
@@ -300,8 +314,16 @@ class TextTrainer(DefaultTrainer):
 
     def _test(self, datasets: Sequence[str]) -> dict[str, Any]:
         """Evaluate the weights, or their average where there is one."""
-        with nullcontext() if self._average is None else self._average.applied():
-            return self.test(self.cfg, self.model, datasets=datasets, weights="")
+        # Images of many sizes: kernels are neither compiled for each, nor timed.
+        benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+        average = nullcontext() if self._average is None else self._average.applied()
+        compiled = self.cfg.SOLVER.COMPILE
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        try:
+            with average, eager:
+                return self.test(self.cfg, self.model, datasets=datasets, weights="")
+        finally:
+            torch.backends.cudnn.benchmark = benchmark
 
     def _evaluate_end(self, results: dict[str, Any]) -> None:
         """Evaluate the test images in addition to the validation images, and keep both results."""
@@ -416,7 +438,8 @@ class TextTrainer(DefaultTrainer):
             model = build_model(cfg)
         if comm.get_world_size() > 1 and torch.device(cfg.MODEL.DEVICE).type == "cpu":
             sync_batch_norms_on_cpu(model)
-        if cfg.SOLVER.CHANNELS_LAST:
+        on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
+        if cfg.SOLVER.CHANNELS_LAST or (on_gpu and cfg.SOLVER.AMP.ENABLED):
             model.to(memory_format=torch.channels_last)
         parameters = sum(p.numel() for p in model.parameters())
         logger.info("%s with %.2f M parameters", type(model).__name__, parameters / 1e6)
@@ -521,6 +544,14 @@ class TextTrainer(DefaultTrainer):
                 listed = "\n".join(f"  {key} {value:.4g}" for key, value in numbers.items())
                 logger.info("results on %s:\n%s", name, listed)
         return next(iter(results.values())) if len(results) == 1 else results
+
+
+def _compile_trunk(model: nn.Module, backend: str) -> None:
+    known = torch.compiler.list_backends(exclude_tags=())
+    if backend not in known:
+        raise ValueError(f"SOLVER.COMPILE is {backend!r}; torch has {', '.join(known)}")
+    trunk = cast(nn.Module, getattr(model.backbone, "bottom_up", model.backbone))
+    trunk.compile(backend=backend)
 
 
 def _team_change(then: tuple[int, int], now: tuple[int, int], shards: bool) -> str:
