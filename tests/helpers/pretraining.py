@@ -35,10 +35,9 @@ def tiny_vlpt_cfg(folder, tasks=("ITC", "WIP", "MLM"), norm="FrozenBN"):
     cfg.MODEL.TEXT_ENCODER.MAX_TOKENS = 8
     cfg.MODEL.IMAGE_ENCODER.FPN_CHANNELS = 8
     cfg.MODEL.IMAGE_ENCODER.POSITION_GRID = [2, 2]
-    for node in (cfg.MODEL.IMAGE_ENCODER, cfg.MODEL.TEXT_ENCODER, cfg.MODEL.CROSS_ENCODER):
-        node.NUM_HEADS = 2
-        node.DROPOUT = 0.0
-        node.DEPTH = 1
+    cfg.MODEL.TEXT_ENCODER.DEPTH = cfg.MODEL.CROSS_ENCODER.DEPTH = 1
+    cfg.MODEL.IMAGE_ENCODER.NUM_HEADS = 2
+    cfg.MODEL.IMAGE_ENCODER.DROPOUT = 0.0
     cfg.MODEL.IMAGE_ENCODER.EMBED_DIM = 16
     return cfg
 

@@ -40,10 +40,10 @@ def test_every_key_is_on_the_page_once_and_they_are_at_most_170(tool):
 
 
 def test_the_comment_above_a_key_is_its_meaning(tool, monkeypatch):
-    rows = [line for line in tool.page().splitlines() if line.startswith("| `MIN_KERNEL_AREA` |")]
+    rows = [line for line in tool.page().splitlines() if line.startswith("| `EMA` |")]
     assert rows == [
-        "| `MIN_KERNEL_AREA` | float | `16.0` | Texts whose smallest kernel has an area below this "
-        "many input pixels are dropped (the reference's value). |  |"
+        "| `EMA` | float | `0.0` | Decay of an exponential moving average of the weights, such as "
+        "0.999, which is evaluated and saved; 0: there is none. |  |"
     ]
     assert "| `SHEAR` | `0.15` | Largest horizontal shear. |" in tool.page().splitlines()
     monkeypatch.setattr(tool, "_comment", lambda lines, number: "")

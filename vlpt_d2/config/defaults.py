@@ -32,8 +32,6 @@ def _add_data(cfg: CN) -> None:
     # image takes their place and a warning counts them. If not, the first one is an error that
     # names it. Evaluations never skip an image.
     cfg.DATALOADER.SKIP_BROKEN_IMAGES = False
-    # Batches every worker of the loader prepares ahead.
-    cfg.DATALOADER.PREFETCH_FACTOR = 2
     # Folders of images of your own, as [NAME, FORMAT, IMAGES, LABELS]: a format of
     # vlpt_d2.data.datasets.formats.FORMATS, a folder, and a folder or file of labels. Relative
     # paths start at DETECTRON2_DATASETS.

@@ -61,13 +61,29 @@ REMOVED: dict[str, Any] = {
     "MODEL.EAST.NMS": "locality_aware",
     "MODEL.EAST.BOX_SCORE": "core",
     "MODEL.EAST.MAX_BOXES": 1000,
+    "MODEL.DB.SHRINK_RATIO": 0.4,
+    "MODEL.DB.MAX_CANDIDATES": 1000,
+    "MODEL.PSENET.MIN_KERNEL_AREA": 16.0,
+    "MODEL.PSENET.MIN_AREA": 16.0,
+    "MODEL.PSENET.MAX_CANDIDATES": 1000,
+    "MODEL.TEXTFIELD.MIN_AREA": 50.0,
+    "MODEL.IMAGE_ENCODER.DEPTH": 1,
+    "MODEL.OCLIP.IN_FEATURE": "res5",
+    "DATALOADER.PREFETCH_FACTOR": 2,
     "SOLVER.EPS": 1e-8,
     "SOLVER.POLY_LR_POWER": 0.9,
     "SOLVER.FIND_UNUSED_PARAMETERS": True,
     "TEST.BEST_MODE": "max",
 }
 # Keys that are gone, to the key whose value they had to have.
-_SAME_AS = {"MODEL.TEXT_ENCODER.EMBED_DIM": "MODEL.IMAGE_ENCODER.EMBED_DIM"}
+_SAME_AS = {
+    f"MODEL.{encoder}.{key}": f"MODEL.IMAGE_ENCODER.{key}"
+    for encoder, keys in (
+        ("TEXT_ENCODER", ("EMBED_DIM", "NUM_HEADS", "DROPOUT")),
+        ("CROSS_ENCODER", ("NUM_HEADS", "DROPOUT")),
+    )
+    for key in keys
+}
 # Groups that are gone, to the backbone that read them.
 _GROUPS = {"MODEL.SWIN": "build_swin_trunk", "MODEL.VIT": "build_vitdet_pyramid"}
 

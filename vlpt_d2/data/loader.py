@@ -231,7 +231,6 @@ def _loader(cfg: CfgNode, dataset: Dataset, batches: Any) -> DataLoader:
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        prefetch_factor=cfg.DATALOADER.PREFETCH_FACTOR if workers else None,
         collate_fn=CollatedBatch,
         pin_memory=torch.device(cfg.MODEL.DEVICE).type == "cuda" and torch.cuda.is_available(),
         worker_init_fn=_start_worker,

@@ -8,7 +8,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
 
 from ..transformer import resized_positions
-from .trunk import RESNET_FEATURES, ResNetTrunk, build_resnet_trunk
+from .trunk import ResNetTrunk, build_resnet_trunk
 
 
 class ClipAttentionPool(nn.Module):
@@ -38,7 +38,7 @@ class ClipAttentionPool(nn.Module):
         if in_channels % num_heads:
             raise ValueError(
                 f"MODEL.OCLIP.POOL_HEADS {num_heads} does not divide the {in_channels} channels "
-                "of MODEL.OCLIP.IN_FEATURE"
+                "of res5"
             )
         self.num_heads = num_heads
         self.position_grid = tuple(position_grid)
@@ -78,7 +78,7 @@ class OCLIPImageEncoder(ResNetTrunk):
     """ResNet trunk and attention pool (oCLIP, section 3.1).
 
     Outputs, named as those of :class:`~.image_encoder.VLPTImageEncoder`: ``fused``, the pooled
-    map (N, d, H / stride, W / stride), and ``cls``, the global token (N, d, 1, 1). Sides may have
+    map (N, d, H / 32, W / 32), and ``cls``, the global token (N, d, 1, 1). Sides may have
     any length.
     """
 
@@ -88,34 +88,26 @@ class OCLIPImageEncoder(ResNetTrunk):
         *,
         bottom_up: nn.Module,
         pool: nn.Module,
-        in_feature: str,
         embed_dim: int,
         checkpointing: bool = False,
     ):
         """
         Args:
             bottom_up: the ResNet.
-            pool: module from its map to the pooled map and the global token.
-            in_feature: the name of that map.
+            pool: module from its last map to the pooled map and the global token.
             embed_dim: channels of both outputs.
             checkpointing: recompute the trunk's stages in the backward pass.
         """
         super().__init__(bottom_up, checkpointing=checkpointing)
         self.pool = pool
-        self.in_feature = in_feature
         self.embed_dim = embed_dim
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         node = cfg.MODEL.OCLIP
         trunk = build_resnet_trunk(cfg, input_shape)
-        if node.IN_FEATURE not in RESNET_FEATURES:
-            raise ValueError(
-                f"MODEL.OCLIP.IN_FEATURE is {node.IN_FEATURE!r}; it must be one of "
-                f"{', '.join(RESNET_FEATURES)}"
-            )
         pool = ClipAttentionPool(
-            in_channels=trunk.output_shape()[node.IN_FEATURE].channels,
+            in_channels=trunk.output_shape()["res5"].channels,
             embed_dim=node.EMBED_DIM,
             num_heads=node.POOL_HEADS,
             position_grid=node.POSITION_GRID,
@@ -123,14 +115,13 @@ class OCLIPImageEncoder(ResNetTrunk):
         return {
             "bottom_up": trunk.bottom_up,
             "pool": pool,
-            "in_feature": node.IN_FEATURE,
             "embed_dim": node.EMBED_DIM,
             "checkpointing": cfg.MODEL.IMAGE_ENCODER.CHECKPOINTING,
         }
 
     def output_shape(self) -> dict[str, ShapeSpec]:
         """Return the shapes of ``fused`` and ``cls`` (whose stride is not a number)."""
-        stride = self._out_feature_strides[self.in_feature]
+        stride = self._out_feature_strides["res5"]
         return {
             "fused": ShapeSpec(channels=self.embed_dim, stride=stride),
             "cls": ShapeSpec(channels=self.embed_dim, height=1, width=1),
@@ -142,9 +133,9 @@ class OCLIPImageEncoder(ResNetTrunk):
             x: normalised images (N, 3, H, W).
 
         Returns:
-            dict[str, Tensor]: ``fused`` (N, d, H / stride, W / stride), ``cls`` (N, d, 1, 1).
+            dict[str, Tensor]: ``fused`` (N, d, H / 32, W / 32), ``cls`` (N, d, 1, 1).
         """
-        fused, cls = self.pool(super().forward(x)[self.in_feature])
+        fused, cls = self.pool(super().forward(x)["res5"])
         return {"fused": fused, "cls": cls}
 
 

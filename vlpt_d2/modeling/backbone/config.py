@@ -25,11 +25,9 @@ def _add_image_encoder(cfg: CN) -> None:
     # Width d of the visual and the text tokens. A pre-trained text encoder of another width is
     # projected to it.
     node.EMBED_DIM = 384
-    # Number of blocks of the attention pooling.
-    node.DEPTH = 1
-    # Attention heads of each block.
+    # Attention heads of each block, here and in the text and cross-modal encoders.
     node.NUM_HEADS = 6
-    # Dropout after the position embedding, the attention projection and the MLP layers.
+    # Dropout after embeddings, attention projections and MLP layers, there too.
     node.DROPOUT = 0.1
     # Rows and columns of the learned position table (input size / 16); interpolated elsewhere.
     node.POSITION_GRID = [32, 32]

@@ -35,7 +35,7 @@ class AttentionPooling(nn.Module):
         self,
         *,
         embed_dim: int,
-        depth: int,
+        depth: int = 1,
         num_heads: int,
         dropout: float,
         position_grid: tuple[int, int],
@@ -123,7 +123,6 @@ class VLPTImageEncoder(ResNetTrunk):
         trunk = build_resnet_trunk(cfg, input_shape)
         pooling = AttentionPooling(
             embed_dim=node.EMBED_DIM,
-            depth=node.DEPTH,
             num_heads=node.NUM_HEADS,
             dropout=node.DROPOUT,
             position_grid=tuple(node.POSITION_GRID),

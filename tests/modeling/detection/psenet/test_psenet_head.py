@@ -87,10 +87,8 @@ def test_predicted_maps(stride):
 
 def test_decode_leaves_out_the_padding():
     for stride in (1, 4):
-        head = build_text_head(
-            small_cfg(MODEL__PSENET__DECODE_STRIDE=stride, MODEL__PSENET__MIN_KERNEL_AREA=0.0),
-            SHAPES,
-        )
+        head = build_text_head(small_cfg(MODEL__PSENET__DECODE_STRIDE=stride), SHAPES)
+        head.decoding["min_kernel_area"] = 0.0
         maps = torch.zeros(7, 64 // stride, 96 // stride)
         maps[:, 16 // stride : 32 // stride, 8 // stride : 40 // stride] = 0.9
         maps[:, 48 // stride :] = 0.9  # padding

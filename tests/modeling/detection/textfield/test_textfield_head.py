@@ -53,7 +53,8 @@ def test_one_cell_gives_the_directions_of_four():
 
 
 def test_decode_leaves_out_the_padding():
-    head = small_head(MODEL__TEXTFIELD__MIN_AREA=0.0)
+    head = small_head()
+    head.decoding["min_area"] = 0.0
     rings = [np.float32([(8, 16), (40, 16), (40, 32), (8, 32)])]
     rings += [np.add(ring, (0, 34)) for ring in rings]  # in the padding
     labels = build_label_function(detector_cfg("TextFieldHead"))

@@ -16,8 +16,6 @@ def add_db_keys(cfg: CN) -> None:
     # How the neck's levels are joined: "none": concatenated; "adaptive": each pixel of each level
     # weighted first (DB++).
     node.SCALE_FUSION = "none"
-    # Texts are shrunk, and their borders widened, by area * (1 - SHRINK_RATIO^2) / perimeter.
-    node.SHRINK_RATIO = 0.4
     # Texts whose axis-aligned box has a side below this many (network) pixels are ignored.
     node.MIN_TEXT_SIZE = 8.0
 
@@ -35,5 +33,3 @@ def add_db_keys(cfg: CN) -> None:
     # Regions whose minimum-area rectangle has a side below this (network) pixels are dropped, and
     # once more after growing, below this + 2.
     node.MIN_SIZE = 3.0
-    # Regions of one image that are decoded, largest first.
-    node.MAX_CANDIDATES = 1000

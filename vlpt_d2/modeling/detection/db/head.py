@@ -78,24 +78,17 @@ class DBHead(TextHead):
                 "binary_thresh": node.BINARY_THRESH,
                 "box_thresh": node.BOX_THRESH,
                 "unclip": node.UNCLIP,
-                "shrink_ratio": node.SHRINK_RATIO,
                 "unclip_ratio": (
                     node.UNCLIP_RATIO_POLYGON if polygon_mode else node.UNCLIP_RATIO_BOX
                 ),
                 "min_size": node.MIN_SIZE,
-                "max_candidates": node.MAX_CANDIDATES,
             },
         }
 
     @classmethod
     def build_labels(cls, cfg: CfgNode) -> LabelFunction:
         """Return :func:`draw_db_labels` with the settings of MODEL.DB."""
-        node = cfg.MODEL.DB
-        return partial(
-            draw_db_labels,
-            shrink_ratio=node.SHRINK_RATIO,
-            min_text_size=node.MIN_TEXT_SIZE,
-        )
+        return partial(draw_db_labels, min_text_size=cfg.MODEL.DB.MIN_TEXT_SIZE)
 
     def predict(self, x: Tensor) -> dict[str, Tensor]:
         """Return {"probability": (N, 1, H, W)} in [0, 1]."""

@@ -24,10 +24,3 @@ def add_psenet_keys(cfg: CN) -> None:
     node.KERNEL_THRESH = 0.5
     # Detections with a mean text probability below this value are dropped.
     node.SCORE_THRESH = 0.85
-    # Texts whose smallest kernel has an area below this many input pixels are dropped (the
-    # reference's value).
-    node.MIN_KERNEL_AREA = 16.0
-    # Texts with an area below this many input pixels are dropped (the reference's value).
-    node.MIN_AREA = 16.0
-    # Texts of one image that are outlined, largest first.
-    node.MAX_CANDIDATES = 1000

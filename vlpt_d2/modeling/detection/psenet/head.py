@@ -90,9 +90,6 @@ class PSENetHead(TextHead):
                 "polygon_mode": wants_polygons(cfg),
                 "kernel_thresh": node.KERNEL_THRESH,
                 "score_thresh": node.SCORE_THRESH,
-                "min_kernel_area": node.MIN_KERNEL_AREA,
-                "min_area": node.MIN_AREA,
-                "max_candidates": node.MAX_CANDIDATES,
             },
         }
 

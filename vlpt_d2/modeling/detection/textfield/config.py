@@ -15,5 +15,3 @@ def add_textfield_keys(cfg: CN) -> None:
     node.MAGNITUDE_THRESH = 0.5
     # Detections with a mean length of the directions below this value are dropped.
     node.SCORE_THRESH = 0.0
-    # Texts with an area below this many input pixels are dropped (the reference: 200).
-    node.MIN_AREA = 50.0

@@ -74,7 +74,6 @@ class TextFieldHead(TextHead):
                 "polygon_mode": wants_polygons(cfg),
                 "magnitude_thresh": node.MAGNITUDE_THRESH,
                 "score_thresh": node.SCORE_THRESH,
-                "min_area": node.MIN_AREA,
             },
         }
 

@@ -12,12 +12,9 @@ def add_oclip_keys(cfg: CN) -> None:
     Defaults are those of the release, but for what docs/oclip.md lists as different.
     """
     node = cfg.MODEL.OCLIP = CN()
-    # The trunk's map that is pooled: "res5" (stride 32), or "res4" (stride 16), which leaves res5
-    # untrained.
-    node.IN_FEATURE = "res5"
     # Width d of image tokens and word features.
     node.EMBED_DIM = 384
-    # Heads of the attention pool; they divide the channels of IN_FEATURE.
+    # Heads of the attention pool; they divide the channels of res5.
     node.POOL_HEADS = 32
     # Rows and columns of the learned positions of the pool and of the decoder (input size over
     # stride); interpolated for other maps.

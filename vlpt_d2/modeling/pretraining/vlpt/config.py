@@ -29,20 +29,12 @@ def _add_text_encoder(cfg: CN) -> None:
     node.MAX_TOKENS = 30
     # Transformer blocks.
     node.DEPTH = 3
-    # Attention heads of each block.
-    node.NUM_HEADS = 6
-    # Dropout after the embeddings, the attention projection and the MLP layers.
-    node.DROPOUT = 0.1
 
 
 def _add_cross_encoder(cfg: CN) -> None:
     node = cfg.MODEL.CROSS_ENCODER = CN()
     # Blocks; each is self-attention over text, cross-attention to the image, MLP.
     node.DEPTH = 4
-    # Attention heads of each block.
-    node.NUM_HEADS = 6
-    # Dropout after the attention projections and the MLP layers.
-    node.DROPOUT = 0.1
     # Whether text attends to the image tokens (off: the ablation "without MHCA").
     node.CROSS_ATTENTION = True
 

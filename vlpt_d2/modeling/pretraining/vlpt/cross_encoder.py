@@ -41,12 +41,12 @@ class CrossModalEncoder(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        node = cfg.MODEL.CROSS_ENCODER
+        node, shared = cfg.MODEL.CROSS_ENCODER, cfg.MODEL.IMAGE_ENCODER
         return {
-            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
+            "embed_dim": shared.EMBED_DIM,
             "depth": node.DEPTH,
-            "num_heads": node.NUM_HEADS,
-            "dropout": node.DROPOUT,
+            "num_heads": shared.NUM_HEADS,
+            "dropout": shared.DROPOUT,
             "cross_attention": node.CROSS_ATTENTION,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }

@@ -65,16 +65,16 @@ class VLPTTextEncoder(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        node = cfg.MODEL.TEXT_ENCODER
+        node, shared = cfg.MODEL.TEXT_ENCODER, cfg.MODEL.IMAGE_ENCODER
         tokenizer = build_tokenizer(node.TOKENIZER, node.MAX_TOKENS)
         return {
             "vocabulary_size": tokenizer.vocabulary_size,
             "padding_id": tokenizer.special["pad"],
             "max_tokens": node.MAX_TOKENS,
-            "embed_dim": cfg.MODEL.IMAGE_ENCODER.EMBED_DIM,
+            "embed_dim": shared.EMBED_DIM,
             "depth": node.DEPTH,
-            "num_heads": node.NUM_HEADS,
-            "dropout": node.DROPOUT,
+            "num_heads": shared.NUM_HEADS,
+            "dropout": shared.DROPOUT,
             "init_std": cfg.MODEL.VLPT.INIT_STD,
         }
 
