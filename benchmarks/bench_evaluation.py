@@ -1,12 +1,14 @@
 """Timings of the evaluation protocols, compared with a plain loop over all pairs of polygons.
 
 Run ``python benchmarks/bench_evaluation.py``. With ICDAR2015's test ground truth under
-DETECTRON2_DATASETS its 500 images are evaluated, else as many random ones. Only compare figures of
-one run.
+DETECTRON2_DATASETS its 500 images are evaluated, else as many random ones; with --many 100000 that
+many copies of them, too. Only compare figures of one run.
 """
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -35,12 +37,12 @@ def write_ground_truth(folder: Path, rng: np.random.Generator, images: int = 500
         (folder / f"gt_img_{image}.txt").write_text("\n".join(lines))
 
 
-def write_results(gt: Path, path: Path, rng: np.random.Generator) -> None:
+def write_results(gt: Path, path: Path, rng: np.random.Generator, times: int = 1) -> None:
     """A detector's archive: nine of ten texts, a few pixels off, and some false alarms."""
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(gt.glob("gt_*.txt")):
             lines = []
-            for line in file.read_text("utf-8-sig").splitlines():
+            for line in times * file.read_text("utf-8-sig").splitlines():
                 quad = np.array(line.split(",")[:8], dtype=float)
                 if rng.random() < 0.9:
                     lines.append(quad + rng.integers(-3, 4, 8))
@@ -48,6 +50,29 @@ def write_results(gt: Path, path: Path, rng: np.random.Generator) -> None:
                     lines.append(quad + rng.integers(-200, 201))
             text = "\r\n".join(",".join(f"{v:.0f}" for v in quad) for quad in lines)
             archive.writestr(file.name.replace("gt_", "res_"), text)
+
+
+def write_copies(files: dict[str, bytes], path: Path, images: int) -> None:
+    """An archive of ``images`` images, from the files of some."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(images):
+            name = list(files)[number % len(files)]
+            archive.writestr(f"{name.rpartition('_')[0]}_{number}.txt", files[name])
+
+
+def command(gt: Path, dt: Path) -> tuple[float, float]:
+    """Processor seconds and MB of ``vlpt-d2 evaluate``."""
+    words = ["evaluate", "--protocol", "icdar2015", "--gt", str(gt), "--dt", str(dt)]
+    # A small process starts it: a child's memory counts from that of the process that starts it.
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=-3); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+    )
+    arguments = [sys.executable, "-c", code, sys.executable, "-m", "vlpt_d2.cli.main", *words]
+    output = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+    seconds, megabytes = map(float, output.split())
+    return seconds, megabytes
 
 
 def plain_loops(images: list[ImageTexts]) -> int:
@@ -93,7 +118,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="calls, of which the best counts")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--many", type=int, default=0, help="evaluate so many images, too")
+    args = parser.parse_args()
+    repeats = args.repeats
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
         root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
@@ -104,14 +131,30 @@ def main() -> None:
             write_ground_truth(gt, rng)
         dt = Path(folder) / "res.zip"
         write_results(gt, dt, rng)
+        started, megabytes = min(command(gt, dt) for _ in range(repeats))
         whole, evaluation = measure(lambda: evaluate_files(gt, dt, "icdar2015"), repeats)
         images, _ = load_set(gt, dt, "icdar2015")
+        write_results(gt, Path(folder) / "ten.zip", rng, 10)
+        ten, _ = measure(lambda: evaluate_files(gt, Path(folder) / "ten.zip", "icdar2015"), repeats)
+        many = None
+        if args.many:
+            paths = Path(folder) / "many_gt.zip", Path(folder) / "many_dt.zip"
+            truth = {file.name: file.read_bytes() for file in sorted(gt.glob("gt_*.txt"))}
+            with zipfile.ZipFile(dt) as archive:
+                results = {name: archive.read(name) for name in archive.namelist()}
+            for files, path in zip((truth, results), paths):
+                write_copies(files, path, args.many)
+            many = command(*paths)
     texts = sum(len(i.gt_polygons) for i in images)
     found = sum(len(i.det_polygons) for i in images)
     source = " (random)" if made_up else ""
     print(f"{len(images)} images{source}, {texts} texts, {found} detections")
     print("processor seconds on one core")
-    print(f"{'icdar2015, from files to the score':<44} {whole:7.2f} s")
+    print(f"{'icdar2015, the whole command':<44} {started:7.2f} s   {megabytes:.0f} MB")
+    print(f"{'from files to the score':<44} {whole:7.2f} s")
+    print(f"{'the same with ten times the detections':<44} {ten:7.2f} s")
+    if many:
+        print(f"{f'the whole command, {args.many} images':<44} {many[0]:7.2f} s   {many[1]:.0f} MB")
     plain, matched = measure(lambda: plain_loops(images), 1)
     for name in image_protocols():
         seconds, result = measure(lambda n=name: evaluate_images(images, n), repeats)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pyarrow import fs
 from tqdm import tqdm
@@ -136,13 +136,13 @@ def _map_with_ray(
     import ray
 
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     # There is a bar here.
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
     gpus = 1 if may_use_gpu(predictor) and ray.cluster_resources().get("GPU", 0) else None
     done = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
-        BulkDetector,
+        cast(Any, BulkDetector),
         fn_constructor_args=(source, output, predictor),
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_gpus=gpus,

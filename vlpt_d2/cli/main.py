@@ -46,11 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    parser = _parser()
     # These two may be anywhere on the line, for every verb.
     words = take_plugin_options(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
-    args, rest = parser.parse_known_args([word for word in words if word != "--debug"])
+    words = [word for word in words if word != "--debug"]
+    # The other verbs need not be imported.
+    asked = [word for word in words if not word.startswith("-")][:1]
+    parser = _parser(asked if set(asked) & set(VERBS) else VERBS)
+    args, rest = parser.parse_known_args(words)
     if getattr(args, "run", None) is None:
         parser.print_help()
         return 2
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return getattr(error, "exit_status", getattr(args, "failed", 2))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vlpt-d2",
         description="Vision-language pre-training and fine-tuning of scene text detectors.",
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plugin", metavar="PACKAGE", help=PLUGIN_HELP)
     parser.add_argument("--version", action="version", version=f"vlpt-d2 {vlpt_d2.__version__}")
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
-    for name in VERBS:
+    for name in verbs:
         verb = importlib.import_module(f".{name}", __package__)
         verb.add_parser(subparsers)
     return parser

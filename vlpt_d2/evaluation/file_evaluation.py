@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,19 @@ class Evaluation:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Do not look for reference cycles: there are none, and it takes a fifth of the time."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+@_without_collector()
 def evaluate_files(
     gt: str | Path,
     dt: str | Path,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import cast
+
+from .zip_archive import BROKEN, ZipArchive
 
 __all__ = ["FileError", "Source"]
 
@@ -17,7 +17,6 @@ __all__ = ["FileError", "Source"]
 _LARGEST = 64 * 2**20
 # Nor are all of its files together larger, unpacked.
 _LARGEST_ARCHIVE = 512 * 2**20
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class FileError(ValueError):
@@ -41,9 +40,9 @@ class Source:
 
     def __init__(self, path: str | Path):
         self._path = Path(path)
-        self._archive: zipfile.ZipFile | None = None
+        self._archive: ZipArchive | None = None
         self._folder: tempfile.TemporaryDirectory | None = None
-        self._files: dict[str, str | zipfile.ZipInfo] = {}
+        self._files: dict[str, str | int | zipfile.ZipInfo] = {}
         if self._path.is_dir():
             for file in sorted(_walk(str(self._path))):
                 name = os.path.basename(file)
@@ -56,7 +55,7 @@ class Source:
         elif self._path.is_file():
             try:
                 self._list_archive()
-            except _BROKEN as error:
+            except BROKEN as error:
                 raise self._broken(error) from error
         else:
             raise FileError(f"{path}: no such folder or zip archive. Check the path.")
@@ -68,7 +67,6 @@ class Source:
     def __exit__(self, *exception: object) -> None:
         if self._archive is not None:
             self._archive.close()
-            self._bytes.close()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -86,8 +84,8 @@ class Source:
             except OSError as error:
                 raise FileError(f"{entry}: cannot be read ({error}).") from error
         try:
-            return self._member(entry)
-        except _BROKEN as error:
+            return cast(ZipArchive, self._archive).read(entry)
+        except BROKEN as error:
             raise self._broken(error) from error
 
     def path(self, name: str) -> Path:
@@ -102,25 +100,27 @@ class Source:
         return path
 
     def _list_archive(self) -> None:
-        self._archive = zipfile.ZipFile(self._path)
-        self._bytes = open(self._path, "rb")  # noqa: SIM115
-        size = sum(member.file_size for member in self._archive.infolist())
+        self._archive = ZipArchive(self._path)
+        members = list(self._archive.members())
+        size = sum(size for _, size, _ in members)
         if size > _LARGEST_ARCHIVE:
             raise FileError(
                 f"{self._path}: its files have {size} bytes unpacked, which no benchmark's have. "
                 "Pack only the text files."
             )
-        for member in self._archive.infolist():
-            if not member.filename:
+        for full_name, size, member in members:
+            if not full_name:
                 raise FileError(f"{self._path}: holds a file without a name. Pack the files again.")
-            parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-            if member.is_dir() or not parts or any(map(_is_hidden, parts)):
+            parts = [
+                part for part in full_name.replace("\\", "/").split("/") if part not in ("", ".")
+            ]
+            if full_name.endswith("/") or not parts or any(map(_is_hidden, parts)):
                 continue
             name = parts[-1]
-            if member.file_size > _LARGEST:
+            if size > _LARGEST:
                 raise FileError(
-                    f"{self._path}: {name} has {member.file_size} bytes, which no file for one "
-                    "image has. Pack the files again."
+                    f"{self._path}: {name} has {size} bytes, which no file for one image has. Pack "
+                    "the files again."
                 )
             if name in self._files:
                 raise FileError(
@@ -129,33 +129,11 @@ class Source:
                 )
             self._files[name] = member
 
-    def _member(self, member: zipfile.ZipInfo) -> bytes:
-        """Read a member. zipfile does it in five times the time, and finds what is wrong."""
-        if member.flag_bits & 1 == 0 and member.compress_type in (0, zipfile.ZIP_DEFLATED):
-            self._bytes.seek(member.header_offset)
-            header = self._bytes.read(_LOCAL_HEADER.size)
-            if len(header) == _LOCAL_HEADER.size and header[:4] == b"PK\3\4":
-                _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
-                rest = self._bytes.read(name_length + extra_length + member.compress_size)
-                data = rest[name_length + extra_length :]
-                try:
-                    if member.compress_type:
-                        data = zlib.decompressobj(-15).decompress(data, member.file_size + 1)
-                except zlib.error:
-                    data = b""
-                if len(data) == member.file_size and zlib.crc32(data) == member.CRC:
-                    return data
-        return cast(zipfile.ZipFile, self._archive).read(member)
-
     def _broken(self, error: BaseException) -> FileError:
         return FileError(
             f"{self._path}: no sound zip archive ({type(error).__name__}: {error}). Pack it again, "
             "or give the folder."
         )
-
-
-# NotImplementedError: an unknown compression; RuntimeError: encrypted.
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, struct.error)
 
 
 def _walk(folder: str) -> Iterator[str]:

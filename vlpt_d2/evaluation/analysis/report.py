@@ -59,7 +59,7 @@ def analyse(evaluation: Evaluation) -> dict[str, Any]:
 def threshold_curve(evaluation: Evaluation) -> list[dict[str, float]] | None:
     """Measure the detections that reach 0, 0.05, ... 0.95; None without confidences."""
     images = evaluation.images
-    if any(image.scores is None and image.det_polygons for image in images):
+    if any(image.scores is None and len(image.det_polygons) for image in images):
         return None
     if not any(image.scores for image in images):
         return None

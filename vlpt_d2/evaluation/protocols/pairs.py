@@ -7,6 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -20,8 +21,8 @@ _LEAST_AREA = 1e-6
 # Every protocol compares IoUs and shares with this number. What lies so near to it that rounding
 # might decide is measured by shapely, as single pairs are.
 _THRESHOLD, _NEAR = 0.5, 1e-9
-# Pairs of boxes that are compared at once.
-_BLOCK = 2**20
+# Pairs of boxes that are compared at once: their arrays fit the processor's caches.
+_BLOCK = 2**14
 
 
 @dataclass
@@ -38,8 +39,8 @@ class Pairs:
         repaired_gt, repaired_det: per image fault -> ground truths, detections that had it.
     """
 
-    gt_polygons: list[np.ndarray]
-    det_polygons: list[np.ndarray]
+    gt_polygons: Sequence[np.ndarray]
+    det_polygons: Sequence[np.ndarray]
     gt_image: np.ndarray
     det_image: np.ndarray
     gt_ignore: np.ndarray
@@ -187,16 +188,22 @@ class _Side:
     """
 
     def __init__(self, polygons: Sequence[Iterable[np.ndarray]]):
-        rows = [list(row) for row in polygons]
+        rows = [row if isinstance(row, np.ndarray) else list(row) for row in polygons]
         self.images = len(rows)
         self.image = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-        self.polygons = [np.asarray(p, np.float64) for p in itertools.chain.from_iterable(rows)]
         self.faults: list[Counter[str]] = [Counter() for _ in rows]
-        is_quad = np.fromiter((p.shape == (4, 2) for p in self.polygons), bool, len(self.polygons))
-        self.quads = np.zeros((len(self.polygons), 4, 2))
-        if is_quad.any():
-            quads = [self.polygons[i] for i in np.flatnonzero(is_quad).tolist()]
-            self.quads[is_quad] = np.concatenate(quads).reshape(-1, 4, 2)
+        full = [row for row in rows if len(row)]
+        self.polygons: Sequence[np.ndarray]
+        if full and all(isinstance(row, np.ndarray) and row.shape[1:] == (4, 2) for row in full):
+            self.quads = np.concatenate(full, dtype=np.float64)
+            self.polygons = cast(Sequence[np.ndarray], self.quads.copy())
+        else:
+            self.polygons = [np.asarray(p, np.float64) for p in itertools.chain(*full)]
+            self.quads = np.zeros((len(self.polygons), 4, 2))
+            is_quad = np.array([p.shape == (4, 2) for p in self.polygons], bool)
+            if is_quad.any():
+                quads = [self.polygons[i] for i in np.flatnonzero(is_quad).tolist()]
+                self.quads[is_quad] = np.concatenate(quads).reshape(-1, 4, 2)
         with np.errstate(invalid="ignore"):
             area = signed_areas(self.quads)
             self.quick = is_convex(self.quads) & (np.abs(area) >= _LEAST_AREA)
