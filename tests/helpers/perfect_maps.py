@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vlpt_d2.modeling.detection import TextHead
+from vlpt_d2.modeling.detection.gnnets.branches import branch_targets
 from vlpt_d2.modeling.detection.seglink.head import link_targets
 
 
@@ -49,6 +50,17 @@ def _seglink(head: TextHead, targets: dict) -> dict[str, Tensor]:
     }
 
 
+def _gnnets(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    maps = {}
+    for stride, sizes in zip((4, 8), head.size_ranges):
+        geometry = torch.from_numpy(targets[f"geometry_{stride}"])[None]
+        inside, geometry = branch_targets(geometry, sizes)
+        text = torch.from_numpy(targets[f"text_{stride}"]) > 0
+        maps[f"score_{stride}"] = (inside[:, 0] & text).float()
+        maps[f"geometry_{stride}"] = geometry[:, 0].flatten(0, 1)
+    return maps
+
+
 def _textsnake(head: TextHead, targets: dict) -> dict[str, Tensor]:
     text, centre = (torch.from_numpy(np.float32(targets[n]))[None] for n in ("text", "centre"))
     return {"text": text, "centre": centre, "geometry": torch.from_numpy(targets["geometry"])}
@@ -74,6 +86,7 @@ _HEADS = {
     "CRAFTHead": _craft,
     "DBHead": _db,
     "EASTHead": _east,
+    "GNNetsHead": _gnnets,
     "PSENetHead": _psenet,
     "SAEHead": _sae,
     "SegLinkHead": _seglink,

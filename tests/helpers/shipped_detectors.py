@@ -20,6 +20,7 @@ _SHAPES = {f"res{i + 2}": ShapeSpec(channels=8, stride=4 * 2**i) for i in range(
 _NARROW = {
     "DBHead": ("DB", 8),
     "EASTHead": ("EAST", (8, 8, 8)),
+    "GNNetsHead": ("EAST", (8, 8, 8)),
     "PSENetHead": ("PSENET", 8),
     "SAEHead": ("SAE", 8),
     "TextFieldHead": ("TEXTFIELD", 8),

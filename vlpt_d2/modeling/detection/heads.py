@@ -4,6 +4,7 @@ from . import config, mapper, text_detector  # noqa: F401
 from .craft import CRAFTHead
 from .db import DBHead
 from .east import EASTHead
+from .gnnets import GNNetsHead
 from .psenet import PSENetHead
 from .sae import SAEHead
 from .seglink import SegLinkHead
@@ -15,6 +16,7 @@ __all__ = [
     "CRAFTHead",
     "DBHead",
     "EASTHead",
+    "GNNetsHead",
     "PSENetHead",
     "SAEHead",
     "SegLinkHead",
