@@ -76,7 +76,7 @@ def test_orientation_units_turn_their_kernels(head):
         3: lambda w: torch.rot90(w.flip(-2), 1, (-2, -1)),
     }
     head.eval()
-    for units in head.neck.orientations:
+    for units in (head.neck.full_units, head.neck.half_units):
         torch.testing.assert_close(units[0](x), units[0].reduce(x))
         for number, turned in kernels.items():
             conv, norm, relu = units[number].fuse

@@ -35,12 +35,12 @@ def branch(side, degrees):
     return int(side > 40), orientation
 
 
-@pytest.mark.parametrize("side, degrees", [(24, 3), (70, -20), (24, -80), (16, 60)])
+@pytest.mark.parametrize("side, degrees", [(24, 3), (70, -80), (16, 60)])
 def test_a_text_falls_into_each_other_branch_as_often(side, degrees):
     ring = turned((300, 200), (2.5 * side, side), degrees)
     sampling = GeometrySampling(RandomTextWindow((512, 512)), prob=1.0)
     found = Counter()
-    for _ in range(700):
+    for _ in range(300):
         transform = sampling.get_transform((400, 600), TextInstances([ring]))
         there = transform.apply_coords(ring)
         assert transform.output_size == (512, 512)
@@ -57,7 +57,7 @@ def test_a_text_falls_into_each_other_branch_as_often(side, degrees):
         linear = transform.matrix[:, :2]
         assert np.linalg.det(linear) > 0 and linear[0, 0] >= -1e-9
     assert len(found) == 7 and branch(side, degrees) not in found
-    assert all(60 < n < 145 for n in found.values()), found
+    assert all(20 < n < 70 for n in found.values()), found
 
 
 def test_how_often_and_which_texts():

@@ -31,8 +31,8 @@ def decode_maps(
     levels = []
     for stride in STRIDES:
         height, width = (-(-side // stride) for side in image_size)
-        names = f"score_{stride}", f"geometry_{stride}"
-        levels.append(tuple(maps[name][:, :height, :width] for name in names))
+        scores, geometry = maps[f"score_{stride}"], maps[f"geometry_{stride}"]
+        levels.append((scores[:, :height, :width], geometry[:, :height, :width]))
     counts: Counter[str] = Counter()
     found = decode_gnnets_maps(levels, counts=counts, **decoding)
     return DecodedTexts(*found, counts=counts)
@@ -106,13 +106,13 @@ def decode_gnnets_maps(
         if boxes:
             corners.append(np.stack(boxes) * (STRIDES[branch // ORIENTATIONS] / STRIDES[0]))
             means.append(values)
-    boxes, scores = np.concatenate(corners), np.concatenate(means)
-    best = np.argsort(-scores, kind="stable")
-    best = best[suppress(boxes_from_corners(boxes[best]), nms_thresh)]
+    rectangles, values = np.concatenate(corners), np.concatenate(means)
+    best = np.argsort(-values, kind="stable")
+    best = best[suppress(boxes_from_corners(rectangles[best]), nms_thresh)]
     dropped = max(0, len(best) - max_candidates) if max_candidates else 0
     if counts is not None:
         found.update(candidates=len(best), dropped_candidates=dropped)
         found["limited_maps"] = int(found["limited_maps"] + dropped > 0)
         counts.update(found)
     best = best[: len(best) - dropped]
-    return list(boxes[best].astype(np.float32)), scores[best]
+    return list(rectangles[best].astype(np.float32)), values[best]

@@ -72,7 +72,7 @@ class GNNetsHead(EASTHead):
             shrink_ratio=node.SHRINK_RATIO,
         )
 
-    def predict(self, x: list[Tensor]) -> dict[str, Tensor]:
+    def predict(self, x: Any) -> dict[str, Tensor]:
         """Return the maps of :func:`.decode.decode_gnnets_maps`, "score_4" to "geometry_8"."""
         maps = {}
         for stride, level in zip(STRIDES, x, strict=True):
@@ -86,7 +86,7 @@ class GNNetsHead(EASTHead):
         """Distances and angle in the image (4, N, 5, h, w) of the logits (4 N, 6, h, w)."""
         return in_image(super().geometry(logits).unflatten(0, (ORIENTATIONS, -1)))
 
-    def losses(self, x: list[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses(self, x: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return EAST's three losses, each over the cells of all branches.
 
         A branch learns the texts of its range, and that there is none where no text is.

@@ -37,7 +37,7 @@ class GNNetsNeck(nn.Module):
             nn.MaxPool2d(2, ceil_mode=True),
             conv_norm_relu(width, width, 3, norm),
         )
-        self.orientations = nn.ModuleList(
+        self.full_units, self.half_units = (
             nn.ModuleList(_OrientationUnit(width, norm, i) for i in range(len(ORIENTATIONS)))
             for _ in range(2)
         )
@@ -50,15 +50,15 @@ class GNNetsNeck(nn.Module):
             orientation, then of the second ...
         """
         x = self.merge(features)
-        sizes = self.full_size(x), self.half_size(x)
+        full, half = self.full_size(x), self.half_size(x)
         return [
-            torch.cat([unit(level) for unit in units])
-            for level, units in zip(sizes, self.orientations, strict=True)
+            torch.cat([unit(full) for unit in self.full_units]),
+            torch.cat([unit(half) for unit in self.half_units]),
         ]
 
 
 class _OrientationUnit(nn.Module):
-    """A 1x1 convolution; but of the first orientation, a 3x3 one on the turned map."""
+    """A 1x1 convolution and, of all but the first orientation, a 3x3 one on the turned map."""
 
     def __init__(self, width: int, norm: str, orientation: int):
         super().__init__()
