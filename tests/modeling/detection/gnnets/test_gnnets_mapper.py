@@ -107,7 +107,7 @@ def test_the_mapper_of_the_config():
     kinds = [type(a).__name__ for a in mapper.augmentations.augs]
     assert kinds.count("GeometrySampling") == 1 and "RandomTextWindow" not in kinds
     (sampling,) = (a for a in mapper.augmentations.augs if isinstance(a, GeometrySampling))
-    assert (sampling.prob, sampling.split_size, sampling.min_text_size) == (0.875, 40, 10)
+    assert (sampling.prob, sampling.split_size, sampling.min_text_size) == (7 / 8, 40, 10)
     assert sampling.crop.size == (512, 512)
     pickle.dumps(mapper)
     for is_train, augment in ((False, True), (True, False)):

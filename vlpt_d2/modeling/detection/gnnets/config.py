@@ -12,6 +12,3 @@ def add_gnnets_keys(cfg: CN) -> None:
     # Short side, in (network) pixels, up to which texts are found at full size, and from which on
     # at half size; those within a factor of 1.2 at both.
     node.SPLIT_SIZE = 40.0
-    # Training: probability that an image is turned and resized so that one of its texts falls into
-    # another branch, drawn at random. 0.875: all branches see as many texts. 0: no sampling.
-    node.SAMPLE_PROB = 0.875
