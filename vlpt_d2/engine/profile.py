@@ -202,7 +202,7 @@ def _measure(
             step()
         if on_gpu:
             torch.cuda.synchronize(device)
-            torch.cuda.resetpeak_memory_stats(device)
+            torch.cuda.reset_peak_memory_stats(device)
         with torch.profiler.profile(activities=activities) as profiler:
             start = time.perf_counter()
             for _ in range(steps):
