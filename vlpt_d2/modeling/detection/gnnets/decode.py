@@ -85,7 +85,8 @@ def decode_gnnets_maps(
             branches.append((score, numbers))
             cells.append(len(places) - len(outside))
     found: Counter[str] = Counter()
-    corners, means = [np.zeros((0, 4, 2), np.float32)], [np.zeros(0, np.float32)]
+    corners: list[np.ndarray] = [np.zeros((0, 4, 2))]
+    means = [np.zeros(0, np.float32)]
     left = np.array([max_cells or sum(cells), max_boxes or sum(cells)])
     # The branches with the fewest cells first, so that they leave the others what they spare.
     order = np.argsort(cells, kind="stable").tolist()

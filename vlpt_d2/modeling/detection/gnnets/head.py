@@ -29,7 +29,7 @@ class GNNetsHead(EASTHead):
     Its keys are those of MODEL.EAST, but for ANGLE_RANGE, and MODEL.GNNETS.
     """
 
-    target_stride = {
+    target_stride = {  # type: ignore[assignment]
         f"{name}_{stride}": stride
         for stride in STRIDES
         for name in ("text", "text_mask", "geometry")

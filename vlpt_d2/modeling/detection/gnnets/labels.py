@@ -1,5 +1,7 @@
 """Target maps of GNNets: EAST's, of the image and of the image at half size."""
 
+from functools import partial
+
 import numpy as np
 
 from ....structures import TextInstances
@@ -31,11 +33,11 @@ def draw_gnnets_labels(
         "geometry_<s>", as those of :func:`draw_east_labels` with angles within +- 90 degrees;
         "geometry_8" in pixels of the image at half size.
     """
-    maps = {}
+    maps: dict[str, np.ndarray] = {}
     for stride, (least, _) in zip(STRIDES, size_ranges(split_size)):
         factor = stride // STRIDES[0]
         drawn = draw_east_labels(
-            texts.mapped(lambda points, factor=factor: points / factor),
+            texts.mapped(partial(np.multiply, 1.0 / factor)),
             (-(-image_size[0] // factor), -(-image_size[1] // factor)),
             shrink_ratio=shrink_ratio,
             min_text_size=max(least, min_text_size / factor),
