@@ -15,7 +15,12 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.engine.train_loop import TrainerBase
-from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, verify_results
+from detectron2.evaluation import (
+    DatasetEvaluator,
+    inference_context,
+    inference_on_dataset,
+    verify_results,
+)
 from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage, EventWriter
@@ -43,6 +48,7 @@ from .hooks import (
     ResultWriter,
     flatten_numbers,
 )
+from .overlap import OverlappedInference
 from .progress import LoggedProgress
 from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
@@ -533,11 +539,16 @@ class TextTrainer(DefaultTrainer):
         if len(evaluators) != len(names):
             raise ValueError(f"{len(evaluators)} evaluators for {len(names)} datasets")
         results: dict[str, Any] = OrderedDict()
+        network = unwrap(model)
+        on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
         for name, evaluator in zip(names, evaluators):
-            loader = LoggedProgress(cls.build_test_loader(cfg, name), name)
-            with autocast(cfg, cfg.TEST.AMP_ENABLED):
-                results[name] = inference_on_dataset(unwrap(model), loader, evaluator)
-            if isinstance(head := getattr(unwrap(model), "text_head", None), TextHead):
+            loader, run = cls.build_test_loader(cfg, name), network
+            if on_gpu and OverlappedInference.fits(network):
+                loader = run = OverlappedInference(loader, network)
+            progress = LoggedProgress(loader, name)
+            with autocast(cfg, cfg.TEST.AMP_ENABLED), inference_context(network):
+                results[name] = inference_on_dataset(run, progress, evaluator)
+            if isinstance(head := getattr(network, "text_head", None), TextHead):
                 head.report_limits()
             if comm.is_main_process():
                 numbers = flatten_numbers(results[name])
