@@ -78,6 +78,27 @@ def test_optimizers_take_their_keys(name):
     assert group["momentum"] == 0.9 if name == "SGD" else group["betas"] == (0.8, 0.9)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_fused_steps_are_the_plain_ones(name):
+    cfg = get_cfg()
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR = name, 0.1
+    ours, theirs = Net(), Net()
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = build_optimizer(cfg, ours)
+    assert optimizer.param_groups[0]["fused"]
+    keys = {"momentum": 0.9} if name == "SGD" else {"betas": cfg.SOLVER.BETAS}
+    plain = getattr(torch.optim, name)(parameter_groups(cfg, theirs), lr=0.1, foreach=False, **keys)
+    for _ in range(3):
+        for a, b in zip(ours.parameters(), theirs.parameters()):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        optimizer.step()
+        plain.step()
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_unknown_optimizer_is_refused():
     cfg = get_cfg()
     cfg.SOLVER.OPTIMIZER = "LAMB"

