@@ -90,9 +90,10 @@ def test_unknown_file_and_odd_options(grid_file):
 @pytest.mark.parametrize("name", list_grids())
 def test_shipped_grids_name_configs_that_can_be_read(name):
     assert not any(config.startswith("grids/") for config in list_configs())
-    runs = read_grid(name).runs
-    seeds = {run.seed for run in runs}
-    assert len(seeds) >= 2
+    grid = read_grid(name)
+    runs, seeds = grid.runs, set(grid.seeds)
+    # Arms are compared over seeds; one arm shows that the detectors learn from it.
+    assert len(seeds) >= 2 or len(grid.pretrainings) == 1
     seen = set()
     for run in runs:
         get_config_file(run.config)

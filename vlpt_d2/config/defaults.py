@@ -98,8 +98,6 @@ def _add_evaluation(cfg: CN) -> None:
     cfg.TEST.BEST_METRIC = ""
     # Training ends after so many evaluations without a better BEST_METRIC; 0: never.
     cfg.TEST.PATIENCE = 0
-    # Images of one retrieval gallery of the pre-training's evaluator.
-    cfg.TEST.GALLERY_SIZE = 128
     # Blocks of the cross-modal encoder, from 0, over which the pre-training's evaluator averages
     # the attention before it looks for its peak; all if empty.
     cfg.TEST.POINTING_LAYERS = []

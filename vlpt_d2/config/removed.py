@@ -54,6 +54,9 @@ REMOVED: dict[str, Any] = {
     "MODEL.PSENET.NEGATIVE_RATIO": 3.0,
     "MODEL.PSENET.KERNEL_MASK": "target",
     "MODEL.PSENET.POLYGON_EPSILON": 0.5,
+    "MODEL.EAST.SHRINK_RATIO": 0.3,
+    "MODEL.EAST.NMS_THRESH": 0.2,
+    "MODEL.EAST.MAX_CELLS": 20000,
     "MODEL.EAST.SCORE_WEIGHT": 1.0,
     "MODEL.EAST.GEOMETRY_WEIGHT": 1.0,
     "MODEL.EAST.ANGLE_WEIGHT": 10.0,
@@ -74,6 +77,7 @@ REMOVED: dict[str, Any] = {
     "SOLVER.POLY_LR_POWER": 0.9,
     "SOLVER.FIND_UNUSED_PARAMETERS": True,
     "TEST.BEST_MODE": "max",
+    "TEST.GALLERY_SIZE": 128,
 }
 # Keys that are gone, to the key whose value they had to have.
 _SAME_AS = {

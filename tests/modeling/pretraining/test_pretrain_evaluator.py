@@ -122,7 +122,7 @@ def test_words_that_did_not_fit_are_counted(caplog, monkeypatch):
 
 
 def test_gallery_of_one_is_refused():
-    with pytest.raises(ValueError, match="GALLERY_SIZE"):
+    with pytest.raises(ValueError, match="at least 2 images, not 1"):
         PretrainEvaluator(gallery_size=1)
 
 

@@ -99,7 +99,7 @@ class PretrainEvaluator(DatasetEvaluator):
             token_centre: see :func:`~vlpt_d2.modeling.backbone.image_encoder.token_centre`.
         """
         if gallery_size < 2:
-            raise ValueError(f"TEST.GALLERY_SIZE is {gallery_size}; a gallery needs at least 2")
+            raise ValueError(f"a gallery needs at least 2 images, not {gallery_size}")
         self.gallery_size = gallery_size
         self.pointing_layers = tuple(pointing_layers)
         self.token_centre = token_centre
@@ -107,9 +107,8 @@ class PretrainEvaluator(DatasetEvaluator):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        """Read ``TEST.GALLERY_SIZE``, ``TEST.POINTING_LAYERS`` and the image encoder."""
+        """Read ``TEST.POINTING_LAYERS`` and the image encoder."""
         return {
-            "gallery_size": cfg.TEST.GALLERY_SIZE,
             "pointing_layers": cfg.TEST.POINTING_LAYERS,
             "token_centre": token_centre(cfg),
         }

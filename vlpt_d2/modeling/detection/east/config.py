@@ -15,8 +15,6 @@ def add_east_keys(cfg: CN) -> None:
     # "hard_bce" (DB's: all text and three times as many hardest other cells of the batch).
     node.SCORE_LOSS = "dice"
 
-    # Each corner of a text moves inward by this share of its shorter side; below 0.5.
-    node.SHRINK_RATIO = 0.3
     # Texts whose minimum-area rectangle has a side below this many (network) pixels are ignored.
     node.MIN_TEXT_SIZE = 10.0
     # Angles are within +- 45 degrees (whichever side is nearly level is the top) or +- 90 (the top
@@ -27,10 +25,6 @@ def add_east_keys(cfg: CN) -> None:
 
     # Cells with a score above this value give a rectangle.
     node.SCORE_THRESH = 0.8
-    # Rectangles are merged, and the weaker one suppressed, above this IoU.
-    node.NMS_THRESH = 0.2
     # Detections with a mean score up to this value in the core of their rectangle, which labels
     # fill, are dropped.
     node.BOX_THRESH = 0.1
-    # Cells of one image that give a rectangle, shared evenly by its connected regions; 0: all.
-    node.MAX_CELLS = 20000

@@ -111,10 +111,7 @@ class EASTHead(TextHead):
             "score_loss": node.SCORE_LOSS,
             "decoding": {
                 "score_thresh": node.SCORE_THRESH,
-                "nms_thresh": node.NMS_THRESH,
                 "box_thresh": node.BOX_THRESH,
-                "shrink_ratio": node.SHRINK_RATIO,
-                "max_cells": node.MAX_CELLS,
             },
         }
 
@@ -124,7 +121,6 @@ class EASTHead(TextHead):
         node = cfg.MODEL.EAST
         return partial(
             draw_east_labels,
-            shrink_ratio=node.SHRINK_RATIO,
             min_text_size=node.MIN_TEXT_SIZE,
             angle_range=node.ANGLE_RANGE,
         )

@@ -69,7 +69,6 @@ class GNNetsHead(EASTHead):
             draw_gnnets_labels,
             split_size=cfg.MODEL.GNNETS.SPLIT_SIZE,
             min_text_size=node.MIN_TEXT_SIZE,
-            shrink_ratio=node.SHRINK_RATIO,
         )
 
     def predict(self, x: Any) -> dict[str, Tensor]:
