@@ -45,6 +45,10 @@ def test_a_text_falls_into_each_other_branch_as_often(side, degrees):
         there = transform.apply_coords(ring)
         assert transform.output_size == (512, 512)
         assert there.min() >= -1e-6 and there.max() <= 512 + 1e-6
+        image = transform.apply_coords(np.array([(0, 0), (600, 0), (600, 400), (0, 400)]))
+        low, high = image.min(axis=0), image.max(axis=0)
+        assert (np.minimum(-low, high - 512) >= -1e-6)[high - low > 512].all()
+        np.testing.assert_allclose(low[high - low <= 512], 0, atol=1e-6)
         new_side, angle = measured(there)
         now = branch(new_side, angle)
         found[now] += 1

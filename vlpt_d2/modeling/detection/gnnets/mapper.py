@@ -87,6 +87,11 @@ class GeometrySampling(Augmentation):
         middle = np.where(high - low > window, point, 0.5 * (low + high))
         low, high = np.maximum(low, middle - 0.5 * window), np.minimum(high, middle + 0.5 * window)
         corner = np.random.uniform(high - window, low)
+        # No further over the edge of the image than its turned corners make necessary.
+        height, width = image_size
+        image = np.array([(0, 0), (width, 0), (width, height), (0, height)]) @ linear.T
+        first, end = image.min(axis=0), image.max(axis=0)
+        corner = np.clip(corner, first, np.maximum(first, end - window))
         return AffineTransform(np.column_stack([linear, -corner]), self.crop.size)
 
     def draw(self, side: float, angle: float) -> tuple[float, float]:
