@@ -16,9 +16,9 @@ STRIDE = 2
 _MAX_DISTANCE = 1.0
 # The smallest centre, in input pixels: that of a text of the least area has more.
 _MIN_CENTRE = 16
-# Pairs of a pixel and a centre that are looked at in one image: 66 centres in every component if
+# Pairs of a pixel and a centre that are looked at in one image: 50 centres in every component if
 # 30,000 pixels lie in components with several.
-_MAX_PAIRS = 2_000_000
+_MAX_PAIRS = 1_500_000
 
 
 def decode_maps(
