@@ -160,6 +160,17 @@ def fill(table: Table) -> None:
     dots[::4, ::4] = dots[1::4, ::4] = 1
     early = [(specks, noisy), (58880, dots)]
     early += [speckled(rng, size, count)[::-1] for count in (5_000, 20_000, 50_000)]
+    columns, rows = np.meshgrid(*map(np.arange, (640, 640)))
+    rings = np.hypot(columns - 320, rows - 320) // 3 % 2 == 0
+    net = (columns % 4 == 0) | (rows % 4 == 0)
+    odd = {"a comb": (columns % 4 < 2) | (rows < 8), "rings": rings, "a net": net}
+    for name, shape in odd.items():
+        drawn = shape * np.float32(0.9)
+        table.compare(
+            f"decode {name}",
+            lambda: decode_probability_map(drawn),  # noqa: B023
+            lambda: decode_every_contour(drawn),  # noqa: B023
+        )
     for mode, ratio in (("box", 1.5), ("polygon", 2.0)):
         for unclip in ("published", "exact"):
             decode = lambda p: decode_probability_map(  # noqa: E731

@@ -95,10 +95,10 @@ def busy_map(seed):
 
 @pytest.mark.parametrize("mode", ["box", "polygon"])
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("many_runs", [False, True])
-def test_equal_to_a_plain_decoder(mode, seed, many_runs, monkeypatch):
+@pytest.mark.parametrize("speckled", [False, True])
+def test_equal_to_a_plain_decoder(mode, seed, speckled, monkeypatch):
     """Both ways to find the regions: as they are, and with specks cleared first."""
-    monkeypatch.setattr(decode, "_MANY_RUNS", 0 if many_runs else 10**9)
+    monkeypatch.setattr(decode, "_is_speckled", lambda binary: speckled)
     probability = busy_map(seed)
     plain = plain_boxes if mode == "box" else plain_polygons
     expected = plain(probability, box_thresh=0.3)
@@ -199,9 +199,26 @@ def test_a_map_of_specks_is_dropped_before_rectangles(monkeypatch):
     assert len(polygons) == 1 and len(calls) == 1
 
 
-@pytest.mark.parametrize("many_runs", [False, True])
-def test_candidates_are_the_largest_and_the_others_are_counted(many_runs, monkeypatch):
-    monkeypatch.setattr(decode, "_MANY_RUNS", 0 if many_runs else 10**9)
+def test_specks_and_holes_are_noticed():
+    rows, columns = np.indices((300, 400))
+    comb = (columns % 4 < 2) | (rows < 8)
+    assert not decode._is_speckled(comb)
+    net = (columns % 4 == 0) | (rows % 4 == 0)
+    for speckled in (
+        net,
+        ~net,
+        (rows + columns) % 2 == 0,
+        np.random.default_rng(0).random((300, 400)) > 0.9,
+    ):
+        assert decode._is_speckled(speckled)
+    assert not decode._is_speckled(
+        cv2.GaussianBlur(np.random.default_rng(0).random((300, 400)), (0, 0), 4) > 0.5
+    )
+
+
+@pytest.mark.parametrize("speckled", [False, True])
+def test_candidates_are_the_largest_and_the_others_are_counted(speckled, monkeypatch):
+    monkeypatch.setattr(decode, "_is_speckled", lambda binary: speckled)
     probability = np.zeros((200, 200), np.float32)
     for i in range(6):
         probability[10 + 30 * i : 20 + 30 * i, 10 : 40 + 20 * i] = 0.9
@@ -225,8 +242,8 @@ def test_clearing_specks_and_holes_changes_nothing(sigma, level, polygon_mode, m
     # One less than there are, so that specks are cleared; as many would be left as they are.
     regions = cv2.connectedComponents((noise > level).view(np.uint8))[0] - 1
     found = []
-    for limit in (0, 10**9):
-        monkeypatch.setattr(decode, "_MANY_RUNS", limit)
+    for speckled in (False, True):
+        monkeypatch.setattr(decode, "_is_speckled", lambda binary: speckled)  # noqa: B023
         found.append(
             decode_probability_map(
                 noise,

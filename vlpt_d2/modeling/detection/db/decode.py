@@ -16,9 +16,10 @@ from .unclip import exact_polygons, published_boxes, published_polygons
 # Tolerances in pixels of the outlines that grow: the steps of a slanted border on the pixel grid
 # are no corners. A hull has fewer of them than a contour.
 _HULL_TOLERANCE, _CONTOUR_TOLERANCE = 0.75, 1.0
-# Runs of text pixels from which on specks are cleared away and holes filled before contours are
-# followed, which then takes longer than numbering both. A page of 200 words has some 4,000.
-_MANY_RUNS = 30_000
+# Runs of text pixels, and corners of outlines, to a pixel of the map, from which on specks are
+# cleared away and holes filled before contours are followed, which then takes longer than numbering
+# both. A page of 200 words has 0.005 runs. A speck or hole has four corners; a comb has but runs.
+_MANY_RUNS, _MANY_CORNERS = 0.04, 0.15
 
 
 def decode_maps(
@@ -131,7 +132,7 @@ def _text_contours(
     Where these are more than ``max_candidates``, those that cannot pass ``min_size`` go first,
     which is not a loss, and then those with the smallest bounding boxes.
     """
-    if np.count_nonzero(binary[:, 1:] > binary[:, :-1]) > _MANY_RUNS:
+    if _is_speckled(binary):
         binary, dropped = _without_specks(binary, min_size, max_candidates)
         binary = _without_holes(binary, min_size)
     else:
@@ -148,6 +149,19 @@ def _text_contours(
         large, left_out = _largest(boxes, min_size, max_candidates)
         outer, dropped = [outer[i] for i in large.tolist()], dropped + left_out
     return [contours[i] for i in outer], dropped
+
+
+def _is_speckled(binary: np.ndarray) -> bool:
+    """Whether a map may have tens of thousands of regions or holes, by every seventh row."""
+    upper, lower = binary[:-1:7], binary[1::7]
+    across = upper[:, 1:] != upper[:, :-1]
+    if np.count_nonzero(across) <= 2 * _MANY_RUNS * upper.size:
+        return False
+    down = upper != lower
+    # Of two by two pixels one differs from the others, or two from two diagonally.
+    single = np.count_nonzero(down[:, 1:] != down[:, :-1])
+    crossed = np.count_nonzero(down[:, 1:] & down[:, :-1] & across)
+    return single + 2 * crossed > _MANY_CORNERS * upper.size
 
 
 def _without_specks(
