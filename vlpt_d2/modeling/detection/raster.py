@@ -90,7 +90,11 @@ def _depth_of_convex(start: np.ndarray, end: np.ndarray, shape: tuple[int, int])
     offset = (normal * start).sum(axis=1, keepdims=True)
     columns = (normal[:, :1] * np.arange(width) - offset).astype(np.float32)
     rows = (normal[:, 1:] * np.arange(height)).astype(np.float32)[..., None]
-    return (columns[:, None] + rows).min(axis=0)
+    depth = columns[0] + rows[0]
+    other = np.empty_like(depth)
+    for column, row in zip(columns[1:], rows[1:]):
+        np.minimum(depth, np.add(column, row, out=other), out=depth)
+    return depth
 
 
 def _inside(start: np.ndarray, end: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -51,7 +51,8 @@ def draw_psenet_labels(
         ValueError: see :func:`kernel_scales`.
     """
     shares = 1.0 - kernel_scales(kernels, min_scale)[1:] ** 2
-    text = np.zeros(image_size, np.uint8)
+    # How many kernels a pixel is in: smaller ones lie in larger ones.
+    levels = np.zeros(image_size, np.uint8)
     smaller = np.zeros((kernels - 1, *image_size), np.uint8)
     text_mask = np.ones(image_size, np.uint8)
 
@@ -66,10 +67,18 @@ def draw_psenet_labels(
         area, perimeter = cv2.contourArea(polygon), cv2.arcLength(polygon, True)
         offsets = np.minimum(area * shares / max(perimeter, 1e-6), max_shrink)
         window, depth = signed_distance(polygon, 0.0, image_size, reach=float(offsets[-1]))
-        inside = depth > 0
-        deepest = float(depth.max(initial=0.0))
-        text[window] |= inside.view(np.uint8)
+        inside = (depth > 0).view(np.uint8)
+        level, deepest = inside.copy(), float(depth.max(initial=0.0))
         for kernel, offset in zip(smaller, offsets.astype(np.float32)):
-            drawn = depth > offset if deepest > offset else inside
-            kernel[window] |= drawn.view(np.uint8)
-    return {"text": text, "kernels": smaller, "text_mask": text_mask}
+            if deepest > offset:
+                level += (depth > offset).view(np.uint8)
+            else:
+                kernel[window] |= inside
+        np.maximum(levels[window], level, out=levels[window])
+    for number, kernel in enumerate(smaller, 2):
+        kernel |= (levels >= number).view(np.uint8)
+    return {
+        "text": (levels > 0).view(np.uint8),
+        "kernels": smaller,
+        "text_mask": text_mask,
+    }
