@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,9 @@ IMAGES, PER_SHARD = 200, 10
 
 @pytest.fixture
 def cluster(monkeypatch):
+    # No report, and no token in the home folder.
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     ray.init(
         num_cpus=2,
         include_dashboard=False,
@@ -54,6 +57,7 @@ def workers():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds Ray's processes in /proc")
 def test_a_killed_worker_loses_and_doubles_nothing(tmp_path, cluster):
     images, output = tmp_path / "images", tmp_path / "rows"
     images.mkdir()

@@ -13,6 +13,7 @@ from pyarrow import fs, parquet
 
 from vlpt_d2 import TextPredictor
 from vlpt_d2.bulk import SCHEMA, BulkDetector, BulkDone, detect_bulk, list_shards, shards
+from vlpt_d2.bulk.detector import _on_local_gpu
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.image_io import read_image
 
@@ -122,6 +123,17 @@ def test_processes_of_torchrun_share_the_shards(pictures, tmp_path, expected, mo
     check_rows(rows(tmp_path / "out"), expected)
     with pytest.raises(ValueError, match="not both"):
         detect(pictures, tmp_path / "out", ray_workers=2)
+
+
+def test_each_process_of_torchrun_has_its_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert _on_local_gpu({}) == {}
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert _on_local_gpu({"batch_size": 2}) == {"batch_size": 2, "device": "cuda:3"}
+    for given in ({"device": "cpu"}, {"backend": "onnx"}):
+        assert _on_local_gpu(given) == given
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert _on_local_gpu({}) == {}
 
 
 def test_tar_files_are_shards(pictures, tmp_path, expected):
