@@ -161,7 +161,7 @@ def _is_speckled(binary: np.ndarray) -> bool:
     # Of two by two pixels one differs from the others, or two from two diagonally.
     single = np.count_nonzero(down[:, 1:] != down[:, :-1])
     crossed = np.count_nonzero(down[:, 1:] & down[:, :-1] & across)
-    return single + 2 * crossed > _MANY_CORNERS * upper.size
+    return bool(single + 2 * crossed > _MANY_CORNERS * upper.size)
 
 
 def _without_specks(
