@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 
 import numpy as np
@@ -158,15 +157,15 @@ def test_tar_files_are_shards(pictures, tmp_path, expected):
 def test_another_file_system(pictures, tmp_path, expected, monkeypatch):
     """As an object store's, where writing is not replacing a file of this machine."""
 
+    root = tmp_path.parent.parent
+
     def open_place(place):
-        return fs.SubTreeFileSystem(str(tmp_path.parent.parent), fs.LocalFileSystem()), place
+        return fs.SubTreeFileSystem(str(root), fs.LocalFileSystem()), place.removeprefix("s3://")
 
     monkeypatch.setattr(shards, "open_place", open_place)
     for module in ("detector", "run"):
         monkeypatch.setattr(f"vlpt_d2.bulk.{module}.open_place", open_place)
-    source, output = (
-        os.path.relpath(path, tmp_path.parent.parent) for path in (pictures, tmp_path / "out")
-    )
+    source, output = (f"s3://{path.relative_to(root)}" for path in (pictures, tmp_path / "out"))
     assert detect(source, output).images == 5
     check_rows(rows(tmp_path / "out"), expected)
     assert detect(source, output) == BulkDone(3, 3, 0, 0)

@@ -76,6 +76,8 @@ def detect_bulk(
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if ray_workers and size > 1:
         raise ValueError("take torchrun or Ray, not both: Ray starts its own processes")
+    # A worker of Ray may run in another folder.
+    source, output = (p if "://" in p else os.path.abspath(p) for p in (source, output))
     shards, digest = list_shards(source, per_shard)
     results, folder = open_place(output)
     with ExitStack() as stack:
@@ -86,6 +88,7 @@ def detect_bulk(
         device = {"device": "cpu"} if ray_workers and may_use_gpu(predictor) else {}
         detector = BulkDetector(source, output, {**predictor, **device})
         settings = {"images": digest, "per_shard": per_shard, **detector.description}
+        settings = json.loads(json.dumps(settings))
         _check_settings(results, folder, settings, rank == 0)
         shards = shards[rank::size]
         there = results.get_file_info(fs.FileSelector(folder, allow_not_found=True))
@@ -133,7 +136,7 @@ def _check_settings(
 def _map_with_ray(
     shards: list[Shard], source: str, output: str, predictor: dict[str, Any], workers: int
 ) -> Iterator[dict[str, int]]:
-    import ray
+    import ray.data
 
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
