@@ -282,12 +282,12 @@ def _annotation(box):
         (b"no image", CorruptImageError, "cannot be decoded"),
         (np.zeros((0, 5, 3), np.uint8), ValueError, "not an image"),
         (np.zeros((5, 5, 2), np.uint8), ValueError, "not an image"),
-        (np.zeros((2, 5, 5, 3), np.uint8), ValueError, "Several images go in a list"),
+        (np.zeros((2, 5, 5, 3), np.uint8), ValueError, "Pass several images as a list"),
         (np.zeros((3, 20, 30), np.uint8), ValueError, "not an image"),
         (np.full((5, 5, 3), 200.0), ValueError, "floats must be in"),
         (np.full((5, 5, 3), np.nan), ValueError, "floats must be in"),
         (np.full((5, 5), 300), ValueError, "integers in"),
-        ([object()], TypeError, "not a object"),
+        ([object()], TypeError, "not object"),
     ],
 )
 def test_what_is_no_image(predictor, image, error, message):
@@ -324,7 +324,7 @@ def test_the_detections_keep_their_own_pixels(predictor, picture):
         ({"device": "mango"}, "MODEL.DEVICE is 'mango'"),
         ({"batch_size": 0}, "must be at least 1"),
         ({"opts": ["MODEL.NOTHING", "1"]}, "no key MODEL.NOTHING"),
-        ({"backend": "tensorrt"}, "no backend 'tensorrt', but torch, onnx"),
+        ({"backend": "tensorrt"}, "no backend 'tensorrt'; there are torch, onnx"),
         ({"backend": "onnx", "model": "db_mobil"}, "did you mean 'db_mobile'"),
         ({"backend": "onnx", "model": "east_R_50"}, "there are no weights of east_R_50"),
         ({"backend": "onnx", "config_file": "a.yaml"}, "export the weights first"),

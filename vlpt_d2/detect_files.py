@@ -1,4 +1,4 @@
-"""Finding the texts of many files: their names, what is done already, and what cannot be read."""
+"""Text detection in many files: output names, resuming, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .utils.names import UniqueNames, distinct_stems, natural_key, printable
 
 __all__ = ["Detected", "detect_files"]
 
-# What was found, an image a line; the first line records with what.
+# The detections, one image a line; the first line records the model and its settings.
 _INDEX = "detections.jsonl"
 _COCO = "detections_coco.json"
 _HTML = "detections.html"
-# A folder of photographs may hold videos; they have to be named.
+# Folders of photographs often hold videos, which are read only if they are named.
 _IN_FOLDERS = IMAGE_SUFFIXES | {".pdf"}
-# Format -> name of an image's file, of its stem.
+# Format -> name of an image's output file, from its stem.
 _NAMES = {
     "image": "{}.jpg",
     "json": "{}.json",
@@ -47,12 +47,12 @@ _NAMES = {
 
 @dataclass
 class Detected:
-    """What was done.
+    """Counts of a run.
 
     Attributes:
-        images: images with detections, those of earlier runs included.
-        texts: theirs.
-        resumed: of the images, those of earlier runs.
+        images: images with detections, including those of earlier runs.
+        texts: texts in these images.
+        resumed: how many of the images are from earlier runs.
         failed: inputs that could not be read.
     """
 
@@ -64,7 +64,7 @@ class Detected:
 
 @dataclass(frozen=True)
 class _Page:
-    """An image to do: a file, a page or frame of one, or a frame of a camera."""
+    """An image to process: a file, a page or frame of a file, or a frame of a camera."""
 
     path: Path
     number: int
@@ -72,37 +72,37 @@ class _Page:
 
     @property
     def source(self) -> str:
-        """By which it is known from run to run."""
+        """The name by which later runs recognise it."""
         path = str(self.path.resolve())
         return f"{path}#{self.number + 1}" if self.pages > 1 else path
 
     @property
     def label(self) -> str:
-        """As a file name of its own."""
+        """A file name of its own."""
         path = self.path
         return str(path.with_stem(f"{path.stem}_p{self.number + 1}") if self.pages > 1 else path)
 
     @property
     def changed(self) -> list[int]:
-        """Size and time of change: whether the file is still the same."""
+        """Size and modification time, which tell whether the file is still the same."""
         status = self.path.stat()
         return [status.st_size, status.st_mtime_ns]
 
 
 @dataclass(frozen=True)
 class _Frame(_Page):
-    """A frame of a camera, which is done once."""
+    """A frame of a camera, which is processed only once."""
 
     time: int
 
     @property
     def source(self) -> str:
-        """By which it is known: the camera and the time."""
+        """The camera and the time."""
         return f"{self.path}#{self.time}"
 
     @property
     def label(self) -> str:
-        """As a file name of its own."""
+        """A file name of its own."""
         return f"{self.path.name.replace(':', '')}_{self.time}.jpg"
 
     @property
@@ -120,25 +120,25 @@ def detect_files(
     lines: bool = False,
     every: int = 1,
 ) -> Detected:
-    """Detect the texts of files and write them to a folder.
+    """Find text in files, and write the detections to a folder.
 
-    ``detections.jsonl`` in the folder names every image that is done, with what was found. An image
-    is not done again unless it changed or a file of it is missing, and no file of another image,
-    or of the user's, is replaced.
+    ``detections.jsonl`` in the folder lists every processed image with its detections. An image is
+    processed again only if it changed or one of its files is missing. Files of other images and
+    the user's own files are never replaced.
 
     Args:
-        predictor: detects.
+        predictor: the detector.
         inputs: files of :func:`~.data.pages.open_pages`, folders of images and PDFs, patterns, and
-            cameras ("camera:0"), which are watched until they are interrupted.
-        folder: is created.
+            cameras ("camera:0"), which are read until Ctrl-C.
+        folder: the output folder, which is created.
         formats: of "image", "json", "icdar", "labelme" (a file for each image), "coco" (one for
             all images of the folder) and "html" (a page with the drawn images).
         report: called with a message for each input that cannot be read; the others are processed.
-        lines: group words to lines.
-        every: of a video only every so many frames.
+        lines: group words into lines.
+        every: process every Nth frame of a video.
 
     Returns:
-        What was done.
+        Counts of the run.
 
     Raises:
         ValueError: no image is named, or the folder holds detections of another model.
@@ -183,7 +183,7 @@ def detect_files(
 
 
 class _Index:
-    """The file of what was found, and the names of what is written for each image."""
+    """The file of all detections, and the names of each image's output files."""
 
     def __init__(self, folder: Path, described: dict[str, Any]):
         self.folder = folder
@@ -194,15 +194,15 @@ class _Index:
             write_text(self.path_of_index, json.dumps(described) + "\n")
         elif header != described:
             raise ValueError(
-                f"{folder} holds detections of {header.get('model')}, with other weights or "
-                "settings than asked for: name another folder with --output"
+                f"{folder} holds detections of {header.get('model')} with other weights or "
+                "settings: name another folder with --output"
             )
-        # Of an image that was done again the last line holds.
+        # The last line of an image counts, as images may be processed again.
         self.entries = {line["source"]: line for line in lines}
         self.stems = {source: line["stem"] for source, line in self.entries.items()}
 
     def name(self, pages: list[_Page]) -> None:
-        """Choose names for the files of new images: not another image's or the user's."""
+        """Choose names for the files of new images: not those of other images or the user."""
         names = UniqueNames(self.stems.values())
         for place, (page, stem) in enumerate(
             zip(pages, distinct_stems([page.label for page in pages])), 1
@@ -229,7 +229,7 @@ class _Index:
         )
 
     def write(self, page: _Page, found: TextDetections, formats: list[str]) -> None:
-        """Note an image, so that its files are known as its own, and write these."""
+        """Record an image, so that its files are known to be its own, and write them."""
         entry = {
             "source": page.source,
             "stem": self.stems[page.source],
@@ -239,7 +239,7 @@ class _Index:
         before = self.entries.get(page.source)
         if before is not None and before["changed"] != entry["changed"]:
             for path in self._paths(entry["stem"]):
-                path.unlink(missing_ok=True)  # they are of the image as it was
+                path.unlink(missing_ok=True)  # they show the image as it was
         self.entries[page.source] = entry
         with self.path_of_index.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
@@ -248,7 +248,7 @@ class _Index:
 
 
 def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) -> Iterator[Path]:
-    """The files of the inputs, each once; of folders the images that are not in the output."""
+    """Yield the files of the inputs, each once; from folders, images outside the output folder."""
     seen: set[Path] = set()
     for given in inputs:
         path = Path(given)
@@ -271,7 +271,7 @@ def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) ->
 
 
 def _images_below(folder: Path, failed: Callable[[str], None]) -> list[Path]:
-    """The images of a folder and its subfolders, those that cannot be read here included."""
+    """List the images of a folder and its subfolders, even of formats that cannot be read here."""
     found, seen = [], set()
 
     def cannot_list(error: OSError) -> None:
@@ -313,7 +313,7 @@ def _pages(path: Path, every: int, failed: Callable[[str], None]) -> list[_Page]
 def _detect(
     predictor: TextPredictor, batch: list[_Page], failed: Callable[[str], None]
 ) -> Iterator[tuple[_Page, TextDetections]]:
-    """Detect a batch, without the images that cannot be read."""
+    """Find text in a batch; skip images that cannot be read."""
     readable: list[tuple[_Page, np.ndarray]] = []
     for page in batch:
         try:
@@ -329,14 +329,14 @@ def _detect(
 
 @functools.lru_cache(maxsize=1)
 def _open(path: Path) -> Pages:
-    """The file of the last page, which stays open: frames of a video follow each other."""
+    """Open a file, and keep it open: frames of a video are read one after the other."""
     return open_pages(path)
 
 
 def _watch(
     predictor: TextPredictor, camera: str, index: _Index, formats: list[str], lines: bool
 ) -> list[_Page]:
-    """Detect the frames of a camera until it is interrupted or gives none; return them."""
+    """Find text in the frames of a camera until Ctrl-C or its end; return the frames."""
     frames: list[_Page] = []
     try:
         for image in camera_frames(camera):

@@ -1,4 +1,4 @@
-"""What a detector found in one image: polygons and scores, drawn, cut out, and written."""
+"""The texts found in one image: polygons and scores, to draw, to crop and to save."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "TextDetections"]
 
-# Digits behind the point in files: of pixels and of scores.
+# Decimal places in files, of pixels and of scores.
 _PIXEL_DIGITS, _SCORE_DIGITS = 2, 5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TextDetections:
-    """The texts of one image, in its own pixels; (0, 0) is the corner of the first one.
+    """The texts found in one image, in its pixels; (0, 0) is the corner of the first pixel.
 
     Attributes:
-        polygons: of each text (N, 2) float32 points (x, y) in pixels.
-        scores: of each text its score, float32 in [0, 1].
-        image: (H, W, 3) uint8, RGB, as the detector was given it: turned by its EXIF orientation.
-        file_name: of the image; None where it came from memory.
-        words: of each text what was read; None from a detector that does not read.
-        parts: of lines, the words of each; see :meth:`lines`.
+        polygons: for each text, (N, 2) float32 points (x, y) in pixels.
+        scores: for each text, its score, float32 in [0, 1].
+        image: (H, W, 3) uint8, RGB, as the detector saw it: rotated by its EXIF orientation.
+        file_name: the file of the image; None for an image in memory.
+        words: for each text, the word that was read; None from a detector that does not read.
+        parts: for each line, its words; None if the texts are not lines (see :meth:`lines`).
     """
 
     polygons: list[np.ndarray]
@@ -55,8 +55,8 @@ class TextDetections:
 
     @property
     def instances(self) -> Instances:
-        """As detectron2 has them, on the CPU: ``scores``, ``pred_classes``, ``pred_boxes`` and
-        ``pred_polygons``; of a detector that reads also ``pred_texts``.
+        """The texts as detectron2's ``Instances``, on the CPU: ``scores``, ``pred_classes``,
+        ``pred_boxes`` and ``pred_polygons``; from a detector that reads, also ``pred_texts``.
         """
         from .structures.polygons import as_instances
 
@@ -75,7 +75,7 @@ class TextDetections:
         """Return the image with the outlines of the texts.
 
         Args:
-            scores: whether to write each score at its text.
+            scores: whether to write each score next to its text.
         """
         numbers = self.scores.tolist() if scores else None
         return Image.fromarray(draw_polygons(self.image, self.polygons, scores=numbers))
@@ -83,17 +83,17 @@ class TextDetections:
     def crops(self) -> list[Image.Image]:
         """Cut out the texts, each straightened to an upright rectangle of its own size.
 
-        Polygons with other than four points are taken as their rectangle of least area. Texts
-        that run upwards or downwards stay so.
+        Polygons that do not have four points are replaced by their minimum-area rectangle. Vertical
+        texts stay vertical.
         """
         return [Image.fromarray(_crop(self.image, polygon)) for polygon in self.polygons]
 
     def lines(self) -> TextDetections:
-        """Group words to lines, in reading order (:mod:`vlpt_d2.structures.lines`).
+        """Group words into lines, in reading order (:mod:`vlpt_d2.structures.lines`).
 
         Returns:
-            The lines: the rectangle around the words of each, the mean of their scores, what was
-            read with spaces in between, and the words as ``parts``.
+            The lines: for each, the rectangle around its words, the mean of their scores, the words
+            that were read, joined by spaces, and the texts of its words as ``parts``.
         """
         groups = group_lines(self.polygons)
         parts = [self._chosen(group) for group in groups]
@@ -112,7 +112,7 @@ class TextDetections:
         return replace(self, polygons=polygons, scores=self.scores[indices], words=words)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, such as JSON can hold; pixels rounded to hundredths.
+        """Return plain values for JSON, with pixels rounded to hundredths.
 
         Returns:
             ``{"file_name", "height", "width", "texts": [{"polygon": [[x, y], …], "score"}, …]}``;
@@ -130,7 +130,7 @@ class TextDetections:
         return {"file_name": self.file_name, "height": height, "width": width, "texts": texts}
 
     def save(self, path: str | Path, file_format: str | None = None) -> None:
-        """Write the detections to a file, in place of what was there.
+        """Write the detections to a file; replace it if it exists.
 
         Args:
             path: the file; its folder must exist.
@@ -148,11 +148,11 @@ class TextDetections:
         if file_format is None:
             file_format = {".json": "json", ".txt": "icdar"}.get(path.suffix.lower(), "image")
         if file_format not in FORMATS:
-            raise ValueError(f"there is no format {file_format!r}, but {', '.join(FORMATS)}")
+            raise ValueError(f"no format {file_format!r}; there are {', '.join(FORMATS)}")
         FORMATS[file_format](self, path)
 
     def _annotations(self) -> list[dict[str, Any]]:
-        """In detectron2's format, as the writers of label files take them."""
+        """The texts as detectron2's annotations, which the writers of label files take."""
         annotations: list[dict[str, Any]] = [
             {
                 "segmentation": [_rounded(polygon).ravel().tolist()],
@@ -198,7 +198,7 @@ def _write_image(found: TextDetections, path: Path) -> None:
     suffix = path.suffix.lower()
     kind = Image.registered_extensions().get(suffix)
     if kind not in Image.SAVE:
-        raise ValueError(f"{path}: no image can be written as {suffix!r}; take .png or .jpg")
+        raise ValueError(f"{path}: an image cannot be written as {suffix!r}; use .png or .jpg")
     with replacing(path) as file:
         found.draw().save(file, kind)
 
@@ -218,7 +218,7 @@ def _rounded(polygon: np.ndarray) -> np.ndarray:
 
 
 def _around(polygons: list[np.ndarray]) -> np.ndarray:
-    """The polygon of one, the rectangle around several."""
+    """The polygon itself if there is one, or the rectangle around several."""
     if len(polygons) == 1:
         return polygons[0]
     return cv2.boxPoints(cv2.minAreaRect(np.concatenate(polygons).astype(np.float32)))

@@ -1,4 +1,4 @@
-"""From a model's name, or a config and weights, to the texts of any image."""
+"""Text detection in any image, by the name of a model or by a config and weights."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "ImageLike", "TextPredictor"]
 
-#: What is taken as an image.
+#: Everything that is accepted as an image.
 ImageLike = Union[str, os.PathLike, bytes, Image.Image, np.ndarray, "torch.Tensor"]
-#: What networks run on.
+#: What can run the network.
 BACKENDS = ("torch", "onnx")
 
 # Smaller windows hold less than a word.
@@ -40,7 +40,7 @@ _IMAGES = (str, os.PathLike, bytes, Image.Image, np.ndarray)
 
 
 class TextPredictor:
-    """Finds the texts of images.
+    """Find text in images.
 
     .. code-block:: python
 
@@ -50,16 +50,16 @@ class TextPredictor:
         print(found.polygons, found.scores)
         found.draw().save("found.jpg")
 
-    An image is resized as configured for the test, and what is found is given in the pixels
-    of the image itself: the same as ``train_net.py --eval-only`` finds.
+    Each image is resized to the test size of the config. The detections are in pixels of the image
+    as it was given, and equal those of ``train_net.py --eval-only``.
 
     Attributes:
         detector: the network with its decoding; ``detector.settings`` are the thresholds and sizes.
         weights: the checkpoint, as it was named.
-        batch_size: images that the network takes at once, if they have one size.
-        tile: side of the windows of large images, or "auto"; None: images are taken whole.
-        cfg: the frozen config; of the backend torch only.
-        model: the network as a module, in eval mode; of the backend torch only.
+        batch_size: how many images of the same size go through the network at once.
+        tile: side of the windows for large images, or "auto"; None: only the whole image.
+        cfg: the frozen config; only with the backend "torch".
+        model: the network as a module, in eval mode; only with the backend "torch".
     """
 
     cfg: CfgNode
@@ -83,23 +83,23 @@ class TextPredictor:
         Args:
             model: a name of :func:`vlpt_d2.model_zoo.list_models`; "db_mobile" if neither it nor
                 a config is given.
-            config_file: in place of ``model``: a path, or the name of a config of the package.
-            weights: a checkpoint; if not given the model's, or MODEL.WEIGHTS.
-            opts: "KEY value" pairs on top of the config; of the backend "onnx" thresholds, test
-                sizes and NUM_THREADS.
-            device: such as "cpu" or "cuda:1"; "auto": the config's, which is a GPU, or the CPU
-                where there is none.
+            config_file: instead of ``model``: a path, or the name of a config in the package.
+            weights: a checkpoint; by default the model's, or MODEL.WEIGHTS.
+            opts: "KEY value" pairs on top of the config; with the backend "onnx" only thresholds,
+                test sizes and NUM_THREADS.
+            device: such as "cpu" or "cuda:1"; "auto": the config's device, which is a GPU if there
+                is one and the CPU otherwise.
             backend: "torch"; or "onnx": onnxruntime on the CPU, without torch and detectron2, for
                 a model of the zoo or, as ``weights``, an ONNX file of ``vlpt-d2 export``.
-            batch_size: TEST.IMS_PER_BATCH if not given, with "onnx" 1.
-            tile: look at large images in overlapping windows of so many pixels, in addition to the
-                whole image, and merge what is found; "auto": at those that the resizing for the
-                test makes smaller than half, in windows that it halves.
+            batch_size: by default TEST.IMS_PER_BATCH, or 1 with "onnx".
+            tile: run on overlapping windows of this many pixels in addition to the whole image, and
+                merge the detections; "auto": only if the test size is less than half of the image,
+                on windows that are reduced to half.
 
         Raises:
             ValueError: there is no such model, backend, device or tile, both ``model`` and
-                ``config_file`` are given, the config cannot be used or is of no text detector, or
-                no weights are named.
+                ``config_file`` are given, the config cannot be used or is not one of a text
+                detector, or no weights are named.
             FileNotFoundError: the weights are missing.
             CheckpointError: the weights cannot be read or do not fit.
             ExportError: the ONNX file is damaged, or was not written by this package.
@@ -108,7 +108,7 @@ class TextPredictor:
         if model is not None and config_file:
             raise ValueError(f"name a model ({model}) or a config ({config_file}), not both")
         if backend not in BACKENDS:
-            raise ValueError(f"there is no backend {backend!r}, but {', '.join(BACKENDS)}")
+            raise ValueError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         if tile not in (None, "auto") and not (isinstance(tile, int) and tile >= _LEAST_TILE):
@@ -117,8 +117,8 @@ class TextPredictor:
         if backend == "onnx":
             if config_file or device not in ("auto", "cpu"):
                 raise ValueError(
-                    "the backend onnx runs models of the zoo and files of vlpt-d2 export, on the "
-                    "CPU: export the weights first, and name the file as weights"
+                    "the backend onnx runs models of the zoo and files of vlpt-d2 export, only on "
+                    "the CPU: export the weights first, and pass the file as weights"
                 )
             self._open_onnx(model, weights, opts)
             self.batch_size = 1 if batch_size is None else batch_size
@@ -162,7 +162,7 @@ class TextPredictor:
         self.model, self.detector = build_detector(self.cfg, self.weights)
 
     def description(self) -> dict[str, Any]:
-        """What detections depend on, as JSON can hold it: weights, thresholds and sizes."""
+        """What the detections depend on (weights, thresholds, sizes), as plain values for JSON."""
         if self.weights.startswith(PREFIX):
             digest = get(self.weights.removeprefix(PREFIX)).sha256
         else:
@@ -182,23 +182,23 @@ class TextPredictor:
     def __call__(
         self, images: ImageLike | Iterable[ImageLike], image_format: str = "RGB"
     ) -> TextDetections | list[TextDetections]:
-        """Find the texts of one image, or of several.
+        """Find text in one image, or in several.
 
         Args:
             images: an image or an iterable of images. An image is
 
-                - a path, or the bytes of an image file: turned as its EXIF data say;
-                - a Pillow image, as it is: not turned;
+                - a path, or the bytes of an image file, rotated by its EXIF orientation;
+                - a Pillow image, used without rotation;
                 - an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor (C, H, W) or
                   (H, W): integers of 8 or 16 bits, or floats in [0, 1].
             image_format: "RGB" or "BGR", the order of the channels of arrays and tensors.
 
         Returns:
-            The detections of the image; of an iterable a list of them.
+            The detections of the image; for an iterable, a list of them.
 
         Raises:
             FileNotFoundError, CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
-            TypeError, ValueError: it is no such image.
+            TypeError, ValueError: an image is of another type, shape or range.
         """
         if isinstance(images, _IMAGES) or _is_tensor(images):
             return next(self.iterate([cast(ImageLike, images)], image_format))
@@ -207,14 +207,14 @@ class TextPredictor:
     def iterate(
         self, images: Iterable[ImageLike], image_format: str = "RGB"
     ) -> Iterator[TextDetections]:
-        """Find the texts of images one batch after the other, without holding them all.
+        """Find text in images batch by batch, without holding all of them in memory.
 
         Args:
             images: see :meth:`__call__`.
             image_format: see there.
 
         Yields:
-            The detections of each image, in their order.
+            The detections of each image, in order.
         """
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f"image_format is RGB or BGR, not {image_format!r}")
@@ -230,7 +230,7 @@ class TextPredictor:
                 yield TextDetections(texts.polygons, texts.scores, rgb, name, texts.words)
 
     def _detect_tiled(self, image: np.ndarray) -> DecodedTexts:
-        """Find the texts of an image and of its tiles."""
+        """Find text in an image and in its tiles, and merge the detections."""
         size = image.shape[:2]
         if isinstance(self.tile, int):
             side = self.tile
@@ -260,7 +260,7 @@ class TextPredictor:
 
 
 def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:
-    """Options but NUM_THREADS, and the number of threads that it asks for."""
+    """Return the options without NUM_THREADS, and the number of threads."""
     rest: list[str] = []
     wanted = 0
     for i in range(0, len(opts), 2):
@@ -277,12 +277,12 @@ def _device_option(device: str) -> list[str]:
     import torch
 
     if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r} and there is no GPU that torch can use")
+        raise ValueError(f"device is {device!r}, but there is no GPU that torch can use")
     return ["MODEL.DEVICE", device]
 
 
 def _is_tensor(image: object) -> TypeGuard[torch.Tensor]:
-    """Without torch: whoever has a tensor has imported it."""
+    """Check without importing torch: whoever has a tensor has imported it."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)
 
@@ -309,7 +309,7 @@ def _read(image: ImageLike, image_format: str) -> np.ndarray:
     if isinstance(image, np.ndarray):
         return _from_array(image, image_format)
     raise TypeError(
-        "an image is a path, bytes, a Pillow image, an array or a tensor, not a "
+        "an image must be a path, bytes, a Pillow image, an array or a tensor, not "
         f"{type(image).__name__}"
     )
 
@@ -319,8 +319,8 @@ def _from_array(array: np.ndarray, image_format: str) -> np.ndarray:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
         raise ValueError(
-            f"an array of shape {array.shape} is not an image: (H, W), or (H, W, C) with 1, 3 or 4 "
-            "channels; of a tensor (C, H, W). Several images go in a list"
+            f"an array of shape {array.shape} is not an image; arrays must be (H, W), or (H, W, C) "
+            "with 1, 3 or 4 channels, tensors (H, W) or (C, H, W). Pass several images as a list"
         )
     array = _to_bytes(array)
     if array.shape[2] == 1:
@@ -345,6 +345,6 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind in "iu" and low >= 0 and high <= 255:
         return array.astype(np.uint8)
     raise ValueError(
-        f"pixels of {array.dtype} from {low} to {high}: floats must be in [0, 1] and integers in "
-        "[0, 255]; convert the image to 8 bits"
+        f"pixels are {array.dtype} from {low} to {high}; floats must be in [0, 1] and integers in "
+        "[0, 255]. Convert the image to 8 bits"
     )

@@ -205,7 +205,7 @@ def test_the_verb(pictures, tmp_path, capsys):
     assert capsys.readouterr().out == out
     assert len(rows(tmp_path / "out")) == 5
     assert main(["bulk", str(pictures), *arguments, "--batch", "2", "--opts", *SMALL]) == 0
-    assert "2 shards, 2 of them from before, 0 images\n" in capsys.readouterr().out
+    assert "2 shards, 2 of them from earlier runs, 0 images\n" in capsys.readouterr().out
     for source, message in (("nowhere", "no such file or folder"), ("out", "there is no image")):
         assert main(["bulk", str(tmp_path / source), "--output", str(tmp_path / "other")]) == 2
         assert message in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_an_interrupted_folder_resumes(photos, monkeypatch, capsys):
         file.write('{"source": "cut o')
     monkeypatch.setattr(TextPredictor, "__call__", original)
     assert detect(*command) == 0
-    assert "out: 7 images, 2 of them from before" in capsys.readouterr().out
+    assert "out: 7 images, 2 of them from earlier runs" in capsys.readouterr().out
     assert content(Path("out")) == content(Path("whole"))
     fail_after(0)  # nothing is left to do
     assert detect(*command) == 0
@@ -181,7 +181,7 @@ def test_new_and_changed_images_are_detected_alone(photos, capsys):
     os.utime(photos / "sub/a.png", ns=(1, 1))
     capsys.readouterr()
     assert detect(*command) == 0
-    assert "out: 4 images, 2 of them from before, 5 texts" in capsys.readouterr().out
+    assert "out: 4 images, 2 of them from earlier runs, 5 texts" in capsys.readouterr().out
     after = content(Path("out"))
     assert set(after) - set(before) == {"new.json"}
     assert [name for name in before if after[name] != before[name]] == ["sub_a.json"]
@@ -374,7 +374,7 @@ def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capsys):
     assert "seen: 2 images, 3 texts" in capsys.readouterr().out
     assert len(list(Path("seen").glob("camera0_*.json"))) == 2
     assert detect("camera:7", "--output", "seen") == 2
-    assert "camera:7: no such camera" in capsys.readouterr().err
+    assert "camera:7: cannot be opened" in capsys.readouterr().err
 
 
 def test_a_large_image_in_tiles(photos, capsys):

@@ -110,7 +110,7 @@ def test_gpu_is_found_or_noted(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     finding = _one(doctor.check_gpu)
     assert finding.level == "note"
-    assert "cannot use it" in finding.text
+    assert "cannot use the NVIDIA driver" in finding.text
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     fake = types.SimpleNamespace(name="Some GPU", total_memory=80 * 2**30)

@@ -164,7 +164,7 @@ def without_labels(folder):
 @pytest.mark.parametrize(
     "damage, arguments, message",
     [
-        (with_nine, [], "9 of 10 images have a text to learn; at least 10 are needed"),
+        (with_nine, [], "9 of 10 images have text to learn; at least 10 are needed"),
         (with_a_bad_label, [], r"gt_p3\.txt, line 1"),
         (with_a_broken_image, [], r"1 images cannot be read, such as p3\.jpg"),
         (without_labels, [], "has no label files; name their format with --format"),

@@ -21,7 +21,7 @@ def test_a_fifth_is_held_out_within_limits(images, held_out):
 
 
 def test_too_few_images_with_a_text():
-    with pytest.raises(ValueError, match="9 of 12 images have a text to learn; at least 10"):
+    with pytest.raises(ValueError, match="9 of 12 images have text to learn; at least 10"):
         split([1] * 9 + [0] * 3, seed=0)
 
 

@@ -22,9 +22,9 @@ _EPILOG = """examples:
       --weights output/quickstart/pretrain/model_final.pth --detail head
   vlpt-d2 attention icdar2015_test --min-width 0.125 \\
       --config-file quickstart/pretrain.yaml --weights model_final.pth
-The figure has a row for each token: shown, masked, and masked in each layer or head. For a
-whole dataset the pointing accuracy is printed; without weights it is that of an untrained model.
- docs/inside.md has the arrays' names and the controls."""
+The figure has a row for each token: shown, masked, and masked in each layer or head. For a whole
+dataset, the pointing accuracy is printed; without weights, it is that of an untrained model.
+docs/inside.md describes the arrays and the controls."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -88,7 +88,7 @@ def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
     known = {word.lower(): rings for word, rings in zip(picture.words, picture.polygons)}
     polygons = [known.get(word.lower(), []) for word in words]
     if not words:
-        raise ValueError(f"{args.image}: no words are known of it; name some with --words")
+        raise ValueError(f"{args.image}: the words of this image are not known; use --words")
     maps = attend(inspected, picture, words)
     print(_table(maps, polygons))
     if args.arrays:

@@ -12,10 +12,10 @@ _EPILOG = """examples:
   vlpt-d2 bulk photos --output texts --backend onnx
   vlpt-d2 bulk s3://bucket/photos --output s3://bucket/texts --ray 16 --batch 8
   torchrun --nproc-per-node 8 -m vlpt_d2.cli.main bulk shards --output texts --batch 8
-INPUT is a folder with its subfolders, of images and of WebDataset's tar files, or what pyarrow
-opens. Each 1000 images or each tar file become one Parquet file, which appears when it is whole.
-Re-running the command writes those that are missing. An image that cannot be read is a row with an
-error. It needs pyarrow, and Ray for --ray: pip install 'vlpt-d2[bulk]'.
+INPUT is a folder, searched recursively for images and WebDataset tar files, or a URI that pyarrow
+opens. Every 1000 images, and every tar file, become one Parquet file, which appears only when it is
+complete. Re-running the command writes the missing files. An image that cannot be read becomes a
+row with an error. Needs pyarrow, and Ray for --ray: pip install 'vlpt-d2[bulk]'.
 Exit status: 0; 2 for wrong arguments or if the output cannot be written."""
 
 
@@ -31,12 +31,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("source", metavar="INPUT", help="a folder, or a URI such as s3://bucket/prefix")
     add("--output", required=True, help="a folder or a URI")
-    add("--per-shard", type=positive, default=1000, metavar="N", help="images of a Parquet file")
-    add("--ray", type=natural, default=0, metavar="N", help="take N workers of Ray")
+    add("--per-shard", type=positive, default=1000, metavar="N", help="images per Parquet file")
+    add("--ray", type=natural, default=0, metavar="N", help="use N workers of Ray")
     add("--model", help="a model of the zoo (default: db_mobile)")
     add("--config-file", default="", help="the config of a detector, instead of --model")
     add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    add("--batch", type=positive, default=1, metavar="N", help="images at once, if of one size")
+    add("--batch", type=positive, default=1, metavar="N", help="images of the same size at once")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add("--backend", choices=("torch", "onnx"), default="torch", help="what the network runs on")
     add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         backend=args.backend,
         batch_size=args.batch,
     )
-    before = f", {done.resumed} of them from before" if done.resumed else ""
+    before = f", {done.resumed} of them from earlier runs" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""
     print(f"{args.output}: {done.shards} shards{before}, {done.images} images{failed}")
     return 0

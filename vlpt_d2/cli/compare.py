@@ -1,4 +1,4 @@
-"""Compare pre-trainings: run what is missing of a grid, write tables and a plot.
+"""Compare pre-trainings: run the unfinished runs of a grid, then write tables and a plot.
 
 Re-running the command resumes interrupted and failed runs."""
 
@@ -14,11 +14,11 @@ __all__ = ["add_parser", "run"]
 
 EXAMPLES = """examples:
   vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
-  vlpt-d2 compare small --report-only             # tables of what is finished
+  vlpt-d2 compare small --report-only             # tables of the finished runs
   vlpt-d2 compare paper --jobs 2 --num-gpus 4     # on 8 GPUs
   vlpt-d2 compare my_grid.yaml SOLVER.MAX_ITER 100 --jobs 2 --output output/try
-exit status: 0 where the whole grid is finished, 1 where a run is not (the messages say why), 2 for
-a grid file or GPUs that cannot be used, 130 when interrupted"""
+Exit status: 0 if the whole grid is finished; 1 if a run is not (the messages say why); 2 if the
+grid file or the GPUs cannot be used; 130 if interrupted."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -37,19 +37,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--threads",
         type=int,
         default=0,
-        help="threads of each run; 0: the cores, shared by the jobs",
+        help="threads of each run; 0 (default): the cores divided among the jobs",
     )
     add(
         "--num-gpus",
         type=int,
         default=0,
         metavar="N",
-        help="GPUs of each run (default 1 if there are any, shared where there are fewer than "
-        "jobs)",
+        help="GPUs of each run (default: 1 if there are any, shared if there are fewer than jobs)",
     )
     add("--output", help="folder of runs and tables (default: the grid's)")
     add("--report-only", action="store_true", help="run nothing, only write the tables")
-    add("--report-to", metavar="FOLDER", help="write tables and plot here too")
+    add("--report-to", metavar="FOLDER", help="also write tables and plot here")
     add("--every", type=float, default=60.0, metavar="S", help="seconds between progress lines")
     add("opts", nargs="*", metavar="KEY VALUE", help="config options of every run")
     parser.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""Check a dataset, draw it, write it in another format or as shards."""
+"""Check a dataset, draw it, or write it in another format or as shards."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _EPILOG = """examples:
   vlpt-d2 data convert msra_td500_train out --to coco
   vlpt-d2 data shard synthtext_train shards/synthtext
   vlpt-d2 data check synthtext --shards shards/synthtext
-Registered datasets are under DETECTRON2_DATASETS; datasets/README.md has the trees. With --format,
---images and --labels, or with --shards, the data are your own and the name is free."""
+Registered datasets are under DETECTRON2_DATASETS; datasets/README.md shows the folders. With
+--format, --images and --labels, or with --shards, the data are your own: choose any name."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -85,7 +85,7 @@ def _action(
     parser.add_argument("--format", help="its format, for a folder of your own")
     parser.add_argument("--images", type=Path, help="its folder of images")
     parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
-    parser.add_argument("--shards", metavar="SOURCE", help="its shards: their folder or URL")
+    parser.add_argument("--shards", metavar="SOURCE", help="the folder or URL of its shards")
     parser.add_argument(
         "--limit", type=positive, help="number of images, evenly spread (default: all)"
     )

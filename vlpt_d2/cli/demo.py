@@ -1,4 +1,4 @@
-"""Serve a page for the browser: drop a photo, see its texts, maps and scores."""
+"""Serve a web page: drop a photo on it, and see its texts, maps and scores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _EPILOG = """examples:
   vlpt-d2 demo --config-file signs/config.yaml --weights signs/model.safetensors
   vlpt-d2 demo --vlpt-config quickstart/pretrain.yaml \\
       --vlpt-weights output/quickstart/pretrain/model_final.pth
-Only this computer can open the page. With --host 0.0.0.0 others can too: there is no password.
-It needs gradio: pip install 'vlpt-d2[demo]'."""
+Only this computer can open the page. With --host 0.0.0.0, others can too, without a password.
+Needs gradio: pip install 'vlpt-d2[demo]'."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -15,14 +15,14 @@ _EPILOG = """examples:
   vlpt-d2 detect photo.jpg --output out
   vlpt-d2 detect photos 'scans/*.tif' --output out --format json,icdar --batch 4
   vlpt-d2 detect photos --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth
-  vlpt-d2 detect plan.jpg --tile auto --lines --backend onnx
-  vlpt-d2 detect report.pdf film.mp4 --every 30
+  vlpt-d2 detect plan.jpg --output plans --tile auto --lines --backend onnx
+  vlpt-d2 detect report.pdf film.mp4 --output pages --every 30
 Folders are searched recursively for images and PDFs. Every page of a TIFF or a PDF (pip install
-'vlpt-d2[pdf]') and every frame of a video is read. camera:0 is the first webcam, which is watched
+'vlpt-d2[pdf]') and every frame of a video is read. camera:0 is the first webcam, which is read
 until Ctrl-C. Each image has its own output files: image <name>.jpg (with outlines), json
-<name>.json, icdar res_<name>.txt, labelme <name>.labelme.json; coco is one detections_coco.json and
-html one page, detections.html, for all. Re-running the command resumes from detections.jsonl, and
-detects only images that are new. vlpt-d2 models lists the models.
+<name>.json, icdar res_<name>.txt, labelme <name>.labelme.json. For all images together, coco is
+detections_coco.json and html is the page detections.html. Re-running the command resumes from
+detections.jsonl and processes only new images. vlpt-d2 models lists the models.
 Exit status: 0; 1 if an image could not be read (the others are written); 2 for wrong arguments or
 if the output cannot be written."""
 
@@ -52,18 +52,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         type=_formats,
         default=("image", "json"),
         metavar="F,…",
-        help=f"outputs, of {', '.join(_FORMATS)} (default: image,json)",
+        help=f"output formats, from {', '.join(_FORMATS)} (default: image,json)",
     )
-    add("--lines", action="store_true", help="group words to lines, in reading order")
+    add("--lines", action="store_true", help="group words into lines, in reading order")
     add(
         "--tile",
         type=_tile,
         metavar="auto|N",
-        help="look at large images in overlapping windows of N pixels too; auto: at those that the "
-        "resizing would make smaller than half",
+        help="for large images: also detect in overlapping windows of N pixels; auto: only in "
+        "images that would be resized to less than half",
     )
     add("--every", type=positive, default=1, metavar="N", help="every Nth frame of a video")
-    add("--batch", type=int, default=1, metavar="N", help="images at once, if of one size")
+    add("--batch", type=int, default=1, metavar="N", help="images of the same size at once")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add(
         "--backend",
@@ -77,7 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Detect and write; return the exit status, see ``--help``."""
+    """Detect and write; return the exit status, which ``--help`` explains."""
     from ..detect_files import detect_files
     from ..predictor import TextPredictor
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     done = detect_files(
         predictor, args.inputs, args.output, args.format, _report, args.lines, args.every
     )
-    before = f", {done.resumed} of them from before" if done.resumed else ""
+    before = f", {done.resumed} of them from earlier runs" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""
     print(f"{args.output}: {done.images} images{before}, {done.texts} texts{failed}")
     return 1 if done.failed else 0

@@ -139,7 +139,7 @@ def check_opencv() -> Iterator[Finding]:
     except ImportError as error:
         libraries = ("libGL", "libgthread", "libglib", "libX", "libSM")
         windows = any(name in str(error) for name in libraries)
-        what = "needs a system library for windows" if windows else "does not load"
+        what = "needs a system library for GUI windows" if windows else "does not load"
         yield Finding("FAULT", "OpenCV", f"{what}: {error}", INSTALL_HEADLESS)
         return
     names = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
@@ -214,11 +214,12 @@ def check_gpu() -> Iterator[Finding]:
             yield Finding("ok", "GPU", text)
     elif shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
         built = "a CPU-only build" if torch.version.cuda is None else f"CUDA {torch.version.cuda}"
-        text = f"there is an NVIDIA driver, but torch ({built}) cannot use it; training runs on CPU"
+        text = f"torch ({built}) cannot use the NVIDIA driver; training runs on the CPU"
         fix = "install torch and torchvision built for the driver's CUDA version (nvidia-smi)"
         yield Finding("note", "GPU", text, fix)
     else:
-        yield Finding("note", "GPU", "none; training runs on CPU, fit for the quickstart only")
+        text = "none; training runs on the CPU, fast enough for the quickstart only"
+        yield Finding("note", "GPU", text)
 
 
 def check_threads() -> Iterator[Finding]:

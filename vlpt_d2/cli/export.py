@@ -1,4 +1,4 @@
-"""Write a detector's network as an ONNX or TorchScript file, or as a bundle that finds texts."""
+"""Write a detector's network as an ONNX or TorchScript file, or as a bundle that finds text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _EPILOG = """examples:
   vlpt-d2 export --model db_mobile --format bundle --output detector
   vlpt-d2 export --model db_mobile --int8 datasets/icdar2015/ch4_training_images --output db.onnx
 The file takes images (N, 3, H, W), float32 in [0, 255], padded to multiples of 32, and returns
-the head's maps; TextPredictor(weights=file, backend="onnx") finds the texts: docs/detectors.md.
-A bundle is a folder with the ONNX file, its settings and the modules that find texts with it."""
+the head's maps. TextPredictor(weights=file, backend="onnx") finds text with it: docs/detectors.md.
+A bundle is a folder with the ONNX file, its settings and the modules that find text with it."""
 
-# Images that the ranges of int8 are measured on.
+# How many images the ranges of int8 are measured on.
 _CALIBRATION_IMAGES = 32
 
 
@@ -38,14 +38,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--config-file", help="the detector's config, instead of --model")
     parser.add_argument("--weights", default="", help="a checkpoint (default: MODEL.WEIGHTS)")
     parser.add_argument(
-        "--format", choices=("onnx", "torchscript", "bundle"), default="onnx", help="of the output"
+        "--format", choices=("onnx", "torchscript", "bundle"), default="onnx", help="output format"
     )
     parser.add_argument(
         "--int8",
         type=Path,
         metavar="FOLDER",
-        help=f"convolutions in 8 bits, their ranges measured on {_CALIBRATION_IMAGES} images of "
-        "the folder",
+        help="quantise convolutions to 8 bits, with ranges measured on "
+        f"{_CALIBRATION_IMAGES} images of the folder",
     )
     parser.add_argument("--output", required=True, type=Path, help="the file or folder to write")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")

@@ -12,9 +12,9 @@ __all__ = ["add_parser", "run"]
 _EPILOG = """examples:
   vlpt-d2 finetune --images photos --labels photos --output signs
   vlpt-d2 finetune --images photos --labels labels.json --model ppocrv6_small --output lines
-At least 10 images with a text are needed. A fifth of them is held out, to choose weights and
-thresholds. The output folder gets model.safetensors, config.yaml, model.onnx, report.html,
-training.png and results.json. The same command resumes an interrupted run. Then:
+At least 10 images must have text. A fifth of them is held out, to choose weights and thresholds.
+The output folder gets model.safetensors, config.yaml, model.onnx, report.html, training.png and
+results.json. The same command resumes an interrupted run. To use the detector:
   vlpt-d2 detect photo.jpg --config-file signs/config.yaml --weights signs/model.safetensors"""
 
 
@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("--images", type=Path, required=True, help="folder of the images")
     add("--labels", type=Path, required=True, help="folder of the label files, or a COCO file")
-    add("--format", help="icdar, labelme, coco, yolo-obb … (default: by the files' suffix)")
+    add("--format", help="icdar, labelme, coco, yolo-obb … (default: guessed from the suffix)")
     add("--model", default="db_mobile", help="the model to start from (default: db_mobile)")
     add("--output", type=Path, required=True, help="the folder to write")
     add("--seed", type=natural, default=0, help="seed of the split and the training (default: 0)")

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "forward", False):
         args.rest = [*rest, "--debug"] if debug and args.verb == "train" else rest
     elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
-        # KEY value pairs behind an option; argparse fills a list of words only once.
+        # KEY value pairs after an option: argparse fills a list of words only once.
         args.opts = [*args.opts, *rest]
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vlpt-d2",
-        description="Vision-language pre-training and fine-tuning of scene text detectors.",
+        description="Find text in photographs; pre-train, train and evaluate text detectors.",
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--plugin", metavar="PACKAGE", help=PLUGIN_HELP)

@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb to the console script's parser."""
     parser = subparsers.add_parser(
         "neighbours",
-        help="nearest words in the learned embedding",
+        help="list the nearest words in the learned embedding",
         description=__doc__,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--bert", help="folder or Hugging Face name of a BERT model to compare with"
     )
     parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
-    parser.add_argument("--output", type=Path, help="draw them as bars to this file")
+    parser.add_argument("--output", type=Path, help="write a bar chart to this file")
     add_model_arguments(parser, _run)
 
 

@@ -8,7 +8,7 @@ __all__ = ["natural", "positive"]
 
 
 def natural(text: str) -> int:
-    """A whole number from 0.
+    """Parse a whole number of at least 0.
 
     Raises:
         ArgumentTypeError: it is negative.
@@ -21,7 +21,7 @@ def natural(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1.
+    """Parse a whole number of at least 1.
 
     Raises:
         ArgumentTypeError: it is smaller.

@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", help="folder to write: images/, gt/, coco.json and render.json")
-    parser.add_argument("--preset", default="default", help="initial settings")
+    parser.add_argument("--preset", default="default", help="settings to start from")
     parser.add_argument("--count", type=positive, default=1000, help="number of images")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the corpus")
     parser.add_argument(
@@ -54,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     settings = dict(_parse_setting(text) for text in args.settings)
     order = CorpusOrder(args.preset, settings, args.seed, args.start_index, args.count, args.format)
     counts = write_corpus(args.folder, order, args.workers)
-    resumed = f", {counts['resumed']} of them from before" if counts["resumed"] else ""
+    resumed = f", {counts['resumed']} of them from earlier runs" if counts["resumed"] else ""
     print(f"{args.folder}: {counts['images']} images{resumed}, {counts['words']} words")
     return 0
 
 
 def _parse_setting(text: str) -> tuple[str, Any]:
-    """Split ``name=value``; what is no Python literal is taken as text."""
+    """Split ``name=value``; a value that is no Python literal is text."""
     name, separator, value = text.partition("=")
     if not separator:
         raise ValueError(f"--set takes NAME=VALUE, not {text!r}")

@@ -137,7 +137,7 @@ def camera_frames(name: str) -> Iterator[np.ndarray]:
     number = name.removeprefix(CAMERA)
     capture: Any = cv2.VideoCapture(int(number)) if number.isdigit() else None
     if capture is None or not capture.isOpened():
-        raise ValueError(f"{name}: no such camera; the first one is {CAMERA}0")
+        raise ValueError(f"{name}: cannot be opened; the first camera is {CAMERA}0")
     try:
         while True:
             found, frame = capture.read()

@@ -1,4 +1,4 @@
-"""A detector of the model zoo, fine-tuned on a folder of the user's own photographs."""
+"""Fine-tuning of a detector from the model zoo on the user's own photographs."""
 
 from __future__ import annotations
 
@@ -45,38 +45,38 @@ __all__ = ["MIN_IMAGES", "RESULTS", "finetune", "schedule", "split"]
 
 logger = logging.getLogger(__name__)
 
-#: Images with a text to learn that a fine-tuning needs.
+#: Least number of images with text to learn.
 MIN_IMAGES = 10
-#: What a finished fine-tuning has written last.
+#: The file that a fine-tuning writes last.
 RESULTS = "results.json"
 _REQUEST = "request.json"
 _SPLIT = "data/split.json"
 _PROTOCOL = "icdar2015"
 _SCORES = ("precision", "recall", "hmean")
 _PARTS = ("train", "validation")
-# Images that are held out: this share of them, and their least and largest number.
+# Held-out images: their share, and their least and greatest number.
 _SHARE, _FEWEST, _MOST = 0.2, 2, 50
-# Percent of hmean within which thresholds count as equal: those nearest to the config's are taken.
+# Thresholds within so many percent of the best hmean count as equal.
 _TIE = 0.5
 
 
 def split(texts: Sequence[int], seed: int) -> tuple[list[int], list[int]]:
-    """Hold out a fifth of the images, 2 to 50, drawn from those with a text.
+    """Hold out a fifth of the images with text, at least 2 and at most 50, at random.
 
     Args:
-        texts: of each image the number of texts to learn.
+        texts: for each image, the number of texts to learn.
         seed: of the draw.
 
     Returns:
         Indices of the images to train on and of those held out, each in ascending order.
 
     Raises:
-        ValueError: there are less than 10 images with a text.
+        ValueError: fewer than 10 images have text.
     """
     useful = [index for index, number in enumerate(texts) if number]
     if len(useful) < MIN_IMAGES:
         raise ValueError(
-            f"{len(useful)} of {len(texts)} images have a text to learn; at least {MIN_IMAGES} are "
+            f"{len(useful)} of {len(texts)} images have text to learn; at least {MIN_IMAGES} are "
             "needed. Label more images"
         )
     count = min(max(round(_SHARE * len(useful)), _FEWEST), _MOST)
@@ -85,7 +85,7 @@ def split(texts: Sequence[int], seed: int) -> tuple[list[int], list[int]]:
 
 
 def schedule(images: int, on_gpu: bool) -> list[str]:
-    """Choose steps, batch, size of crops and evaluations for a number of training images.
+    """Choose steps, batch, crop size and evaluations for a number of training images.
 
     Returns:
         "KEY value" pairs.
@@ -120,9 +120,9 @@ def finetune(
     seed: int = 0,
     opts: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Fine-tune a model on labelled images, and write everything about it to a folder.
+    """Fine-tune a model on labelled images, and write the detector and a report to a folder.
 
-    A fine-tuning that was interrupted resumes; one that is finished is not repeated.
+    An interrupted fine-tuning resumes; a finished one is not repeated.
 
     Args:
         images: folder of the images.
@@ -136,8 +136,8 @@ def finetune(
         opts: "KEY value" pairs on top of the model's config and the schedule.
 
     Returns:
-        The content of ``results.json``: ``before`` and ``after`` on the images held out, in
-        percent, the thresholds, the numbers of images, the steps, and where it all comes from.
+        The content of ``results.json``: scores ``before`` and ``after`` on the held-out images, in
+        percent, the thresholds, the numbers of images, the steps, and the provenance.
 
     Raises:
         ValueError: there is no such model or format, there are too few images or some cannot be
@@ -162,7 +162,7 @@ def finetune(
     with lock_folder(output):
         _hold_request(output, request)
         if (output / RESULTS).is_file():
-            logger.info("%s is finished: nothing is trained", output)
+            logger.info("%s is finished already: nothing to train", output)
             return json.loads((output / RESULTS).read_text("utf-8"))
         counts = _prepare_data(images, labels, str(request["format"]), seed, output)
         options = _options(output, model, seed, counts["train"], opts)
@@ -222,7 +222,7 @@ def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path
 
 
 def _options(output: Path, model: str, seed: int, images: int, opts: Sequence[str]) -> list[str]:
-    """The training's "KEY value" pairs."""
+    """Return the "KEY value" pairs of the training."""
     folders = [
         [
             f"{output.name}_{part}",
@@ -249,7 +249,7 @@ def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
     (validation,) = cfg.DATASETS.VALIDATION
     training = output / "training"
     best = training / "model_best.pth"
-    # No evaluation found anything.
+    # There is no best checkpoint if no evaluation found any text.
     weights = best if best.is_file() else training / "model_final.pth"
     detector = build_model_with_weights(cfg, str(weights), needed="text_head.")
     thresholds = _choose_thresholds(cfg, detector, validation)
@@ -266,9 +266,9 @@ def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
     try:
         export_detector(final, detector.to("cpu"), output / "model.onnx", "onnx")
     except ExportError as error:
-        logger.warning("no model.onnx is written: %s", error)
+        logger.warning("model.onnx is not written: %s", error)
     curves = output / "training.png"
-    plot_training(training / "metrics.json", curves, "text/hmean", "hmean on the images held out")
+    plot_training(training / "metrics.json", curves, "text/hmean", "hmean on held-out images")
     scores = {
         when: {key: round(100 * getattr(evaluation.totals, key), 1) for key in _SCORES}
         for when, evaluation in (("before", before), ("after", after))
@@ -290,7 +290,7 @@ def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
 
 
 def _choose_thresholds(cfg: CfgNode, detector: TextDetector, dataset: str) -> dict[str, float]:
-    """The thresholds of the best hmean, as config keys; of equals those nearest to the config's."""
+    """Choose the thresholds of the best hmean; among equal ones, those nearest to the config's."""
     head = detector.text_head
     now = [head.decoding[name] for name in head.threshold_keys]
     rows = score_thresholds(cfg, detector, dataset)
@@ -300,7 +300,7 @@ def _choose_thresholds(cfg: CfgNode, detector: TextDetector, dataset: str) -> di
 
 
 def _portable(cfg: CfgNode) -> CfgNode:
-    """The config as another machine may use it."""
+    """Return the config without the device of this machine."""
     cfg = cfg.clone()
     cfg.MODEL.DEVICE = get_cfg().MODEL.DEVICE
     return cfg
