@@ -539,10 +539,11 @@ class TextTrainer(DefaultTrainer):
         if len(evaluators) != len(names):
             raise ValueError(f"{len(evaluators)} evaluators for {len(names)} datasets")
         results: dict[str, Any] = OrderedDict()
-        network = unwrap(model)
+        network: Any = unwrap(model)
         on_gpu = torch.device(cfg.MODEL.DEVICE).type == "cuda"
         for name, evaluator in zip(names, evaluators):
-            loader, run = cls.build_test_loader(cfg, name), network
+            loader: Any = cls.build_test_loader(cfg, name)
+            run = network
             if on_gpu and OverlappedInference.fits(network):
                 loader = run = OverlappedInference(loader, network)
             progress = LoggedProgress(loader, name)
