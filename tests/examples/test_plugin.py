@@ -1,6 +1,7 @@
 """The plugin of examples/: a head, keys and a dataset from outside the tree, named or installed."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from vlpt_d2.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FORKSERVER = multiprocessing.get_context("forkserver")
 PLUGIN = REPOSITORY / "examples" / "plugin"
 CONFIG = PLUGIN / "two_scale_text" / "two_scale_R_18.yaml"
 
@@ -43,16 +45,20 @@ def images_with_texts(root: Path) -> None:
         (root / f"my_signs/labels/gt_img_{number}.txt").write_text("\n".join(lines))
 
 
-def vlpt_d2(*words: str, path: Path, root: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "DETECTRON2_DATASETS": str(root)}
-    environment["PYTHONPATH"] = f"{REPOSITORY}{os.pathsep}{path}"
-    return subprocess.run(
-        [sys.executable, "-m", "vlpt_d2.cli.main", *words],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+def run(words, path, root, errors):
+    sys.path.insert(0, str(path))
+    os.environ["DETECTRON2_DATASETS"] = str(root)
+    sys.stderr = open(errors, "w")  # noqa: SIM115
+    sys.exit(main(words))
+
+
+def vlpt_d2(*words, path: Path, root: Path) -> tuple[int, str]:
+    """Exit status and errors of a process of its own, in which no plugin was loaded yet."""
+    errors = root / "errors.txt"
+    process = FORKSERVER.Process(target=run, args=(words, path, root, errors))
+    process.start()
+    process.join()
+    return process.exitcode, errors.read_text()
 
 
 def test_an_installed_plugin_trains_and_is_evaluated(installed, tmp_path):
@@ -75,8 +81,9 @@ def test_an_installed_plugin_trains_and_is_evaluated(installed, tmp_path):
         "SEED": "1",
     }
     words = [word for pair in opts.items() for word in pair]
-    done = vlpt_d2("train", "--config-file", str(CONFIG), *words, path=installed, root=tmp_path)
-    assert done.returncode == 0, done.stderr
+    words = ["train", "--config-file", str(CONFIG), *words]
+    status, errors = vlpt_d2(*words, path=installed, root=tmp_path)
+    assert status == 0, errors
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     # An untrained network finds none of the texts.
     assert results["test"]["text/recall"] > 50, results
@@ -91,8 +98,8 @@ def test_a_plugin_that_is_only_on_the_path_is_named(tmp_path):
         "MODEL.TWO_SCALE.LARGE_TEXT",
         "8.0",
     ]
-    found = vlpt_d2(*words, "--plugin", "two_scale_text", path=PLUGIN, root=tmp_path)
-    assert "--eval-only has no weights" in found.stderr
+    _, errors = vlpt_d2(*words, "--plugin", "two_scale_text", path=PLUGIN, root=tmp_path)
+    assert "--eval-only has no weights" in errors
 
 
 def test_a_plugin_that_is_nowhere_is_named(capsys, monkeypatch):
