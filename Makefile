@@ -47,7 +47,7 @@ quickstart: $(STAMP)
 	$(BIN)/vlpt-d2 quickstart $(if $(FRESH),--fresh) $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -58,7 +58,7 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 coverage: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --cov $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --cov $(ARGS)
 
 fuzz: $(STAMP)
 	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)
