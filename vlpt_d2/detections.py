@@ -35,7 +35,7 @@ class TextDetections:
     Attributes:
         polygons: for each text, (N, 2) float32 points (x, y) in pixels.
         scores: for each text, its score, float32 in [0, 1].
-        image: (H, W, 3) uint8, RGB, as the detector saw it: rotated by its EXIF orientation.
+        image: (H, W, 3) uint8, RGB, as the detector saw it: rotated by the file's EXIF.
         file_name: the file of the image; None for an image in memory.
         words: for each text, the word that was read; None from a detector that does not read.
         parts: for each line, its words; None if the texts are not lines (see :meth:`lines`).

@@ -243,11 +243,12 @@ class TextCheckpointer(DetectionCheckpointer):
                 raise
             raise CheckpointError(
                 f"{path} cannot be downloaded ({error}). Download it elsewhere and set "
-                "MODEL.WEIGHTS to the file, or set MODEL.WEIGHTS '' to start without"
+                "MODEL.WEIGHTS to the file, or to '' to start from random weights"
             ) from error
         if not os.path.isfile(local):
             raise FileNotFoundError(
-                f"no checkpoint {path}; set MODEL.WEIGHTS to a file, or to '' to start without"
+                f"no checkpoint {path}; set MODEL.WEIGHTS to a file that exists, or to '' to start "
+                "from random weights"
             )
         return self._take_over(path, read_checkpoint(local), checkpointables)
 

@@ -247,8 +247,8 @@ def _with_image(source: Source, name: str, use: Callable[[Image.Image], _Result]
 
 def _corrupt(name: str, reason: str) -> CorruptImageError:
     return CorruptImageError(
-        f"{name}: cannot be decoded ({reason}). Replace the file, or remove it together with its "
-        "ground truth."
+        f"{name}: cannot be decoded ({reason}). Replace the file, or remove it and, if it has one, "
+        "its ground truth."
     )
 
 
