@@ -103,7 +103,7 @@ def test_the_weights_and_the_config_detect(done):
 def test_a_finished_one_is_not_repeated_and_no_other_is_mixed_in(photos, done, capsys):
     before = content(done)
     assert finetune(photos, done) == 0
-    assert "2 images held out" in capsys.readouterr().out
+    assert "2 held-out images" in capsys.readouterr().out
     assert finetune(photos, done, "--seed", 1) == 2
     assert "holds another fine-tuning (seed was 0, is 1)" in capsys.readouterr().err
     assert content(done) == before

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         args.images, args.labels, args.output, args.format, args.model, args.seed, args.opts
     )
     rows = [(name, results["before"][name], value) for name, value in results["after"].items()]
-    held_out = f"{results['images']['validation']} images held out"
+    held_out = f"{results['images']['validation']} held-out images"
     print(tabulate(rows, headers=[held_out, "before", "after"], floatfmt=".1f"))
     print(f"{args.output}: {results['steps']} steps, {results['minutes']} minutes; see report.html")
     return 0
