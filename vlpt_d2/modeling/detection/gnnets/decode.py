@@ -45,7 +45,7 @@ def decode_gnnets_maps(
     nms_thresh: float = 0.2,
     score_thresh: float = 0.8,
     max_cells: int = 20000,
-    max_boxes: int = 1000,
+    max_boxes: int = 600,
     max_candidates: int = 1000,
     counts: Counter | None = None,
     **decoding: Any,
