@@ -64,11 +64,10 @@ class GNNetsHead(EASTHead):
     @classmethod
     def build_labels(cls, cfg: CfgNode) -> LabelFunction:
         """Return :func:`draw_gnnets_labels` with the settings of MODEL.EAST and MODEL.GNNETS."""
-        node = cfg.MODEL.EAST
         return partial(
             draw_gnnets_labels,
             split_size=cfg.MODEL.GNNETS.SPLIT_SIZE,
-            min_text_size=node.MIN_TEXT_SIZE,
+            min_text_size=cfg.MODEL.EAST.MIN_TEXT_SIZE,
         )
 
     def predict(self, x: Any) -> dict[str, Tensor]:

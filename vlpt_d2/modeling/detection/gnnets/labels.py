@@ -15,7 +15,6 @@ def draw_gnnets_labels(
     *,
     split_size: float = 40.0,
     min_text_size: float = 10.0,
-    shrink_ratio: float = 0.3,
 ) -> dict[str, np.ndarray]:
     """Draw the maps of :func:`draw_east_labels` at full and at half size.
 
@@ -26,7 +25,7 @@ def draw_gnnets_labels(
         texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1].
         image_size: (H, W).
         split_size: MODEL.GNNETS.SPLIT_SIZE.
-        min_text_size, shrink_ratio: see :func:`draw_east_labels`.
+        min_text_size: see :func:`draw_east_labels`; in pixels of the image.
 
     Returns:
         For s in 4 and 8 maps of (ceil(H / s), ceil(W / s)): "text_<s>", "text_mask_<s>" and
@@ -39,7 +38,6 @@ def draw_gnnets_labels(
         drawn = draw_east_labels(
             texts.mapped(partial(np.multiply, 1.0 / factor)),
             (-(-image_size[0] // factor), -(-image_size[1] // factor)),
-            shrink_ratio=shrink_ratio,
             min_text_size=max(least, min_text_size / factor),
             angle_range=90,
         )
