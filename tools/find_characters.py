@@ -63,14 +63,13 @@ def main() -> None:
         words += len(texts.legible())
         found += [sure for sure, own in zip(texts.confidence, texts.characters) if len(own)]
         path = os.path.relpath(record["file_name"], folder)
-        size = {"height": image.shape[0], "width": image.shape[1]}
-        annotations = texts.to_annotations()
-        records.append({"image": {"file_name": path, **size}, "annotations": annotations})
+        entry = {"file_name": path, "height": image.shape[0], "width": image.shape[1]}
+        records.append({"image": entry, "annotations": texts.to_annotations()})
     write_text(args.output, json.dumps(coco_content(records), ensure_ascii=False))
     mean = sum(found) / max(len(found), 1)
     print(f"{len(found)} of {words} words have characters, with a confidence of {mean:.2f} (mean)")
-    entry = json.dumps(["characters", "coco", folder, os.path.abspath(args.output)])
-    print(f"""DATASETS.FOLDERS '[{entry}]' DATASETS.TRAIN '("characters",)'""")
+    dataset = json.dumps(["characters", "coco", folder, os.path.abspath(args.output)])
+    print(f"""DATASETS.FOLDERS '[{dataset}]' DATASETS.TRAIN '("characters",)'""")
 
 
 if __name__ == "__main__":

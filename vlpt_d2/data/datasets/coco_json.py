@@ -154,17 +154,17 @@ def _text(
     )
     text = str(next(found, None) or "")
     ignore = annotation.get("iscrowd") or annotation.get("ignore") or is_dont_care(text)
-    found = TextAnnotation(points, text, bool(ignore), f"annotations[{number}]")
+    word = TextAnnotation(points, text, bool(ignore), f"annotations[{number}]")
     if annotation.get("characters"):
-        found.characters = _characters(annotation["characters"], f"{place}, 'characters'")
+        word.characters = _characters(annotation["characters"], f"{place}, 'characters'")
     sure = annotation.get("confidence")
     if sure is not None:
         if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
             raise GroundTruthError(
                 f"{place}: a confidence of {str(sure)[:40]!r} is no number from 0 to 1. Correct it."
             )
-        found.extra["confidence"] = float(sure)
-    return found
+        word.extra["confidence"] = float(sure)
+    return word
 
 
 def _characters(value: Any, place: str) -> np.ndarray:

@@ -68,7 +68,9 @@ def crop_word(image: np.ndarray, sides: TextSides) -> np.ndarray:
     axis = sides.pairs((np.arange(finer * columns) + 0.5) / (finer * columns))
     down = ((np.arange(finer * rows) + 0.5) / (finer * rows))[:, None, None]
     places = (axis.first + down * (axis.second - axis.first) - 0.5).astype(np.float32)
-    crop = cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.remap(  # type: ignore[call-overload]
+        image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
@@ -94,7 +96,8 @@ def character_boxes(region: np.ndarray) -> np.ndarray:
     # Of level pixels the first is the highest, so that every way ends. Twice as far every time.
     while not np.array_equal(further := peak[peak], peak):
         peak = further
-    count, sure = cv2.connectedComponents((region > _SURE).astype(np.uint8), connectivity=8)
+    count, numbers = cv2.connectedComponents((region > _SURE).astype(np.uint8), connectivity=8)
+    sure = np.asarray(numbers, np.int32)
     owners = sure.ravel()[peak].reshape(region.shape)
     highest = np.zeros(count)
     np.maximum.at(highest, sure, region)

@@ -261,14 +261,14 @@ def _outlines(
     firsts = ends - counts
     centres = centres[order]
     points = points.astype(np.float64)
-    own_points, members = [], []
+    inner, nearest = [], []
     stops = np.append(starts[1:], len(points))
     for a, z, start, stop in zip(
         firsts.tolist(), ends.tolist(), starts[kept].tolist(), stops[kept].tolist()
     ):
-        own_points.append(points[start:stop])
-        members.append(a + _nearest(own_points[-1], centres[a:z]))
-    points, members = np.concatenate(own_points), np.concatenate(members)
+        inner.append(points[start:stop])
+        nearest.append(a + _nearest(inner[-1], centres[a:z]))
+    points, members = np.concatenate(inner), np.concatenate(nearest)
     text = np.repeat(np.arange(len(texts)), counts)
     here = np.arange(len(order))
     before, after = np.maximum(here - 1, firsts[text]), np.minimum(here + 1, ends[text] - 1)
