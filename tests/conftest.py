@@ -39,6 +39,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
+def pytest_sessionfinish() -> None:
+    """Libraries of C++ report what is not freed at the end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _seeds():
     """The same seeds for every test, and threads, which some set: both decide the last digits."""
