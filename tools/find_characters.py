@@ -10,6 +10,7 @@ import os
 
 import torch
 from detectron2.data import DatasetCatalog
+from tqdm import tqdm
 
 from vlpt_d2.data.conversion import coco_content
 from vlpt_d2.data.datasets.from_config import register_from_config
@@ -56,7 +57,7 @@ def main() -> None:
 
     folder = os.path.commonpath([os.path.dirname(os.path.abspath(d["file_name"])) for d in dicts])
     records, words, found = [], 0, []
-    for record in dicts:
+    for record in tqdm(dicts, unit="image", disable=None):
         image, texts = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
         check_places(texts, record["file_name"])
         texts = find_characters(image, texts, region_of)

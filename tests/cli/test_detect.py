@@ -255,7 +255,6 @@ def test_detections_of_two_models_do_not_mix(photos, capsys):
         (["photos", "--config-file", "nothing.yaml"], "no config 'nothing.yaml'"),
         (["photos", "--config-file", "quickstart/db_rendered.yaml"], "name the weights"),
         (["photos", "--weights", "photos/a.png"], "a.png is damaged, cut off or no checkpoint"),
-        (["photos", "--batch", "0"], "at least 1"),
         (["photos/sub/none"], None),
         (["empty"], "there is no image in empty"),
         (["photos", "--output", "photos/a.png"], "photos/a.png"),
@@ -271,6 +270,12 @@ def test_wrong_requests_are_told_in_one_line(photos, capsys, arguments, message)
     assert len(lines) == 1
     assert (message or "photos/sub/none: no such file") in lines[0]
     assert "Traceback" not in errors
+
+
+def test_a_batch_has_at_least_an_image(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        detect("photos", "--batch", "0")
+    assert "argument --batch: 0 is not positive" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .numbers import natural, positive
+from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
 __all__ = ["add_parser", "run"]
 
@@ -33,13 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--output", required=True, help="a folder or a URI")
     add("--per-shard", type=positive, default=1000, metavar="N", help="images per Parquet file")
     add("--ray", type=natural, default=0, metavar="N", help="use N workers of Ray")
-    add("--model", help="a model of the zoo (default: db_mobile)")
-    add("--config-file", default="", help="the config of a detector, instead of --model")
-    add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    add("--batch", type=positive, default=1, metavar="N", help="images of the same size at once")
-    add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
-    add("--backend", choices=("torch", "onnx"), default="torch", help="what the network runs on")
-    add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
+    add_predictor_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,13 +54,7 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         per_shard=args.per_shard,
         ray_workers=args.ray,
-        model=args.model,
-        config_file=args.config_file,
-        weights=args.weights,
-        opts=args.opts,
-        device=args.device,
-        backend=args.backend,
-        batch_size=args.batch,
+        **predictor_arguments(args),
     )
     before = f", {done.resumed} of them from earlier runs" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .numbers import positive
+from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
 __all__ = ["add_parser", "run"]
 
@@ -43,9 +44,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="INPUT",
         help="an image, PDF or video, a folder, a pattern such as '*.jpg', or camera:0",
     )
-    add("--model", help="a model of the zoo (default: db_mobile)")
-    add("--config-file", default="", help="the config of a detector, instead of --model")
-    add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     add("--output", type=Path, default=Path("detections"), help="folder (default: detections)")
     add(
         "--format",
@@ -63,16 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "images that would be resized to less than half",
     )
     add("--every", type=positive, default=1, metavar="N", help="every Nth frame of a video")
-    add("--batch", type=int, default=1, metavar="N", help="images of the same size at once")
-    add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
-    add(
-        "--backend",
-        choices=("torch", "onnx"),
-        default="torch",
-        help="what the network runs on; onnx, for models of the zoo and files of vlpt-d2 export, "
-        "starts in a second (default: torch)",
-    )
-    add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
+    add_predictor_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -81,16 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from ..detect_files import detect_files
     from ..predictor import TextPredictor
 
-    predictor = TextPredictor(
-        args.model,
-        config_file=args.config_file,
-        weights=args.weights,
-        opts=args.opts,
-        device=args.device,
-        backend=args.backend,
-        batch_size=args.batch,
-        tile=args.tile,
-    )
+    predictor = TextPredictor(**predictor_arguments(args), tile=args.tile)
     if args.backend == "torch":
         from ..engine.threads import set_threads
 

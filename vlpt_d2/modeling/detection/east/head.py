@@ -79,8 +79,9 @@ class EASTHead(TextHead):
                 raise ValueError(f"MODEL.EAST.{key} is one of {known}, not {value!r}")
         if neck.stride != STRIDE:
             raise ValueError(
-                f"EASTHead works at stride {STRIDE}, but {in_features[0]!r} has stride "
-                f"{neck.stride}: put a map of stride {STRIDE} first in MODEL.TEXT_HEAD.IN_FEATURES"
+                f"{type(self).__name__} works at stride {STRIDE}, but {in_features[0]!r} has "
+                f"stride {neck.stride}: put a map of stride {STRIDE} first in "
+                "MODEL.TEXT_HEAD.IN_FEATURES"
             )
         # Score, top, right, bottom, left, angle.
         self.output = nn.Conv2d(neck.out_channels, 6, 1)
