@@ -15,7 +15,7 @@ import numpy as np
 from .data.image_io import read_image
 from .data.sizes import resize
 from .detections import TextDetections
-from .inspection import Inspected, attend
+from .inspection import LoadedModel, attend
 from .inspection.attention_pictures import attention_figure
 from .inspection.maps import map_pictures, visible_maps
 from .predictor import TextPredictor
@@ -57,15 +57,15 @@ class Demo:
         thresholds: config key of each threshold of the detector to its value.
     """
 
-    def __init__(self, predictor: TextPredictor, inspected: Inspected | None = None):
+    def __init__(self, predictor: TextPredictor, loaded: LoadedModel | None = None):
         """
         Args:
             predictor: the detector; of the backend torch.
-            inspected: a VLPT model for :meth:`attention`.
+            loaded: a VLPT model for :meth:`attention`.
         """
         self._detector = predictor.detector
         self._head = predictor.model.text_head
-        self._inspected = inspected
+        self._loaded = loaded
         # Removed at the end of the process.
         self._folder = tempfile.TemporaryDirectory(prefix="vlpt_d2_demo_")
         # Requests run in threads, and a head holds one set of thresholds.
@@ -76,7 +76,7 @@ class Demo:
     @property
     def has_vlpt(self) -> bool:
         """Whether there is a VLPT model."""
-        return self._inspected is not None
+        return self._loaded is not None
 
     def look(self, path: str) -> Photo:
         """Read a photo and run the network.
@@ -146,11 +146,11 @@ class Demo:
         Raises:
             ValueError: no VLPT model is loaded, or the words cannot be asked for.
         """
-        if self._inspected is None:
+        if self._loaded is None:
             raise ValueError(_NO_VLPT)
-        picture = self._inspected.read(path)
+        picture = self._loaded.read(path)
         with self._lock:
-            maps = attend(self._inspected, picture, words.split())
+            maps = attend(self._loaded, picture, words.split())
         return attention_figure(maps, detail="mean")
 
 

@@ -5,7 +5,7 @@ from detectron2.modeling import build_model
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from vlpt_d2.checkpoint import TextCheckpointer
-from vlpt_d2.inspection import load_inspected
+from vlpt_d2.inspection import load_for_inspection
 
 from .pretraining import tiny_vlpt_cfg
 
@@ -35,7 +35,7 @@ def tiny_checkpoint(folder, **changes):
 def tiny_inspected(folder, **changes):
     """Load that checkpoint."""
     config, weights = tiny_checkpoint(folder, **changes)
-    return load_inspected(config, ["NUM_THREADS", "1"], weights)
+    return load_for_inspection(config, ["NUM_THREADS", "1"], weights)
 
 
 def saved_bert(folder, words):

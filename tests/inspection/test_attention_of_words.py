@@ -9,7 +9,7 @@ from helpers.real_images import icdar2015_dicts
 
 from vlpt_d2.checkpoint import CheckpointError, TextCheckpointer
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config
-from vlpt_d2.inspection import attend, load_inspected, measure_pointing
+from vlpt_d2.inspection import attend, load_for_inspection, measure_pointing
 from vlpt_d2.inspection import pointing as pointing_module
 from vlpt_d2.inspection.pointing import windows_of_words
 from vlpt_d2.modeling.attention_maps import recorded_attention
@@ -17,19 +17,19 @@ from vlpt_d2.structures import TextInstances
 
 
 @pytest.fixture(scope="module")
-def inspected(tmp_path_factory):
+def loaded(tmp_path_factory):
     return tiny_inspected(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
-def picture(inspected, tmp_path):
+def picture(loaded, tmp_path):
     rng = np.random.RandomState(0)
     path = tmp_path / "noise.png"
     cv2.imwrite(str(path), rng.randint(0, 255, (50, 80, 3), np.uint8))
-    return inspected.read(str(path))
+    return loaded.read(str(path))
 
 
-def one_pass(inspected, picture, ids):
+def one_pass(loaded, picture, ids):
     """Attention (layers, heads, K, 1 + S) and MLM odds (K, V) of one caption."""
     ids = torch.tensor([ids])
     sample = {
@@ -41,23 +41,23 @@ def one_pass(inspected, picture, ids):
         "word_index": torch.full_like(ids[0], -1),
     }
     with torch.no_grad():
-        encoded = inspected.model.encode([sample])
-        encoder = inspected.mlm.cross_encoder
+        encoded = loaded.model.encode([sample])
+        encoder = loaded.mlm.cross_encoder
         with recorded_attention(encoder.cross_attentions) as maps:
-            odds = inspected.mlm.logits(encoded).softmax(dim=1)
+            odds = loaded.mlm.logits(encoded).softmax(dim=1)
     return torch.cat(maps).numpy(), odds.numpy()
 
 
-def test_maps_are_those_of_single_passes(inspected, picture):
-    maps = attend(inspected, picture, ["exits", "bar"])
+def test_maps_are_those_of_single_passes(loaded, picture):
+    maps = attend(loaded, picture, ["exits", "bar"])
     # [CLS] exit ##s bar [SEP]
     ids = [2, 5, 6, 12, 3, 0, 0, 0]
     assert maps.tokens.tolist() == ["exit", "##s", "bar"]
     assert maps.words.tolist() == [0, 0, 1]
     assert maps.shown.shape == maps.masked.shape == (2, 2, 3, 4, 4)
-    shown, _ = one_pass(inspected, picture, ids)
-    first, first_odds = one_pass(inspected, picture, [2, 4, 4, 12, 3, 0, 0, 0])
-    second, second_odds = one_pass(inspected, picture, [2, 5, 6, 4, 3, 0, 0, 0])
+    shown, _ = one_pass(loaded, picture, ids)
+    first, first_odds = one_pass(loaded, picture, [2, 4, 4, 12, 3, 0, 0, 0])
+    second, second_odds = one_pass(loaded, picture, [2, 5, 6, 4, 3, 0, 0, 0])
     masked = np.stack([first[:, :, 1], first[:, :, 2], second[:, :, 3]], axis=2)
     for places, cls, expected in (
         (maps.shown, maps.shown_cls, shown[:, :, 1:4]),
@@ -71,8 +71,8 @@ def test_maps_are_those_of_single_passes(inspected, picture):
     assert not np.allclose(maps.shown, maps.masked, atol=1e-4)
 
 
-def test_arrays_come_back_from_their_file(inspected, picture, tmp_path):
-    maps = attend(inspected, picture, ["shop"])
+def test_arrays_come_back_from_their_file(loaded, picture, tmp_path):
+    maps = attend(loaded, picture, ["shop"])
     maps.save(tmp_path / "maps.npz")
     with np.load(tmp_path / "maps.npz") as arrays:
         assert set(arrays) == {
@@ -84,8 +84,8 @@ def test_arrays_come_back_from_their_file(inspected, picture, tmp_path):
         assert arrays["image"].shape == (64, 64, 3)
 
 
-def test_evaluation_collects_the_same_attention(inspected, picture):
-    maps = attend(inspected, picture, ["exits", "bar"])
+def test_evaluation_collects_the_same_attention(loaded, picture):
+    maps = attend(loaded, picture, ["exits", "bar"])
     ids = torch.tensor([2, 5, 6, 12, 3, 0, 0, 0])
     sample = {
         "image": picture.pixels,
@@ -96,49 +96,49 @@ def test_evaluation_collects_the_same_attention(inspected, picture):
         "word_index": torch.tensor([-1, 0, 0, 1, -1, -1, -1, -1]),
     }
     with torch.no_grad():
-        first, second = inspected.model([sample, {**sample, "image": 255 - sample["image"]}])
+        first, second = loaded.model([sample, {**sample, "image": 255 - sample["image"]}])
     np.testing.assert_allclose(first["attention"][:, 1:4], maps.shown.mean(axis=1), atol=1e-5)
     torch.testing.assert_close(second["shuffled_attention"], first["attention"])
 
 
-def test_words_that_cannot_be_asked_for(inspected, picture):
+def test_words_that_cannot_be_asked_for(loaded, picture):
     with pytest.raises(ValueError, match="no tokens for 'zzz'"):
-        attend(inspected, picture, ["bar", "zzz"])
+        attend(loaded, picture, ["bar", "zzz"])
     with pytest.raises(ValueError, match="make 7 tokens; the model reads 6"):
-        attend(inspected, picture, ["exits", "exits", "exits", "bar"])
+        attend(loaded, picture, ["exits", "exits", "exits", "bar"])
     with pytest.raises(ValueError, match="no words"):
-        attend(inspected, picture, [])
+        attend(loaded, picture, [])
 
 
 def test_models_that_cannot_be_looked_into(tmp_path):
     config, weights = tiny_checkpoint(tmp_path)
     with pytest.raises(ConfigError, match="only a VLPT model"):
-        load_inspected("quickstart/db_rendered.yaml")
+        load_for_inspection("quickstart/db_rendered.yaml")
     with pytest.raises(ConfigError, match="built without MLM"):
-        _ = load_inspected(config, ["MODEL.VLPT.TASKS", "['WIP']"], weights).mlm
-    inspected = load_inspected(config, [], weights)
-    TextCheckpointer(inspected.model.backbone.bottom_up, str(tmp_path)).save("trunk")
+        _ = load_for_inspection(config, ["MODEL.VLPT.TASKS", "['WIP']"], weights).mlm
+    loaded = load_for_inspection(config, [], weights)
+    TextCheckpointer(loaded.model.backbone.bottom_up, str(tmp_path)).save("trunk")
     trunk = torch.load(tmp_path / "trunk.pth")
     names = {f"backbone.bottom_up.{k}": v for k, v in trunk["model"].items()}
     torch.save({"model": names}, tmp_path / "trunk.pth")
     with pytest.raises(CheckpointError, match="trunk but no text_encoder"):
-        load_inspected(config, [], str(tmp_path / "trunk.pth"))
+        load_for_inspection(config, [], str(tmp_path / "trunk.pth"))
 
 
 def test_without_weights_a_model_is_as_its_training_begins(tmp_path):
     config, _ = tiny_checkpoint(tmp_path)
     options = ["NUM_THREADS", "1", "SEED", "3", "MODEL.WEIGHTS", ""]
-    ours = load_inspected(config, options).model.state_dict()
+    ours = load_for_inspection(config, options).model.state_dict()
     theirs = TextTrainer.build_model(load_config(config, options)).state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    others = load_inspected(config, [*options, "SEED", "4"]).model.state_dict()
+    others = load_for_inspection(config, [*options, "SEED", "4"]).model.state_dict()
     name = "text_encoder.word_embeddings.weight"
     assert not torch.equal(ours[name], others[name])
 
 
 def test_models_with_regions_are_looked_into_alike():
-    inspected = load_inspected("comparison/pretrain_vlpt_regions.yaml", ["NUM_THREADS", "1"])
-    maps = attend(inspected, inspected.read("rendered_quickstart_val:0"), ["open", "sale"])
+    loaded = load_for_inspection("comparison/pretrain_vlpt_regions.yaml", ["NUM_THREADS", "1"])
+    maps = attend(loaded, loaded.read("rendered_quickstart_val:0"), ["open", "sale"])
     total = maps.shown.sum(axis=(3, 4)) + maps.shown_cls
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
@@ -175,7 +175,7 @@ def dicts(tmp_path):
     return items
 
 
-def test_accuracy_over_a_dataset_of_a_model_with_known_peaks(inspected, dicts, monkeypatch):
+def test_accuracy_over_a_dataset_of_a_model_with_known_peaks(loaded, dicts, monkeypatch):
     """Masked words are looked for at their place, shown ones at the top left."""
 
     def known(_, encoded):
@@ -189,12 +189,12 @@ def test_accuracy_over_a_dataset_of_a_model_with_known_peaks(inspected, dicts, m
         return maps, None
 
     monkeypatch.setattr(pointing_module, "cross_attention", known)
-    results = measure_pointing(inspected, dicts)
+    results = measure_pointing(loaded, dicts)
     assert {k: part["words"] for k, part in results.items()} == {"masked": 3, "shown": 3}
     assert results["masked"]["accuracy"] == 100
     assert results["shown"]["accuracy"] == pytest.approx(100 / 3)
     assert results["masked"]["chance"] == pytest.approx(100 * (1 / 8 + 1 / 16 + 1 / 4) / 3)
-    wide = measure_pointing(inspected, dicts, min_width=0.5)
+    wide = measure_pointing(loaded, dicts, min_width=0.5)
     assert wide["masked"]["words"] == 2
 
 
@@ -223,13 +223,13 @@ def test_windows_hold_their_word_at_a_random_place():
     assert len(corners) > 3
 
 
-def test_words_of_real_images_can_be_measured(inspected, icdar2015_root):
+def test_words_of_real_images_can_be_measured(loaded, icdar2015_root):
     dicts = icdar2015_dicts(icdar2015_root, range(6))
     for item in dicts:
         for annotation in item["annotations"]:
             annotation["text"] = annotation["text"] and "bar"  # a word that the tiny model has
     for crops in (False, True):
-        masked = measure_pointing(inspected, dicts, crops=crops)["masked"]
+        masked = measure_pointing(loaded, dicts, crops=crops)["masked"]
         assert masked["words"] > 5
         assert 0 < masked["chance"] < 100
         assert masked["reachable"] <= 100

@@ -11,7 +11,7 @@ from .model_arguments import IMAGE_HELP, add_model_arguments
 from .numbers import positive
 
 if TYPE_CHECKING:
-    from ..inspection import AttentionMaps, Inspected
+    from ..inspection import AttentionMaps, LoadedModel
 
 __all__ = ["add_parser"]
 
@@ -65,31 +65,31 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add_model_arguments(parser, _run)
 
 
-def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from detectron2.data import DatasetCatalog
 
     if args.image in DatasetCatalog and not Path(args.image).is_file():
-        return _measure(args, inspected)
-    return _draw(args, inspected)
+        return _measure(args, loaded)
+    return _draw(args, loaded)
 
 
-def _draw(args: argparse.Namespace, inspected: Inspected) -> int:
+def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
     import cv2
 
     from ..inspection import attend
     from ..inspection.attention_pictures import attention_figure
     from ..utils.names import free_path
 
-    picture = inspected.read(args.image)
+    picture = loaded.read(args.image)
     if args.words:
         words = args.words.split()
     else:
-        words = [word for word in picture.words if inspected.knows(word)]
+        words = [word for word in picture.words if loaded.knows(word)]
     known = {word.lower(): rings for word, rings in zip(picture.words, picture.polygons)}
     polygons = [known.get(word.lower(), []) for word in words]
     if not words:
         raise ValueError(f"{args.image}: the words of this image are not known; use --words")
-    maps = attend(inspected, picture, words)
+    maps = attend(loaded, picture, words)
     print(_table(maps, polygons))
     if args.arrays:
         args.arrays.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def _table(maps: AttentionMaps, polygons: list) -> str:
     return tabulate(rows, headers=headers)
 
 
-def _measure(args: argparse.Namespace, inspected: Inspected) -> int:
+def _measure(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from tabulate import tabulate
 
     from ..data.lazy import spread
@@ -137,7 +137,7 @@ def _measure(args: argparse.Namespace, inspected: Inspected) -> int:
     from ..inspection import measure_pointing
 
     dicts = spread(get_dataset_dicts([args.image]), args.limit or 0)
-    results = measure_pointing(inspected, dicts, args.crops, args.min_width)
+    results = measure_pointing(loaded, dicts, args.crops, args.min_width)
     names = list(dict.fromkeys(name for part in results.values() for name in part))
     rows = [
         [kind, *(f"{part[n]:.1f}" if n != "words" else part[n] for n in names if n in part)]

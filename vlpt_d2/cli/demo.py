@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise ImportError(f"{error}: pip install 'vlpt-d2[demo]'") from error
     from ..demo import Demo, build_page, serve
     from ..engine.threads import set_threads
-    from ..inspection import load_inspected
+    from ..inspection import load_for_inspection
     from ..predictor import TextPredictor
 
     predictor = TextPredictor(
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     set_threads(predictor.cfg)
-    inspected = None
+    loaded = None
     if args.vlpt_config:
-        inspected = load_inspected(args.vlpt_config, weights=args.vlpt_weights)
-    serve(build_page(Demo(predictor, inspected), predictor.weights), args.host, args.port)
+        loaded = load_for_inspection(args.vlpt_config, weights=args.vlpt_weights)
+    serve(build_page(Demo(predictor, loaded), predictor.weights), args.host, args.port)
     return 0

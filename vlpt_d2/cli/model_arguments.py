@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..inspection import Inspected
+    from ..inspection import LoadedModel
 
 __all__ = ["IMAGE_HELP", "add_model_arguments", "with_model", "write_figure"]
 
@@ -16,7 +16,7 @@ IMAGE_HELP = "an image file, or DATASET:INDEX for an image of a registered datas
 
 
 def add_model_arguments(
-    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace, Inspected], int]
+    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace, LoadedModel], int]
 ) -> None:
     """Add ``--config-file``, ``--weights`` and KEY VALUE options, and what the verb does.
 
@@ -30,7 +30,7 @@ def add_model_arguments(
 def with_model(
     args: argparse.Namespace,
     parser: argparse.ArgumentParser,
-    action: Callable[[argparse.Namespace, Inspected], int],
+    action: Callable[[argparse.Namespace, LoadedModel], int],
 ) -> int:
     """Load the model and run an action; return its status."""
     wrong = [argument for argument in args.rest if argument.startswith("--")]
@@ -38,10 +38,10 @@ def with_model(
         parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     from detectron2.utils.logger import setup_logger
 
-    from ..inspection import load_inspected
+    from ..inspection import load_for_inspection
 
     setup_logger(name="vlpt_d2")
-    return action(args, load_inspected(args.config_file, args.rest, args.weights))
+    return action(args, load_for_inspection(args.config_file, args.rest, args.weights))
 
 
 def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .model_arguments import add_model_arguments, write_figure
 
 if TYPE_CHECKING:
-    from ..inspection import Inspected
+    from ..inspection import LoadedModel
 
 __all__ = ["add_parser"]
 
@@ -38,14 +38,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add_model_arguments(parser, _run)
 
 
-def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from tabulate import tabulate
 
     from ..inspection import WordTable, load_bert_table, nearest_words
 
     if args.top < 1:
         raise ValueError(f"--top is {args.top}; ask for at least one neighbour")
-    tables = [WordTable.of_model(inspected)]
+    tables = [WordTable.of_model(loaded)]
     shared = None
     if args.bert:
         tables.append(load_bert_table(args.bert))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .model_arguments import IMAGE_HELP, add_model_arguments, write_figure
 
 if TYPE_CHECKING:
-    from ..inspection import Inspected, Picture
+    from ..inspection import LoadedModel, Picture
 
 __all__ = ["add_parser"]
 
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add_model_arguments(parser, _run)
 
 
-def _run(args: argparse.Namespace, inspected: Inspected) -> int:
+def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from ..inspection.reading import MASK, fill_masks
 
     if args.top < 1:
@@ -61,35 +61,35 @@ def _run(args: argparse.Namespace, inspected: Inspected) -> int:
     if args.words_count is not None and args.words_count < 1:
         raise ValueError(f"--words-count is {args.words_count}; ask for at least one word")
     captions = _captions(args.captions) if args.captions else []
-    picture = inspected.read(args.image)
+    picture = loaded.read(args.image)
     prompt = args.prompt
     if prompt is None and (args.words_count or not captions):
         prompt = " ".join([MASK] * (args.words_count or 1))
     panels = []
     if prompt is not None:
-        guesses = fill_masks(inspected, picture, prompt, args.top, args.one_by_one)
+        guesses = fill_masks(loaded, picture, prompt, args.top, args.one_by_one)
         for number, guess in enumerate(guesses, 1):
             answers = list(zip(guess.words, guess.probabilities))
             print(f"mask {number}: " + ", ".join(f"{word} {100 * p:.1f} %" for word, p in answers))
             panels.append((f"mask {number}: {prompt}", answers))
     if captions:
-        panels.append(_rank(args, inspected, picture, captions))
+        panels.append(_rank(args, loaded, picture, captions))
     if args.output:
         from ..visualization.words import plot_reading
 
-        write_figure(args.output, plot_reading, inspected.rgb(picture), panels)
+        write_figure(args.output, plot_reading, loaded.rgb(picture), panels)
     return 0
 
 
 def _rank(
-    args: argparse.Namespace, inspected: Inspected, picture: Picture, captions: list[str]
+    args: argparse.Namespace, loaded: LoadedModel, picture: Picture, captions: list[str]
 ) -> tuple[str, list[tuple[str, float]]]:
     """Print the best captions; return their title and, with their probabilities, them."""
     from tabulate import tabulate
 
     from ..inspection import rank_captions
 
-    ranked = rank_captions(inspected, picture, captions)[: args.top]
+    ranked = rank_captions(loaded, picture, captions)[: args.top]
     rows = [
         [rank, f"{cosine:.3f}", f"{100 * odds:.1f}", captions[i]]
         for rank, (i, cosine, odds) in enumerate(ranked, 1)

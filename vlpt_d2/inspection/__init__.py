@@ -1,7 +1,7 @@
 """Looking into a pre-trained model: where it looks, which words it takes for one another."""
 
 from .attention import AttentionMaps, attend
-from .loading import Inspected, Picture, load_inspected
+from .loading import LoadedModel, Picture, load_for_inspection
 from .neighbours import WordTable, load_bert_table, nearest_words
 from .pointing import measure_pointing
 from .reading import Guess, fill_masks, rank_captions
@@ -9,13 +9,13 @@ from .reading import Guess, fill_masks, rank_captions
 __all__ = [
     "AttentionMaps",
     "Guess",
-    "Inspected",
+    "LoadedModel",
     "Picture",
     "WordTable",
     "attend",
     "fill_masks",
     "load_bert_table",
-    "load_inspected",
+    "load_for_inspection",
     "measure_pointing",
     "nearest_words",
     "rank_captions",

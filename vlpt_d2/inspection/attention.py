@@ -13,7 +13,7 @@ from ..data.text.masking import IGNORE_INDEX
 from ..modeling.attention_maps import recorded_attention
 from ..modeling.backbone.image_encoder import token_centre
 from ..modeling.pretraining.vlpt.batch import EncodedBatch, TokenBatch
-from .loading import Inspected, Picture
+from .loading import LoadedModel, Picture
 
 __all__ = ["AttentionMaps", "attend", "captions_with_masks", "cross_attention"]
 
@@ -52,17 +52,17 @@ class AttentionMaps:
             np.savez_compressed(file, **asdict(self))
 
 
-def captions_with_masks(inspected: Inspected, words: Sequence[str]) -> tuple[TokenBatch, list[int]]:
+def captions_with_masks(loaded: LoadedModel, words: Sequence[str]) -> tuple[TokenBatch, list[int]]:
     """Make a batch of one caption as it is, and with each of its words masked in turn.
 
     Args:
-        inspected: the model.
+        loaded: the model.
         words: n words.
 
     Returns:
         n + 1 captions, the whole one first; and the word of each of the K tokens, or -1.
     """
-    encoding, numbers = inspected.encode(words)
+    encoding, numbers = loaded.encode(words)
     original, mask, index = (
         torch.from_numpy(row).repeat(len(words) + 1, 1)
         for row in (encoding.ids, encoding.mask, numbers)
@@ -70,13 +70,13 @@ def captions_with_masks(inspected: Inspected, words: Sequence[str]) -> tuple[Tok
     hidden = index == torch.arange(-1, len(words))[:, None]
     hidden[0] = False
     labels = original.masked_fill(~hidden, IGNORE_INDEX)
-    ids = original.masked_fill(hidden, inspected.tokenizer.special["mask"])
-    rows = (row.to(inspected.model.device) for row in (ids, original, mask, labels, index))
+    ids = original.masked_fill(hidden, loaded.tokenizer.special["mask"])
+    rows = (row.to(loaded.model.device) for row in (ids, original, mask, labels, index))
     return TokenBatch(*rows), numbers.tolist()
 
 
 def cross_attention(
-    inspected: Inspected, encoded: EncodedBatch
+    loaded: LoadedModel, encoded: EncodedBatch
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run the cross-modal encoder.
 
@@ -86,7 +86,7 @@ def cross_attention(
     Raises:
         ValueError: its text does not attend to the image.
     """
-    encoder = inspected.mlm.cross_encoder
+    encoder = loaded.mlm.cross_encoder
     with recorded_attention(encoder.cross_attentions) as layers:
         hidden = encoder(encoded.text, encoded.image, encoded.tokens.attention_mask)
     if not layers:
@@ -98,38 +98,38 @@ def cross_attention(
 
 
 @torch.no_grad()
-def attend(inspected: Inspected, picture: Picture, words: Sequence[str]) -> AttentionMaps:
+def attend(loaded: LoadedModel, picture: Picture, words: Sequence[str]) -> AttentionMaps:
     """Ask a model where it looks for each of some words.
 
     Args:
-        inspected: the model.
+        loaded: the model.
         picture: the image.
         words: the caption; they need not be in the image.
 
     Raises:
-        ValueError: the words cannot be asked for; see :meth:`Inspected.encode`.
+        ValueError: the words cannot be asked for; see :meth:`LoadedModel.encode`.
     """
-    model = inspected.model
-    tokens, numbers = captions_with_masks(inspected, words)
+    model = loaded.model
+    tokens, numbers = captions_with_masks(loaded, words)
     image, grid = model.encode_images([{"image": picture.pixels}])
     image = image.expand(len(words) + 1, -1, -1)
     encoded = model.with_captions(image, grid, tokens)
-    maps, hidden = cross_attention(inspected, encoded)
+    maps, hidden = cross_attention(loaded, encoded)
     places = [place for place, number in enumerate(numbers) if number >= 0]
     rows = [1 + numbers[place] for place in places]
     true = tokens.original_ids[0, places]
-    odds = inspected.mlm.head(hidden[rows, places]).float().softmax(dim=1)
+    odds = loaded.mlm.head(hidden[rows, places]).float().softmax(dim=1)
     # (layers, heads, T, 1 + S)
     shown = maps[:, 0][:, :, places]
     masked = maps[:, rows, :, places].permute(1, 2, 0, 3)
     return AttentionMaps(
-        tokens=np.array(inspected.tokenizer.tokens(true.cpu().numpy())),
+        tokens=np.array(loaded.tokenizer.tokens(true.cpu().numpy())),
         words=np.array([numbers[place] for place in places]),
         shown=shown[..., 1:].unflatten(3, grid).cpu().numpy(),
         shown_cls=shown[..., 0].cpu().numpy(),
         masked=masked[..., 1:].unflatten(3, grid).cpu().numpy(),
         masked_cls=masked[..., 0].cpu().numpy(),
         probability=odds.gather(1, true[:, None])[:, 0].cpu().numpy(),
-        image=inspected.rgb(picture),
-        centre=token_centre(inspected.cfg),
+        image=loaded.rgb(picture),
+        centre=token_centre(loaded.cfg),
     )

@@ -23,7 +23,7 @@ from ..engine.threads import set_threads
 from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining import ITC, MLM, VLPT
 
-__all__ = ["Inspected", "Picture", "load_inspected"]
+__all__ = ["LoadedModel", "Picture", "load_for_inspection"]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Picture:
 
 
 @dataclass
-class Inspected:
+class LoadedModel:
     """A VLPT model in eval mode, its config and its tokenizer."""
 
     cfg: CfgNode
@@ -125,7 +125,9 @@ class Inspected:
         return encoding, words_of_tokens(words, encoding)
 
 
-def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = "") -> Inspected:
+def load_for_inspection(
+    config_file: str, opts: Sequence[str] = (), weights: str = ""
+) -> LoadedModel:
     """Build a VLPT model and load its checkpoint.
 
     Args:
@@ -149,4 +151,4 @@ def load_inspected(config_file: str, opts: Sequence[str] = (), weights: str = ""
     set_threads(cfg)
     model = build_model_with_weights(cfg, weights, needed="text_encoder.")
     node = cfg.MODEL.TEXT_ENCODER
-    return Inspected(cfg, model, build_tokenizer(node.TOKENIZER, node.MAX_TOKENS))
+    return LoadedModel(cfg, model, build_tokenizer(node.TOKENIZER, node.MAX_TOKENS))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ..data.text.tokenizer import CaptionTokenizer, build_tokenizer
 from ..utils.nearest import did_you_mean
-from .loading import Inspected
+from .loading import LoadedModel
 
 __all__ = ["WordTable", "load_bert_table", "nearest_words"]
 
@@ -30,10 +30,10 @@ class WordTable:
     tokenizer: CaptionTokenizer
 
     @classmethod
-    def of_model(cls, inspected: Inspected) -> WordTable:
+    def of_model(cls, loaded: LoadedModel) -> WordTable:
         """The table that the pre-training learned."""
-        rows = inspected.model.text_encoder.word_embeddings.weight.detach()
-        return cls("this model", rows, inspected.tokenizer)
+        rows = loaded.model.text_encoder.word_embeddings.weight.detach()
+        return cls("this model", rows, loaded.tokenizer)
 
     @property
     def vocabulary(self) -> set[str]:

@@ -17,9 +17,9 @@ from ..modeling.pretraining.pointing import PointedWord, point_at_words, pointin
 from ..modeling.pretraining.vlpt.batch import TokenBatch
 from ..structures import TextInstances
 from .attention import captions_with_masks, cross_attention
-from .loading import Inspected
+from .loading import LoadedModel
 
-__all__ = ["Question", "measure_pointing", "windows_of_words"]
+__all__ = ["PointingQuery", "measure_pointing", "windows_of_words"]
 
 # Images that are encoded at once; the shuffled control is the next one of them. And captions, one
 # for each word and one more, whose attention is held at once: at 512 pixels 13 MiB each.
@@ -35,7 +35,7 @@ _MIN_VISIBLE = 0.5
 
 
 @dataclass
-class Question:
+class PointingQuery:
     """An image, its words that the model knows, and which of them are asked for.
 
     Attributes:
@@ -53,7 +53,7 @@ class Question:
 
 @torch.no_grad()
 def measure_pointing(
-    inspected: Inspected,
+    loaded: LoadedModel,
     dicts: Sequence[dict[str, Any]],
     crops: bool = False,
     min_width: float = 0.0,
@@ -65,7 +65,7 @@ def measure_pointing(
     model reads. Each word is masked by itself; shown words are measured in the whole caption.
 
     Args:
-        inspected: the model.
+        loaded: the model.
         dicts: dataset dicts with polygons.
         crops: in place of whole images take a window around each word, at a random place within
             it; see :func:`windows_of_words`.
@@ -79,15 +79,15 @@ def measure_pointing(
         number.
     """
     pointed: list[PointedWord] = []
-    batch: list[Question] = []
-    for question in _questions(inspected, dicts, crops, min_width, seed):
+    batch: list[PointingQuery] = []
+    for question in _questions(loaded, dicts, crops, min_width, seed):
         captions = sum(len(q.words) + 1 for q in [*batch, question])
         if len(batch) == _BATCH or (batch and captions > _CAPTIONS):
-            pointed += _ask(inspected, batch)
+            pointed += _ask(loaded, batch)
             batch = []
         batch.append(question)
     if batch:
-        pointed += _ask(inspected, batch)
+        pointed += _ask(loaded, batch)
     results = {}
     for name, masked in (("masked", True), ("shown", False)):
         words = [word for word in pointed if word.masked == masked]
@@ -141,15 +141,15 @@ def windows_of_words(
 
 
 def _questions(
-    inspected: Inspected, dicts: Sequence[dict], crops: bool, min_width: float, seed: int
-) -> Iterator[Question]:
-    images = PretrainImages.from_config(inspected.cfg, False)
+    loaded: LoadedModel, dicts: Sequence[dict], crops: bool, min_width: float, seed: int
+) -> Iterator[PointingQuery]:
+    images = PretrainImages.from_config(loaded.cfg, False)
     rng = np.random.RandomState(seed)
     for item in dicts:
         image, texts = load_sample(item, images.image_format, images.restore_size)
         texts = texts.legible().repaired()[0]
         known = [
-            len(polygon) > 0 and inspected.knows(word.strip())
+            len(polygon) > 0 and loaded.knows(word.strip())
             for polygon, word in zip(texts.polygons, texts.words)
         ]
         texts = texts[np.array(known, bool)]
@@ -163,26 +163,26 @@ def _questions(
             if target is not None and len(seen) < len(inside):
                 continue  # a word without a visible pixel was left out: the numbers are others
             words = seen.captions()
-            count = _fitting(inspected, words)
+            count = _fitting(loaded, words)
             asked = [target] if target is not None else list(range(len(words)))
             widths = np.diff(seen.bounds()[:, [0, 2]])[:, 0]
             least = min_width * pixels.shape[2]
             asked = [i for i in asked if i < count and widths[i] >= least]
             if asked:
-                yield Question(pixels, words[:count], seen.places()[:count], asked)
+                yield PointingQuery(pixels, words[:count], seen.places()[:count], asked)
 
 
-def _fitting(inspected: Inspected, words: Sequence[str]) -> int:
+def _fitting(loaded: LoadedModel, words: Sequence[str]) -> int:
     """How many of the first words make a caption that is not cut."""
-    lengths = np.cumsum([len(inspected.tokenizer.pieces(word)) for word in words])
-    return int((lengths <= inspected.tokenizer.max_tokens - 2).sum())
+    lengths = np.cumsum([len(loaded.tokenizer.pieces(word)) for word in words])
+    return int((lengths <= loaded.tokenizer.max_tokens - 2).sum())
 
 
-def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWord]:
+def _ask(loaded: LoadedModel, questions: Sequence[PointingQuery]) -> list[PointedWord]:
     """Point at the words of some images, and at those of the next image as a control."""
-    model = inspected.model
+    model = loaded.model
     image, grid = model.encode_images([{"image": q.pixels} for q in questions])
-    captions = [captions_with_masks(inspected, q.words) for q in questions]
+    captions = [captions_with_masks(loaded, q.words) for q in questions]
     owner = torch.tensor([i for i, q in enumerate(questions) for _ in range(len(q.words) + 1)])
     tokens = TokenBatch(
         *(
@@ -194,7 +194,7 @@ def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWor
     maps = []
     for view in views:
         encoded = model.with_captions(view[owner.to(view.device)], grid, tokens)
-        attention, _ = cross_attention(inspected, encoded)
+        attention, _ = cross_attention(loaded, encoded)
         # (rows, layers, K, h, w)
         maps.append(attention.mean(dim=2)[..., 1:].unflatten(3, grid).transpose(0, 1))
     labels = tokens.mlm_labels.cpu()
@@ -214,8 +214,8 @@ def _ask(inspected: Inspected, questions: Sequence[Question]) -> list[PointedWor
                 sample,
                 maps[0][row],
                 maps[1][row] if len(maps) > 1 else None,
-                layers=inspected.cfg.TEST.POINTING_LAYERS,
-                centre=token_centre(inspected.cfg),
+                layers=loaded.cfg.TEST.POINTING_LAYERS,
+                centre=token_centre(loaded.cfg),
             )
             row += 1
     return pointed

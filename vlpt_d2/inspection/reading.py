@@ -11,7 +11,7 @@ from ..data.text.masking import IGNORE_INDEX
 from ..data.text.tokenizer import Encoding
 from ..modeling.pretraining.batch import full_precision
 from ..modeling.pretraining.vlpt.batch import TokenBatch
-from .loading import Inspected, Picture
+from .loading import LoadedModel, Picture
 
 __all__ = ["MASK", "Guess", "fill_masks", "rank_captions"]
 
@@ -37,12 +37,12 @@ class Guess:
 
 @torch.no_grad()
 def fill_masks(
-    inspected: Inspected, picture: Picture, prompt: str, top: int = 5, one_by_one: bool = False
+    loaded: LoadedModel, picture: Picture, prompt: str, top: int = 5, one_by_one: bool = False
 ) -> list[Guess]:
     """Ask what the masks of a caption hide.
 
     Args:
-        inspected: the model.
+        loaded: the model.
         picture: the image.
         prompt: a caption with one or more "[MASK]".
         top: guesses for each mask.
@@ -55,38 +55,38 @@ def fill_masks(
     Raises:
         ValueError: the prompt has no mask, unknown words, or too many tokens.
     """
-    ids, places = _prompt_ids(inspected, prompt)
-    model = inspected.model
+    ids, places = _prompt_ids(loaded, prompt)
+    model = loaded.model
     image, grid = model.encode_images([{"image": picture.pixels}])
     guesses: dict[int, Guess] = {}
     while len(guesses) < len(places):
         asked = [place for place in places if place not in guesses]
         labels = torch.full_like(ids, IGNORE_INDEX)
         labels[:, asked] = 0
-        mask = torch.arange(ids.shape[1], device=ids.device)[None] < _length(inspected, ids)
+        mask = torch.arange(ids.shape[1], device=ids.device)[None] < _length(loaded, ids)
         # What is masked is not known: neither are the words.
         tokens = TokenBatch(ids, ids, mask, labels, torch.full_like(ids, -1))
         encoded = model.with_captions(image, grid, tokens)
-        odds = inspected.mlm.logits(encoded).softmax(dim=1)
+        odds = loaded.mlm.logits(encoded).softmax(dim=1)
         if one_by_one:
             surest = int(odds.max(dim=1).values.argmax())
             asked, odds = [asked[surest]], odds[surest : surest + 1]
             ids[0, asked[0]] = odds[0].argmax()
         best = odds.topk(min(top, odds.shape[1]), dim=1)
         for place, values, rows in zip(asked, best.values, best.indices):
-            words = inspected.tokenizer.tokens(rows.cpu().numpy())
+            words = loaded.tokenizer.tokens(rows.cpu().numpy())
             guesses[place] = Guess(place, words, values.tolist())
     return [guesses[place] for place in places]
 
 
 @torch.no_grad()
 def rank_captions(
-    inspected: Inspected, picture: Picture, captions: Sequence[str]
+    loaded: LoadedModel, picture: Picture, captions: Sequence[str]
 ) -> list[tuple[int, float, float]]:
     """Order captions by how well they fit an image.
 
     Args:
-        inspected: a model with ITC.
+        loaded: a model with ITC.
         picture: the image.
         captions: at least one.
 
@@ -100,8 +100,8 @@ def rank_captions(
     """
     if not captions:
         raise ValueError("there is no caption to rank")
-    encodings = [_encode(inspected, number, text) for number, text in enumerate(captions, 1)]
-    model, itc = inspected.model, inspected.itc
+    encodings = [_encode(loaded, number, text) for number, text in enumerate(captions, 1)]
+    model, itc = loaded.model, loaded.itc
     image, grid = model.encode_images([{"image": picture.pixels}])
     cosines = []
     for start in range(0, len(captions), _BATCH):
@@ -119,18 +119,18 @@ def rank_captions(
     return [(int(i), float(cosine[i]), float(odds[i])) for i in order]
 
 
-def _encode(inspected: Inspected, number: int, caption: str) -> Encoding:
+def _encode(loaded: LoadedModel, number: int, caption: str) -> Encoding:
     try:
-        return inspected.encode(caption.split())[0]
+        return loaded.encode(caption.split())[0]
     except ValueError as error:
         raise ValueError(f"caption {number}, {caption!r}: {error}") from error
 
 
-def _prompt_ids(inspected: Inspected, prompt: str) -> tuple[torch.Tensor, list[int]]:
+def _prompt_ids(loaded: LoadedModel, prompt: str) -> tuple[torch.Tensor, list[int]]:
     """The ids (1, K) of a prompt and the places of its masks."""
-    tokenizer = inspected.tokenizer
+    tokenizer = loaded.tokenizer
     words = prompt.replace(MASK, f" {MASK} ").split()
-    unknown = [word for word in words if word != MASK and not inspected.knows(word)]
+    unknown = [word for word in words if word != MASK and not loaded.knows(word)]
     if MASK not in words:
         raise ValueError(f"the prompt {prompt!r} has no {MASK} to fill in")
     if unknown:
@@ -145,8 +145,8 @@ def _prompt_ids(inspected: Inspected, prompt: str) -> tuple[torch.Tensor, list[i
         )
     places = [place for place, i in enumerate(row) if i == special["mask"]]
     row += [special["pad"]] * (tokenizer.max_tokens - len(row))
-    return torch.tensor([row], device=inspected.model.device), places
+    return torch.tensor([row], device=loaded.model.device), places
 
 
-def _length(inspected: Inspected, ids: torch.Tensor) -> int:
-    return int((ids != inspected.tokenizer.special["pad"]).sum())
+def _length(loaded: LoadedModel, ids: torch.Tensor) -> int:
+    return int((ids != loaded.tokenizer.special["pad"]).sum())

@@ -150,7 +150,7 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
         tokens = encoded.tokens
         return self.contrast(image, text, tokens.has_words, tokens.text_keys, count)
 
-    def measure(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
+    def evaluate(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
         image, text = self.features(encoded)
         return {
             "image_vector": image,

@@ -238,10 +238,10 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         return carrier - carrier.detach() + cached.loss, cached.metrics
 
     def inference(self, samples: list[dict]) -> list[dict]:
-        """Encode a batch and :meth:`measure` it; one dict of tensors for each sample."""
-        return self.measure(self.encode(samples))
+        """Encode a batch and :meth:`evaluate` it; one dict of tensors for each sample."""
+        return self.evaluate(self.encode(samples))
 
-    def measure(self, encoded: EncodedT) -> list[dict]:
+    def evaluate(self, encoded: EncodedT) -> list[dict]:
         """Measure every task on a batch, and all but the contrast again with images shuffled.
 
         Retrieval is measured with whole texts, as it is used; in training the contrast sees the
@@ -251,11 +251,11 @@ class MultiTaskPretraining(ImagePretraining, Generic[TokensT, EncodedT]):
         measured = {}
         for task in self.tasks.values():
             whole = self.unmasked(encoded) if isinstance(task, ContrastiveTask) else encoded
-            measured.update(task.measure(whole))
+            measured.update(task.evaluate(whole))
         if count > 1:
             rolled = encoded.with_images_rolled()
             for task in self.tasks.values():
                 if not isinstance(task, ContrastiveTask):
-                    shuffled = task.measure(rolled)
+                    shuffled = task.evaluate(rolled)
                     measured.update({f"shuffled_{k}": v for k, v in shuffled.items()})
         return [{name: rows[i] for name, rows in measured.items()} for i in range(count)]

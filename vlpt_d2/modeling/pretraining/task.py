@@ -36,7 +36,7 @@ class PretextTask(nn.Module, Generic[TokensT, EncodedT]):
         """Return the loss and metrics to log, each a 0-d tensor."""
         raise NotImplementedError
 
-    def measure(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
+    def evaluate(self, encoded: EncodedT) -> dict[str, torch.Tensor]:
         """Return what the evaluator needs of each image, tensors of N rows."""
         raise NotImplementedError
 
@@ -66,7 +66,7 @@ class LogitScale(nn.Module):
         return self.log_scale.clamp(0.0, self.max_log).exp()
 
 
-def share(correct: torch.Tensor) -> torch.Tensor:
+def accuracy(correct: torch.Tensor) -> torch.Tensor:
     """Return the share of True in a bool tensor, NaN where it is empty."""
     return correct.float().mean()
 

@@ -151,13 +151,13 @@ def test_gradient_reaches_the_table_and_no_words_give_zero(negatives):
         loss, _ = wip(batch, torch.tensor(0.0))
         assert loss.item() == 0
         loss.backward()
-        assert wip.measure(batch)["wip_total"].tolist() == [0, 0]
+        assert wip.evaluate(batch)["wip_total"].tolist() == [0, 0]
 
 
 def test_measure_counts_per_image():
     wip = build(num_negatives=3).eval()
     batch = encoded(captions([9, 12], [], [20]), torch.randn(30, 4))
-    measured = wip.measure(batch)
+    measured = wip.evaluate(batch)
     assert measured["wip_total"].tolist() == [2, 0, 1]
     hits = wip.logits(batch).argmax(1) == 0
     assert measured["wip_correct"].tolist() == [int(hits[:2].sum()), 0, int(hits[2])]

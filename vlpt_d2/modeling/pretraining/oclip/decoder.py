@@ -7,7 +7,7 @@ from torch import nn
 
 from ...transformer import LAYER_NORM_EPS, Attention, Mlp, init_clip_blocks, resized_positions
 from ..batch import full_precision
-from ..task import PretextTask, mean_over, share
+from ..task import PretextTask, accuracy, mean_over
 from .characters import VOCABULARY_SIZE
 from .words import EncodedWords, WordBatch
 
@@ -118,9 +118,9 @@ class MaskedCharacters(PretextTask[WordBatch, EncodedWords]):
         logits = self.logits(encoded)
         labels = encoded.tokens.labels.flatten()[encoded.tokens.masked_places]
         loss = mean_over(F.cross_entropy(logits, labels, reduction="sum"), count)
-        return loss, {"characters/accuracy": share(logits.argmax(dim=1) == labels)}
+        return loss, {"characters/accuracy": accuracy(logits.argmax(dim=1) == labels)}
 
-    def measure(self, encoded: EncodedWords) -> dict[str, torch.Tensor]:
+    def evaluate(self, encoded: EncodedWords) -> dict[str, torch.Tensor]:
         masked, places = encoded.tokens.masked, encoded.tokens.masked_places
         correct = torch.zeros_like(masked)
         labels = encoded.tokens.labels.flatten()[places]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ....data.collate import stacked
 from ..base import ImagePretraining
 from ..batch import places
-from ..task import mean_over, share
+from ..task import accuracy, mean_over
 from .characters import PAD
 from .decoder import CharacterDecoder
 from .evaluator import STKMEvaluator
@@ -97,7 +97,7 @@ class STKM(ImagePretraining):
         targets = targets.flatten()[valid]
         loss = mean_over(smoothed_divergence(logits, targets), count)
         self.metrics = {
-            "stkm/next_character_accuracy": share(logits.argmax(dim=1) == targets),
+            "stkm/next_character_accuracy": accuracy(logits.argmax(dim=1) == targets),
             "stkm/words_left_out": float(sum(s["words_left_out"] for s in samples)),
         }
         return {"loss_stkm": loss}

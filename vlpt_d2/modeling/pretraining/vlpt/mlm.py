@@ -8,7 +8,7 @@ from torch import nn
 from ...attention_maps import recorded_attention
 from ...transformer import init_transformer_weights
 from ..batch import full_precision
-from ..task import PRETEXT_TASK_REGISTRY, PretextTask, mean_over, share
+from ..task import PRETEXT_TASK_REGISTRY, PretextTask, accuracy, mean_over
 from .batch import EncodedBatch, TokenBatch
 from .cross_encoder import CrossModalEncoder
 
@@ -76,9 +76,9 @@ class MLM(PretextTask[TokenBatch, EncodedBatch]):
         logits = self.logits(encoded)
         labels = encoded.tokens.mlm_labels.flatten()[encoded.tokens.masked_places]
         loss = mean_over(F.cross_entropy(logits, labels, reduction="sum"), count)
-        return loss, {"mlm/accuracy": share(logits.argmax(dim=1) == labels)}
+        return loss, {"mlm/accuracy": accuracy(logits.argmax(dim=1) == labels)}
 
-    def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+    def evaluate(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
         """Count what is predicted rightly, and say where each token looks.
 
         Returns:

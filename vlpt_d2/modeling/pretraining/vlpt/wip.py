@@ -7,7 +7,7 @@ from torch import nn
 
 from ...transformer import init_transformer_weights
 from ..batch import full_precision
-from ..task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, mean_over, share
+from ..task import PRETEXT_TASK_REGISTRY, LogitScale, PretextTask, accuracy, mean_over
 from .batch import EncodedBatch, TokenBatch
 
 # Rows of similarities held at once; 1024 x 30522 float32 are 125 MB.
@@ -193,9 +193,9 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         logits = self.logits(encoded)
         targets = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         loss = mean_over(F.cross_entropy(logits, targets, reduction="sum"), count)
-        return loss, {"wip/accuracy": share(logits.argmax(dim=1) == 0)}
+        return loss, {"wip/accuracy": accuracy(logits.argmax(dim=1) == 0)}
 
-    def measure(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
+    def evaluate(self, encoded: EncodedBatch) -> dict[str, torch.Tensor]:
         visible = encoded.tokens.visible
         correct = torch.zeros_like(visible)
         correct.view(-1)[encoded.tokens.visible_places] = self.logits(encoded).argmax(dim=1) == 0

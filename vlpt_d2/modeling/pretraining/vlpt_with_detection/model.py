@@ -79,7 +79,7 @@ class VLPTWithDetection(VLPT):
             found = self.find_regions(maps, samples)
             return [
                 measured | {"region_polygons": polygons}
-                for measured, polygons in zip(self.measure(encoded), found)
+                for measured, polygons in zip(self.evaluate(encoded), found)
             ]
         losses = self.task_losses(encoded, context)
         self.metrics |= self.sample_metrics(samples)
