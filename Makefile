@@ -3,6 +3,7 @@
 # make lint         ruff and mypy (which takes minutes the first time)
 # make docs         the documentation as a site in site/
 # make coverage     the test suite with the share of lines that it runs
+# make benchmarks   all timings, next to those of others; nothing else should run meanwhile
 # make fuzz         thousands of damaged files, ten minutes at most (ARGS="--seed 1 --targets own")
 # make kills        trainings and comparisons killed at 50 moments and resumed (ARGS="--seed 1")
 # make bundle       all that a machine without a network needs, in parts (ARGS="--data FOLDER")
@@ -20,7 +21,7 @@ export UV_COMPILE_BYTECODE := 1
 # compiled part is for one Python version and is never loaded, so the version tag is overruled.
 DETECTRON2 := sal-detectron2==0.7.2
 
-.PHONY: setup quickstart test lint docs coverage fuzz kills bundle
+.PHONY: setup quickstart test lint docs coverage benchmarks fuzz kills bundle
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -59,6 +60,12 @@ docs: $(STAMP)
 
 coverage: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --cov $(ARGS)
+
+# A benchmark whose data or peers are missing says so; the others still run.
+benchmarks: $(STAMP)
+	@for file in $(filter-out %/bench_round_trip.py,$(wildcard benchmarks/bench_*.py)); do \
+	    echo "== $$file"; $(BIN)/python $$file || failed="$$failed $$file"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 fuzz: $(STAMP)
 	$(BIN)/python tools/fuzz.py --seconds 600 $(ARGS)

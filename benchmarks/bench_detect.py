@@ -197,7 +197,8 @@ def cold_start(image: Path, threads: int, repeats: int) -> tuple[float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder of ICDAR2015")
+    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
+    parser.add_argument("--data", type=Path, default=root / "icdar2015", help="ICDAR2015's folder")
     parser.add_argument("--images", type=int, default=40, help="test images, evenly spread")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", default=[], help="parts of the names of detectors")

@@ -1,12 +1,13 @@
 """Timings of the evaluation protocols, compared with a plain loop over all pairs of polygons.
 
 Run ``python benchmarks/bench_evaluation.py``. With ICDAR2015's test ground truth under
-DETECTRON2_DATASETS its 500 images are evaluated, else as many random ones; with --many 100000 that
-many copies of them, too. Only compare figures of one run.
+DETECTRON2_DATASETS its 500 images are evaluated, else as many random ones; then 100,000 copies of
+them. Only compare figures of one run.
 """
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from shapely.geometry import Polygon
@@ -104,21 +106,26 @@ def plain_loops(images: list[ImageTexts]) -> int:
     return matched
 
 
-def measure(function: Callable, repeats: int) -> tuple[float, object]:
-    """Least processor seconds of a call, and what it returned."""
+def measure(function: Callable, repeats: int) -> tuple[list[float], Any]:
+    """Processor seconds of calls, least first, and what the last returned."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
         result = function()
         times.append(time.process_time() - start)
-    return min(times), result
+    return sorted(times), result
+
+
+def spread(seconds: list[float]) -> str:
+    """The least of some times, and the median in brackets."""
+    return f"{seconds[0]:7.2f} s ({statistics.median(seconds):.2f})"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="calls, of which the best counts")
-    parser.add_argument("--many", type=int, default=0, help="evaluate so many images, too")
+    parser.add_argument("--many", type=int, default=100_000, help="images of the largest set")
     args = parser.parse_args()
     repeats = args.repeats
     rng = np.random.default_rng(0)
@@ -131,41 +138,40 @@ def main() -> None:
             write_ground_truth(gt, rng)
         dt = Path(folder) / "res.zip"
         write_results(gt, dt, rng)
-        started, megabytes = min(command(gt, dt) for _ in range(repeats))
+        commands = sorted(command(gt, dt) for _ in range(repeats))
         whole, evaluation = measure(lambda: evaluate_files(gt, dt, "icdar2015"), repeats)
         images, _ = load_set(gt, dt, "icdar2015")
         write_results(gt, Path(folder) / "ten.zip", rng, 10)
         ten, _ = measure(lambda: evaluate_files(gt, Path(folder) / "ten.zip", "icdar2015"), repeats)
-        many = None
-        if args.many:
-            paths = Path(folder) / "many_gt.zip", Path(folder) / "many_dt.zip"
-            truth = {file.name: file.read_bytes() for file in sorted(gt.glob("gt_*.txt"))}
-            with zipfile.ZipFile(dt) as archive:
-                results = {name: archive.read(name) for name in archive.namelist()}
-            for files, path in zip((truth, results), paths):
-                write_copies(files, path, args.many)
-            many = command(*paths)
+        paths = Path(folder) / "many_gt.zip", Path(folder) / "many_dt.zip"
+        truth = {file.name: file.read_bytes() for file in sorted(gt.glob("gt_*.txt"))}
+        with zipfile.ZipFile(dt) as archive:
+            results = {name: archive.read(name) for name in archive.namelist()}
+        for files, path in zip((truth, results), paths):
+            write_copies(files, path, args.many)
+        many = sorted(command(*paths) for _ in range(repeats))
     texts = sum(len(i.gt_polygons) for i in images)
     found = sum(len(i.det_polygons) for i in images)
     source = " (random)" if made_up else ""
     print(f"{len(images)} images{source}, {texts} texts, {found} detections")
-    print("processor seconds on one core")
-    print(f"{'icdar2015, the whole command':<44} {started:7.2f} s   {megabytes:.0f} MB")
-    print(f"{'from files to the score':<44} {whole:7.2f} s")
-    print(f"{'the same with ten times the detections':<44} {ten:7.2f} s")
-    if many:
-        print(f"{f'the whole command, {args.many} images':<44} {many[0]:7.2f} s   {many[1]:.0f} MB")
-    plain, matched = measure(lambda: plain_loops(images), 1)
+    print("processor seconds on one core: least (median)")
+    for name, runs in (
+        ("icdar2015, the whole command", commands),
+        (f"the whole command, {args.many} images", many),
+    ):
+        print(f"{name:<44} {spread([seconds for seconds, _ in runs])}   {runs[0][1]:.0f} MB")
+    print(f"{'from files to the score':<44} {spread(whole)}")
+    print(f"{'the same with ten times the detections':<44} {spread(ten)}")
+    plain, matched = measure(lambda: plain_loops(images), repeats)
     for name in image_protocols():
         seconds, result = measure(lambda n=name: evaluate_images(images, n), repeats)
-        line = f"{name + ', matching':<44} {seconds:7.2f} s"
+        line = f"{name + ', matching':<44} {spread(seconds)}"
         if name == "icdar2015":
             assert result.totals.num_matches == matched
-            line += f"   plain loop {plain:6.2f} s: {plain / seconds:5.1f}x"
+            line += f"   plain loop {spread(plain)}: {plain[0] / seconds[0]:5.1f}x"
         print(line)
-    print(
-        f"{'why it failed, recall by kind':<44} {measure(lambda: analyse(evaluation), 1)[0]:7.2f} s"
-    )
+    seconds, _ = measure(lambda: analyse(evaluation), repeats)
+    print(f"{'why it failed, recall by kind':<44} {spread(seconds)}")
 
 
 if __name__ == "__main__":
