@@ -20,6 +20,7 @@ from ..data.datasets.report import ReadReport
 from ..structures import DONT_CARE
 from ..utils.names import natural_key
 from .protocols import PROTOCOLS, Protocol
+from .protocols.convex import quad_boxes
 from .protocols.pairs import same_image
 from .sources import FileError, Source
 
@@ -360,7 +361,7 @@ class ResultSet:
         if self._layout.clockwise:
             quads = _stacked([image.det_polygons for image in images])[2].reshape(-1, 4, 2)
             if len(quads):
-                x, y = (quads - quads[:, :1]).T
+                x, y = np.ascontiguousarray((quads - quads[:, :1]).T)
                 turned = (x * np.roll(y, -1, axis=0) - y * np.roll(x, -1, axis=0)).sum(axis=0)
                 if count := int((turned < 0).sum()):
                     what = "detections not clockwise, which the competition's server refuses"
@@ -441,6 +442,8 @@ def _as_array(polygons: list[np.ndarray]) -> Polygons:
 def _boxes(rows: Sequence[Polygons]) -> tuple[np.ndarray, np.ndarray]:
     """(N,) image of each polygon that has points, and (4, N) x0, y0, x1, y1."""
     image, lengths, points = _stacked(rows)
+    if len(lengths) and (lengths == 4).all():
+        return image, quad_boxes(points.reshape(-1, 4, 2))
     image, lengths = image[lengths > 0], lengths[lengths > 0]
     if not len(image):
         return image, np.zeros((4, 0))
@@ -451,14 +454,14 @@ def _boxes(rows: Sequence[Polygons]) -> tuple[np.ndarray, np.ndarray]:
 
 def _stacked(rows: Sequence[Polygons]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N,) image and (N,) number of points of each polygon, and (P, 2) the points of all."""
-    lengths: list[int] = []
-    parts: list[np.ndarray] = [np.zeros((0, 2))]
-    for row in rows:
-        if isinstance(row, np.ndarray):
-            lengths += [row.shape[1]] * len(row)
-            parts.append(row.reshape(-1, 2))
-        else:
-            lengths += map(len, row)
-            parts += row
     image = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    return image, np.array(lengths, np.int64), np.concatenate(parts)
+    arrays = [row for row in rows if isinstance(row, np.ndarray) or row]
+    if arrays and all(isinstance(row, np.ndarray) and row.shape[1] == 4 for row in arrays):
+        points = np.concatenate(cast(list[np.ndarray], arrays)).reshape(-1, 2)
+        return image, np.full(len(image), 4), points
+    polygons = [points for row in rows for points in row]
+    return (
+        image,
+        np.array([*map(len, polygons)], np.int64),
+        np.concatenate([np.zeros((0, 2)), *polygons]),
+    )

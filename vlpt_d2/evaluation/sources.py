@@ -111,12 +111,12 @@ class Source:
         for full_name, size, member in members:
             if not full_name:
                 raise FileError(f"{self._path}: holds a file without a name. Pack the files again.")
-            parts = [
-                part for part in full_name.replace("\\", "/").split("/") if part not in ("", ".")
-            ]
-            if full_name.endswith("/") or not parts or any(map(_is_hidden, parts)):
-                continue
-            name = parts[-1]
+            name = full_name
+            if "/" in full_name or "\\" in full_name or full_name.startswith((".", "__")):
+                parts = [p for p in full_name.replace("\\", "/").split("/") if p not in ("", ".")]
+                if full_name.endswith("/") or not parts or any(map(_is_hidden, parts)):
+                    continue
+                name = parts[-1]
             if size > _LARGEST:
                 raise FileError(
                     f"{self._path}: {name} has {size} bytes, which no file for one image has. Pack "

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from .convex import is_convex, shared_areas, signed_areas
+from .convex import is_convex, quad_boxes, shared_areas, signed_areas
 from .result import ImageResult, check_flags
 
 __all__ = ["Pairs", "measure_pairs", "same_image", "take_in_order"]
@@ -210,7 +210,7 @@ class _Side:
         self.area = np.abs(area)
         backward = self.quick & (area < 0)
         self.quads[backward] = self.quads[backward, ::-1]
-        self.boxes = np.concatenate([self.quads.min(axis=1), self.quads.max(axis=1)], axis=1)
+        self.boxes = np.ascontiguousarray(quad_boxes(self.quads).T)
         self._shapes: dict[int, object] = {}
         if not self.quick.all():
             self._repair(np.flatnonzero(~self.quick))
