@@ -70,7 +70,9 @@ def test_equals_the_slow_algorithm(noise):
         np.testing.assert_allclose(boxes, [box for box, _ in expected], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["random", "all alike", "chain", "alternating", "both ends"])
+@pytest.mark.parametrize(
+    "kind", ["random", "all alike", "chain", "outliers", "alternating", "both ends"]
+)
 def test_rounds_equal_the_loop(kind):
     """Lists on which the first guesses are wrong in every way."""
     rng = np.random.default_rng(3)
@@ -83,6 +85,9 @@ def test_rounds_equal_the_loop(kind):
         parts = [((50, 50), (40, 20), 0.1)] * n
     elif kind == "chain":  # each overlaps the one before, the mean stays behind
         parts = [((5.0 * i, 3.0 * i), (40, 30), 0.01 * i) for i in range(n)]
+    elif kind == "outliers":  # each overlaps the one before, one in twenty not the mean
+        offsets = [0] * 15 + [14, 27, 38, 27, 14]
+        parts = [((50 + offsets[i % 20], 50), (40, 20), 0.0) for i in range(n)]
     elif kind == "alternating":
         parts = [((50 + 25 * (i % 2), 50), (40, 20), 0.0) for i in range(n)]
     else:  # 44 degrees and -44: nearly the same rectangle, named by other corners

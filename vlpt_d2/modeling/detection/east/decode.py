@@ -104,7 +104,11 @@ def _in_turns(score: np.ndarray, cells: np.ndarray, count: int) -> np.ndarray:
     starts = np.searchsorted(regions[order], regions[order])
     turn = np.empty(len(cells), np.int64)
     turn[order] = np.arange(len(cells)) - starts
-    return np.sort(np.lexsort((-values, turn))[:count])
+    # Whole turns, and the best cells of the one that is cut short.
+    last = np.searchsorted(np.cumsum(np.bincount(turn)), count)
+    sure, rest = np.flatnonzero(turn < last), np.flatnonzero(turn == last)
+    rest = rest[np.argsort(-values[rest], kind="stable")[: count - len(sure)]]
+    return np.sort(np.append(sure, rest))
 
 
 def _mean_in_cores(score: np.ndarray, boxes: np.ndarray, shrink_ratio: float) -> np.ndarray:
@@ -137,6 +141,6 @@ def restore_boxes(cells: np.ndarray, geometry: np.ndarray) -> np.ndarray:
         (N, 4, 2) float64 corners in input pixels, clockwise on screen from the top left.
     """
     rows, columns = np.divmod(cells, geometry.shape[2])
-    values = geometry.reshape(5, -1)[:, cells].astype(np.float64)
+    values = geometry.reshape(5, -1).take(cells, axis=1).astype(np.float64)
     points = (np.stack([columns, rows], axis=1) + 0.5) * STRIDE
     return corners_from_distances(points, values[:4].T, values[4])

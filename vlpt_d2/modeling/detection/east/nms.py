@@ -12,6 +12,8 @@ import numpy as np
 
 # Boxes whose overlaps with all others are looked at together in the suppression.
 _BLOCK = 128
+# Boxes after one that starts or stops starting a merged box of which nothing is concluded yet.
+_SETTLES = 8
 
 
 def locality_aware_nms(
@@ -57,9 +59,9 @@ def merge_in_rounds(
     Which boxes start a new merged box, and how far the corners of the others are shifted, is
     guessed for all boxes (at first: every box starts one), and the guess is checked for all boxes
     at once by means over the runs it makes. Where the check disagrees, the guess is changed, and
-    the runs with changes are checked again. A guess that passes the check everywhere is the
-    sequential result: the first box is always right, and each next one if those before it are. So
-    every round settles at least one more box; in practice a few rounds settle all.
+    the boxes whose means have changed are checked again. A guess that passes the check everywhere
+    is the sequential result: the first box is always right, and each next one if those before it
+    are. So every round settles at least one more box; in practice a few rounds settle all.
 
     Args:
         boxes: (6, N).
@@ -77,31 +79,39 @@ def merge_in_rounds(
     weighted = np.concatenate([boxes * scores, scores[None]])
     sums = np.zeros((7, n + 1))
     np.cumsum(weighted, axis=1, out=sums[:, 1:])
-    check = np.arange(1, n)
+    places = np.arange(n)
+    check, first = places[1:], places[:-1]
     while len(check):
-        first = np.maximum.accumulate(np.where(starts, np.arange(n), 0))[check - 1]
         mean = _means(sums, first, check)[0]
-        here = boxes[:, check]
+        here = boxes.take(check, axis=1)
         start = overlap_ratio(mean, here) <= thresh
         shift = np.where(start, 0, nearest_shift(mean, here))
-        reshifted = shift != shifts[check]
-        changed = reshifted | (start != starts[check])
-        starts[check], shifts[check] = start, shift
-        if reshifted.any():
-            redo = check[reshifted]
+        flipped, moved = start != starts[check], shift != shifts[check]
+        wrong = check[flipped | moved]
+        # A flip right behind another one was found with a mean that the first has changed.
+        late = np.flatnonzero(flipped)
+        near = (first[late[1:]] == first[late[:-1]]) & (np.diff(check[late]) <= _SETTLES)
+        late = late[1:][near]
+        flipped[late] = moved[late] = False
+        starts[check[flipped]] = start[flipped]
+        if moved.any():
+            redo = check[moved]
+            shifts[redo] = shift[moved]
             weighted[:6, redo] = shift_corners(boxes[:, redo], shifts[redo]) * scores[redo]
             np.cumsum(weighted, axis=1, out=sums[:, 1:])
-        run = np.cumsum(starts) - 1
-        stale = np.zeros(run[-1] + 1, bool)
-        stale[run[check[changed]]] = True
-        check = 1 + np.flatnonzero(stale[run[:-1]])
+        run = np.maximum.accumulate(np.where(starts, places, 0))
+        # Each run's first place of which the check disagreed: what follows has another mean.
+        since = np.full(n, n)
+        since[run[wrong[::-1]]] = wrong[::-1]
+        check = 1 + np.flatnonzero(since[run[:-1]] <= places[:-1])
+        first = run[check - 1]
     first = np.flatnonzero(starts)
     return _means(sums, first, np.append(first[1:], n))
 
 
 def _means(sums: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted means (6, K) of the boxes from first to before last, and their weights (K,)."""
-    total = sums[:, last] - sums[:, first]
+    total = sums.take(last, axis=1) - sums.take(first, axis=1)
     return total[:6] / total[6], total[6]
 
 
@@ -214,13 +224,13 @@ def intersection_area(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     corners += [(u + ue + uf, v + ve + vf), (u - ue + uf, v - ve + vf)]
     # Opposite sides have the same slope; that of an upright side is of no account.
     slopes = [dv / np.where(np.abs(du) > 1e-12, du, np.inf) for du, dv in ((ue, ve), (uf, vf))]
+    ends = [np.minimum(np.maximum(u, -1), 1) for u, _ in corners]
     total = 0.0
     for i, (u, v) in enumerate(corners):
-        clamped = np.minimum(np.maximum(u, -1), 1)
-        next_clamped = np.minimum(np.maximum(corners[i - 3][0], -1), 1)
-        low, high = v + (clamped - u) * slopes[i % 2], v + (next_clamped - u) * slopes[i % 2]
+        start, end = ends[i], ends[i - 3]
+        low, high = v + (start - u) * slopes[i % 2], v + (end - u) * slopes[i % 2]
         mean = _mean_positive_part(low + 1, high + 1) - _mean_positive_part(low - 1, high - 1)
-        total = total + (next_clamped - clamped) * mean
+        total = total + (end - start) * mean
     return np.abs(total * area)
 
 

@@ -76,7 +76,7 @@ def decode_gnnets_maps(
     for (scores, geometry), (low, high) in zip(levels, size_ranges(split_size), strict=True):
         for score, numbers in zip(scores, geometry.reshape(ORIENTATIONS, 5, *scores.shape[1:])):
             places = np.flatnonzero(score > score_thresh)
-            top, right, bottom, left, _ = numbers.reshape(5, -1)[:, places]
+            top, right, bottom, left, _ = numbers.reshape(5, -1).take(places, axis=1)
             side = np.minimum(top + bottom, right + left)
             outside = places[(side < low) | (side > high)]
             if len(outside):
