@@ -340,7 +340,7 @@ def test_lines_in_every_format(photos):
     assert detect("photos", "--output", "out") == 2
 
 
-def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capsys):
+def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capfd):
     pages = [sign(("COFFEE", "open"))[0], sign(("Bar",))[0]]
     pages[0].save("pages.pdf", save_all=True, append_images=pages[1:], resolution=200)
     frames = [np.array(page)[..., ::-1] for page in (*pages, pages[0])]
@@ -352,12 +352,19 @@ def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capsys):
     Path("broken.mp4").write_text("no video")
     arguments = ["pages.pdf", "film.avi", "broken.pdf", "broken.mp4", "--every", 2]
     assert detect(*arguments, "--output", "out", "--format", "json") == 1
-    errors = capsys.readouterr().err
+    errors = capfd.readouterr().err
     assert "broken.pdf: cannot be read as a PDF" in errors
     assert "broken.mp4: cannot be read as a video" in errors
     counts = {p.stem: len(texts(p)) for p in Path("out").glob("*.json")}
     assert counts == {"film_p1": 2, "film_p3": 2, "pages_p1": 2, "pages_p2": 1}
     assert json.loads(Path("out/pages_p1.json").read_text())["height"] == 160
+
+    # OpenCV's own warnings would be in the error output, too.
+    assert detect("camera:98", "--output", "seen") == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("vlpt-d2 detect: camera:98: cannot be opened: connect a camera")
+    assert detect("camera:one", "--output", "seen") == 2
+    assert "camera:one: a camera has a number" in capfd.readouterr().err
 
     class Camera:
         def __init__(self, number):
@@ -376,10 +383,10 @@ def test_a_pdf_a_video_and_a_camera(photos, monkeypatch, capsys):
 
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     assert detect("camera:0", "--output", "seen", "--format", "json") == 0
-    assert "seen: 2 images, 3 texts" in capsys.readouterr().out
+    assert "seen: 2 images, 3 texts" in capfd.readouterr().out
     assert len(list(Path("seen").glob("camera0_*.json"))) == 2
     assert detect("camera:7", "--output", "seen") == 2
-    assert "camera:7: cannot be opened" in capsys.readouterr().err
+    assert "camera:7: cannot be opened" in capfd.readouterr().err
 
 
 def test_a_large_image_in_tiles(photos, capsys):

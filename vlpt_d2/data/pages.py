@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,19 +88,21 @@ class _VideoPages(Pages):
         self.path = path
         with open(path, "rb"):
             pass  # a missing file is told as such
-        self._file = cv2.VideoCapture(str(path))
+        self._file = _opened(str(path))
         # The number that the file gives may be an estimate.
         self._count = 0
         while self._file.grab():
             self._count += 1
         if not self._count:
-            raise CorruptImageError(f"{path}: cannot be read as a video")
-        self._file = cv2.VideoCapture(str(path))
+            raise CorruptImageError(
+                f"{path}: cannot be read as a video: it is damaged, or of a kind that OpenCV lacks"
+            )
+        self._file = _opened(str(path))
         self._next = 0
 
     def __getitem__(self, number: int) -> np.ndarray:
         if number < self._next:
-            self._file, self._next = cv2.VideoCapture(str(self.path)), 0
+            self._file, self._next = _opened(str(self.path)), 0
         while self._next < number and self._file.grab():
             self._next += 1
         found, frame = self._file.read()
@@ -107,6 +110,18 @@ class _VideoPages(Pages):
         if not found:
             raise CorruptImageError(f"{self.path}: frame {number + 1} cannot be decoded")
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def _opened(source: str | int) -> Any:
+    """A video or camera; what OpenCV and FFmpeg print of it is left to our errors."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    log = cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(source)
+    finally:
+        log.setLogLevel(level)
 
 
 def open_pages(path: Path) -> Pages:
@@ -135,9 +150,14 @@ def camera_frames(name: str) -> Iterator[np.ndarray]:
         ValueError: it is no number, or there is no such camera.
     """
     number = name.removeprefix(CAMERA)
-    capture: Any = cv2.VideoCapture(int(number)) if number.isdigit() else None
-    if capture is None or not capture.isOpened():
-        raise ValueError(f"{name}: cannot be opened; the first camera is {CAMERA}0")
+    if not number.isdigit():
+        raise ValueError(f"{name}: a camera has a number; the first is {CAMERA}0")
+    capture = _opened(int(number))
+    if not capture.isOpened():
+        raise ValueError(
+            f"{name}: cannot be opened: connect a camera, or close what uses it; the first is "
+            f"{CAMERA}0"
+        )
     try:
         while True:
             found, frame = capture.read()
