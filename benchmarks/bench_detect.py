@@ -12,6 +12,7 @@ int8 networks are calibrated on training images.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import shutil
@@ -111,9 +112,10 @@ def candidates(
     for model in MODELS:
         for precision in ("fp32", "bf16"):
             name = f"{model}, torch {precision}"
-            if not wanted(name) or (
-                precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
-            ):
+            if not wanted(name):
+                continue
+            if precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+                print(f"{name}: left out, this CPU has no instructions for it", file=sys.stderr)
                 continue
             torch.set_num_threads(threads)
             cast = str(precision == "bf16")
@@ -204,6 +206,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="parts of the names of detectors")
     parser.add_argument("--exported", type=Path, help="keep the ONNX files here, or take them")
     args = parser.parse_args()
+    logging.disable(logging.INFO)  # of exports, which print their models
     files = sorted((args.data / "ch4_test_images").glob("*.jpg"), key=lambda p: int(p.stem[4:]))
     files = files[:: max(1, len(files) // args.images)][: args.images]
     images = {path.stem: read_image(path, str(path)) for path in files}
@@ -220,7 +223,7 @@ def main() -> None:
                 threads, exported, args.data / "ch4_training_images", args.only
             ):
                 rows.append([name, *measure(run, images, gt)])
-                print(*rows[-1], file=sys.stderr, flush=True)
+                print(f"{name}: {rows[-1][-2]:.0f} ms", file=sys.stderr, flush=True)
             print(f"\n{len(images)} images, {threads} threads")
             headers = ["", *STAGES, "ms", "hmean"]
             print(tabulate(rows, headers, floatfmt=("", *(".0f",) * 4, ".1f")))
