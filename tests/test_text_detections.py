@@ -63,4 +63,4 @@ def test_a_curved_text_and_one_without_size():
 def test_repr_and_length():
     found = detections(np.zeros((5, 8, 3), np.uint8), [[(0, 0), (4, 0), (4, 3)]])
     assert len(found) == 1
-    assert repr(found) == "<TextDetections: 1 texts, 8x5 pixels>"
+    assert repr(found) == "<TextDetections: 1 text, 8x5 pixels>"

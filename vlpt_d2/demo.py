@@ -19,6 +19,7 @@ from .inspection import LoadedModel, attend
 from .inspection.attention_pictures import attention_figure
 from .inspection.maps import map_pictures, visible_maps
 from .predictor import TextPredictor
+from .utils.names import counted
 
 if TYPE_CHECKING:
     import gradio
@@ -177,7 +178,7 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
             return None, "", None, None, None, []
         found = demo.detect(photo, thresholds)
         written, archive = demo.files(found)
-        heading = f"{len(found)} texts"
+        heading = counted(len(found), "text")
         return found.draw(), heading, found.to_dict(), written, archive, found.crops()
 
     def attention(photo: Photo | None, words: str) -> np.ndarray:

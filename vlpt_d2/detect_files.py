@@ -26,7 +26,7 @@ from .predictor import TextPredictor
 from .utils.atomic import write_json, write_text
 from .utils.json_lines import read_json_lines
 from .utils.locks import lock_folder
-from .utils.names import UniqueNames, distinct_stems, natural_key, printable
+from .utils.names import UniqueNames, counted, distinct_stems, natural_key, printable
 
 __all__ = ["Detected", "detect_files"]
 
@@ -357,12 +357,12 @@ def _write_html(path: Path, entries: list[dict[str, Any]]) -> None:
         {
             "file": quote(_NAMES["image"].format(entry["stem"])),
             "name": printable(entry["file_name"] or ""),
-            "caption": f"{len(entry['texts'])} texts",
+            "caption": counted(len(entry["texts"]), "text"),
         }
         for entry in entries
         if (path.parent / _NAMES["image"].format(entry["stem"])).is_file()
     ]
-    title = f"{len(pictures)} images"
+    title = counted(len(pictures), "image")
     write_text(path, render_page("browse.html", title, "1400px", pictures=pictures))
 
 

@@ -17,6 +17,7 @@ from .evaluation.submission import format_detections
 from .structures.lines import group_lines
 from .structures.quadrilateral import is_clockwise, quadrilateral
 from .utils.atomic import replacing, write_json, write_text
+from .utils.names import counted
 from .visualization.polygons import draw_polygons
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class TextDetections:
     def __repr__(self) -> str:
         height, width = self.image_size
         name = "" if self.file_name is None else f" of {self.file_name!r}"
-        return f"<TextDetections{name}: {len(self)} texts, {width}x{height} pixels>"
+        return f"<TextDetections{name}: {counted(len(self), 'text')}, {width}x{height} pixels>"
 
     def draw(self, scores: bool = True) -> Image.Image:
         """Return the image with the outlines of the texts.

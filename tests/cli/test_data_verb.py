@@ -86,7 +86,7 @@ def test_browse_original(total_text, capsys):
     assert main(["data", "browse", "total_text_test", str(folder)]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "index.html")
     pictures, captions = page_of(folder)
-    assert captions == ["1 texts, 1 ignored"] * 2
+    assert captions == ["1 text, 1 ignored"] * 2
     assert pictures[0].shape == (64, 96, 3)
     blue, _, red = (int(v) for v in pictures[0][20, 30])  # the outline of a text that counts
     assert blue > red + 80

@@ -166,7 +166,7 @@ def without_labels(folder):
     [
         (with_nine, [], "9 of 10 images have text to learn; at least 10 are needed"),
         (with_a_bad_label, [], r"gt_p3\.txt, line 1"),
-        (with_a_broken_image, [], r"1 images cannot be read, such as p3\.jpg"),
+        (with_a_broken_image, [], r"1 image cannot be read, such as p3\.jpg"),
         (without_labels, [], "has no label files; name their format with --format"),
         (None, ["--model", "db_mobil"], "did you mean 'db_mobile'"),
         (None, ["--model", "db_R_50"], "there are no weights of db_R_50"),

@@ -31,7 +31,7 @@ def test_stages_of_every_head(head, signs, tmp_path, capsys):
     text = capsys.readouterr().out
     training, inference = text.split("\n\n")[1:]
     assert "training step, 2 images of 64 x 96: " in training
-    assert "inference, 1 images of 64 x 96: " in inference
+    assert "inference, 1 image of 64 x 96: " in inference
     names = [line.split("  ")[0] for line in training.splitlines()[3:]]
     stages = ["data", "backbone", "neck", "head, loss", "backward", "optimiser", "other", "all"]
     assert names == stages

@@ -158,7 +158,7 @@ def test_each_benchmark_in_its_own_format(tmp_path, capsys, protocol, zipped):
     assert sum(row["gt_care"] for row in report["images"]) == num_gt
     printed = capsys.readouterr().out
     assert f"{report['hmean']:.6f}" in printed
-    assert "1 images have no result file" in printed
+    assert "1 image without result file" in printed
 
 
 def _zip(folder):

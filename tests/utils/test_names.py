@@ -6,7 +6,14 @@ import random
 
 import pytest
 
-from vlpt_d2.utils.names import UniqueNames, distinct_stems, free_path, natural_key, printable
+from vlpt_d2.utils.names import (
+    UniqueNames,
+    counted,
+    distinct_stems,
+    free_path,
+    natural_key,
+    printable,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +91,7 @@ def test_free_path(tmp_path):
 
 def test_printable():
     assert printable("a\nb\ud800中 é") == "a\\nb\\ud800中 é"
+
+
+def test_numbers_and_their_nouns():
+    assert [counted(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..utils.names import counted
 from .numbers import natural, positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
@@ -58,5 +59,6 @@ def run(args: argparse.Namespace) -> int:
     )
     before = f", {done.resumed} of them from earlier runs" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""
-    print(f"{args.output}: {done.shards} shards{before}, {done.images} images{failed}")
+    shards, images = counted(done.shards, "shard"), counted(done.images, "image")
+    print(f"{args.output}: {shards}{before}, {images}{failed}")
     return 0

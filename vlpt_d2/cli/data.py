@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..utils.names import counted
 from .numbers import natural, positive
 
 __all__ = ["add_parser", "run"]
@@ -154,7 +155,8 @@ def _convert(args: argparse.Namespace) -> int:
     dicts, _ = _read(args)
     result = convert_dataset(dicts, args.folder, args.to, "link" if args.link else "copy")
     resumed = f", {result.resumed} of them from before" if result.resumed else ""
-    print(f"{args.folder}: {result.images} images{resumed}, {result.texts} texts as {args.to}")
+    images, texts = counted(result.images, "image"), counted(result.texts, "text")
+    print(f"{args.folder}: {images}{resumed}, {texts} as {args.to}")
     for loss, number in result.losses.items():
         print(f"  not kept: {number} {loss}")
     return 0
@@ -175,5 +177,6 @@ def _shard(args: argparse.Namespace) -> int:
             seed=None if args.in_order else args.seed,
             progress=lambda done, _: bar.update(done - bar.n),
         )
-    print(f"{args.folder}: {len(dicts)} images in {len(index['shards'])} shards")
+    images, shards = counted(len(dicts), "image"), counted(len(index["shards"]), "shard")
+    print(f"{args.folder}: {images} in {shards}")
     return 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..utils.names import counted
 from .numbers import positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     )
     before = f", {done.resumed} of them from earlier runs" if done.resumed else ""
     failed = f"; {done.failed} could not be read" if done.failed else ""
-    print(f"{args.output}: {done.images} images{before}, {done.texts} texts{failed}")
+    images, texts = counted(done.images, "image"), counted(done.texts, "text")
+    print(f"{args.output}: {images}{before}, {texts}{failed}")
     return 1 if done.failed else 0
 
 

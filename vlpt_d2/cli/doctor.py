@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..utils.environment import data_root, usable_cores
+from ..utils.names import counted
 
 __all__ = ["CHECKS", "Finding", "add_parser", "run"]
 
@@ -317,7 +318,7 @@ def run(args: argparse.Namespace) -> int:
         for line in finding.fix.splitlines():
             print(f"      -> {line}")
     faults = levels["FAULT"]
-    print(f"\n{faults} faults, {levels['note']} notes")
+    print(f"\n{counted(faults, 'fault')}, {counted(levels['note'], 'note')}")
     if faults:
         print("Training cannot run until the faults are fixed.")
     if args.versions:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..utils.names import counted
+
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """examples:
@@ -107,8 +109,9 @@ def _summary(report: dict[str, Any]) -> str:
         f"matched {report['matched']}, ground truths that count {report['gt_care']}, detections "
         f"that count {report['dt_care']}",
         f"({report['counts']})",
-        f"{report['num_images']} images; don't-care: {report['gt_ignored']} ground truths, "
-        f"{report['dt_ignored']} detections",
+        f"{counted(report['num_images'], 'image')}; don't-care: "
+        f"{counted(report['gt_ignored'], 'ground truth')}, "
+        f"{counted(report['dt_ignored'], 'detection')}",
     ]
     missing = report["images_without_result"]
     if missing:
@@ -118,7 +121,7 @@ def _summary(report: dict[str, Any]) -> str:
             if report["num_images_left_out"]
             else "all of their texts are missed"
         )
-        lines.append(f"{len(missing)} images have no result file ({effect}): {named}")
+        lines.append(f"{counted(len(missing), 'image')} without result file ({effect}): {named}")
     for name, value in report.get("coco", {}).items():
         lines.append(f"{name:<10} {value:.6f}" if value is not None else f"{name:<10} -")
     lines += [f"note: {note}: {number}" for note, number in report["notes"].items()]

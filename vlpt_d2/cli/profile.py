@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from ..utils.names import counted
+
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """example that needs no dataset:
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     threads = set_threads(cfg)
     print(
         f"{cfg.MODEL.TEXT_HEAD.NAME} on {cfg.MODEL.BACKBONE.NAME}, {cfg.MODEL.DEVICE}, "
-        f"{threads} threads"
+        f"{counted(threads, 'thread')}"
     )
     for name, measure in parts.items():
         if args.only in (None, name):

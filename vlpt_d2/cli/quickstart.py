@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..utils.names import counted
+
 __all__ = ["add_parser", "run"]
 
 
@@ -42,4 +44,7 @@ def _detect(images: list[Path], folder: Path) -> None:
 
     predictor = TextPredictor()
     done = detect_files(predictor, list(map(str, images)), folder, ("image", "json"), print)
-    print(f"{predictor.weights} found {done.texts} texts in {done.images} images: {folder}")
+    print(
+        f"{predictor.weights} found {counted(done.texts, 'text')} in "
+        f"{counted(done.images, 'image')}: {folder}"
+    )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.names import counted
 from .model_arguments import IMAGE_HELP, add_model_arguments, write_figure
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _rank(
         [rank, f"{cosine:.3f}", f"{100 * odds:.1f}", captions[i]]
         for rank, (i, cosine, odds) in enumerate(ranked, 1)
     ]
-    title = f"{len(captions)} captions, the best first"
+    title = f"{counted(len(captions), 'caption')}, the best first"
     print(f"\n{title}")
     print(tabulate(rows, headers=["", "cosine", "%", "caption"], disable_numparse=True))
     return title, [(captions[i], odds) for i, _, odds in ranked]

@@ -6,6 +6,7 @@ import argparse
 import ast
 from typing import Any
 
+from ..utils.names import counted
 from .numbers import natural, positive
 
 __all__ = ["add_parser", "run"]
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     order = CorpusOrder(args.preset, settings, args.seed, args.start_index, args.count, args.format)
     counts = write_corpus(args.folder, order, args.workers)
     resumed = f", {counts['resumed']} of them from earlier runs" if counts["resumed"] else ""
-    print(f"{args.folder}: {counts['images']} images{resumed}, {counts['words']} words")
+    images, words = counted(counts["images"], "image"), counted(counts["words"], "word")
+    print(f"{args.folder}: {images}{resumed}, {words}")
     return 0
 
 

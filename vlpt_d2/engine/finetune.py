@@ -31,6 +31,7 @@ from ..modeling.detection import TextDetector
 from ..utils.atomic import write_json, write_text
 from ..utils.environment import usable_cores
 from ..utils.locks import lock_folder
+from ..utils.names import counted
 from ..utils.provenance import provenance
 from ..visualization.curves import plot_training
 from .arguments import argument_parser
@@ -206,10 +207,10 @@ def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path
         write_text(output / "data.txt", text + "\n")
         print(text.split("\n\n")[0], flush=True)
         if statistics.broken:
-            number = statistics.counts["images that cannot be read"]
+            broken = counted(statistics.counts["images that cannot be read"], "image")
             raise ValueError(
-                f"{number} images cannot be read, such as {statistics.broken[0]}. Replace or "
-                "remove them"
+                f"{broken} cannot be read, such as {statistics.broken[0]}. Replace or remove what "
+                "is damaged"
             )
         texts = [sum(not a["iscrowd"] for a in d.get("annotations", ())) for d in dicts]
         parts = dict(zip(_PARTS, split(texts, seed)))

@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..modeling.detection import TextDetector
+from ..utils.names import counted
 from ..utils.rng import STEPS, seeded_rng
 from .models import build_model_with_weights
 from .step import StepTrainer, autocast
@@ -105,7 +106,7 @@ def profile_training(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
         return _measure(
             cfg,
             model,
-            f"training step, {cfg.SOLVER.IMS_PER_BATCH} images",
+            f"training step, {counted(cfg.SOLVER.IMS_PER_BATCH, 'image')}",
             cfg.SOLVER.IMS_PER_BATCH,
             trainer.run_step,
             steps,
@@ -146,7 +147,7 @@ def profile_inference(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
                 model.decode(maps, size, sample)
 
     images = min(cfg.TEST.IMS_PER_BATCH, len(loader.dataset))  # type: ignore[arg-type]
-    title = f"inference, {images} images"
+    title = f"inference, {counted(images, 'image')}"
     return _measure(cfg, model, title, images, step, steps, warmup, cfg.TEST.AMP_ENABLED)
 
 

@@ -19,6 +19,7 @@ from ..data.transforms import TextAugInput, build_detection_augmentation
 from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining.vlpt.mapper import PretrainMapper
 from ..structures import TextInstances
+from ..utils.names import counted
 from ..utils.rng import SAMPLES, seeded_rng
 from ..visualization.detections import IGNORED, TRUTH
 from ..visualization.page import render_page
@@ -148,7 +149,7 @@ def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) ->
 
 def _counted(ignore: np.ndarray) -> str:
     skipped = sum(map(bool, ignore))
-    return f"{len(ignore) - skipped} texts, {skipped} ignored"
+    return f"{counted(len(ignore) - skipped, 'text')}, {skipped} ignored"
 
 
 def _write(path: Path, image: np.ndarray, largest: int) -> None:

@@ -12,6 +12,7 @@ from detectron2.config import CfgNode
 from ..data import build_mapper
 from ..modeling.detection import TextDetector
 from ..modeling.pixels import rgb_picture
+from ..utils.names import counted
 from ..visualization.detections import DETECTED, IGNORED, TRUTH
 from ..visualization.polygons import contact_sheet, draw_polygons
 
@@ -120,7 +121,9 @@ def draw_predictions(
     arrays = visible_maps(_chosen(maps, names), size, model.size_divisibility)
     pictures, titles = map_pictures(image, arrays)
     detected = draw_polygons(image, found.pred_polygons, DETECTED, scores=found.scores.tolist())
-    return _sheet([detected, *pictures], [f"{len(found)} detections", *titles], window, columns)
+    return _sheet(
+        [detected, *pictures], [counted(len(found), "detection"), *titles], window, columns
+    )
 
 
 def visible_maps(

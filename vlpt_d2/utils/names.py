@@ -1,4 +1,4 @@
-"""Names of files: their natural order, and names for outputs so that none replaces another."""
+"""Names of files: their natural order, names for outputs; names and numbers in messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
-__all__ = ["UniqueNames", "distinct_stems", "free_path", "natural_key", "printable"]
+__all__ = ["UniqueNames", "counted", "distinct_stems", "free_path", "natural_key", "printable"]
 
 # Bytes of an output's stem: file systems allow 255 for a name, and ours get prefixes and suffixes.
 _LONGEST = 200
@@ -29,6 +29,11 @@ def natural_key(name: str) -> list[str | tuple[int, str]]:
 def printable(text: str) -> str:
     """Line ends, control characters and what is no Unicode as escapes, for reports."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, such as "1 image" or "2 images"; the plural has an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class UniqueNames:
