@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 from vlpt_d2.modeling.detection.raster import (
+    Borders,
     growth,
     pixel_counts,
     pixels_inside,
@@ -72,6 +73,21 @@ def test_even_odd_rule_where_a_ring_crosses_itself():
         full = np.full(SIZE, -1.0)
         full[window] = depth
         assert full[outside] < 0 and all(full[place] > 0 for place in inside)
+
+
+def test_many_polygons_equal_one_by_one():
+    rng = np.random.default_rng(0)
+    polygons = [random_polygon(rng, corners) for corners in (3, 4, 14, 5, 40)]
+    polygons += [rng.uniform(-10, 100, (9, 2)), polygons[1] + 300, np.repeat(polygons[1], 2, 0)]
+    margins, reaches = rng.uniform(1, 12, len(polygons)), rng.uniform(1, 12, len(polygons))
+    borders = Borders(polygons, margins, SIZE, reaches)
+    np.testing.assert_array_equal(borders.sides, [np.ptp(ring, axis=0) for ring in polygons])
+    for i, (ring, margin, reach) in enumerate(zip(polygons, margins, reaches)):
+        window, expected = signed_distance(ring, margin, SIZE, reach=reach)
+        assert borders.windows[i] == window
+        np.testing.assert_array_equal(borders.inside(i), expected > 0)
+        np.testing.assert_array_equal(borders.distance(i), np.abs(expected))
+    assert Borders([], np.zeros(0), SIZE).windows == []
 
 
 def test_a_polygon_elsewhere_has_an_empty_window():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ....structures import TextInstances
-from ..raster import pixels_inside, signed_distance
+from ..raster import Borders
 
 
 def draw_db_labels(
@@ -39,40 +39,43 @@ def draw_db_labels(
         (H, W) maps: "text" uint8 in {0, 1}; "text_mask" uint8, 0 where ignored; "threshold"
         float32 in ``threshold_range``; "threshold_mask" uint8, 1 within D of a text or inside it.
     """
-    text = np.zeros(image_size, np.uint8)
+    polygons, ignore = texts.polygons, texts.ignore
+    kept = [i for i, polygon in enumerate(polygons) if len(polygon) >= 3]
+    rings = [np.asarray(polygons[i], np.float32) for i in kept]
+    areas = np.array([cv2.contourArea(ring) for ring in rings])
+    lengths = np.array([cv2.arcLength(ring, True) for ring in rings])
+    distances = areas * (1 - shrink_ratio**2) / np.maximum(lengths, 1e-6)
+    borders = Borders(rings, distances, image_size)
+    skip = np.asarray(ignore, bool)[kept] | (areas < 1.0)
+    skip |= borders.sides.min(axis=1) < min_text_size
+
+    # 1 within D of a border, more in a shrunk text.
+    levels = np.zeros(image_size, np.uint8)
     text_mask = np.ones(image_size, np.uint8)
-    threshold_mask = np.zeros(image_size, np.uint8)
     # Distance to the nearest border, in units of the text's D.
     nearness = np.full(image_size, np.inf, np.float32)
-
-    for polygon, skip in zip(texts.polygons, texts.ignore):
-        polygon = np.asarray(polygon, np.float32)
-        if len(polygon) < 3:
-            continue
-        area = float(cv2.contourArea(polygon))
-        distance = area * (1 - shrink_ratio**2) / max(cv2.arcLength(polygon, True), 1e-6)
-        side = float(np.ptp(polygon, axis=0).min())
-        skip = bool(skip) or side < min_text_size or area < 1.0
-        if not skip:
-            window, depth = signed_distance(polygon, distance, image_size, reach=distance)
-            shrunk = depth > distance
-            skip = not shrunk.any()
-        if skip:
-            window, inside = pixels_inside(polygon, image_size)
+    for i, (window, distance) in enumerate(zip(borders.windows, distances.tolist())):
+        inside = borders.inside(i)
+        if not skip[i]:
+            depth = borders.distance(i)
+            near = depth <= distance
+            shrunk = inside > near
+            skip[i] = not shrunk.any()
+        if skip[i]:
             text_mask[window][inside] = 0
             continue
-        text[window] |= shrunk.view(np.uint8)
-        threshold_mask[window] |= (depth >= -distance).view(np.uint8)
+        near |= inside
+        level = np.add(near.view(np.uint8), shrunk.view(np.uint8))
         depth *= 1.0 / distance
-        np.abs(depth, out=depth)
-        np.minimum(nearness[window], depth, out=nearness[window])
+        for draw, target, drawn in (cv2.max, levels, level), (cv2.min, nearness, depth):
+            draw(target[window], drawn, target[window])
 
     low, high = threshold_range
     nearness *= low - high
     nearness += high
     return {
-        "text": text,
+        "text": (levels > 1).view(np.uint8),
         "text_mask": text_mask,
         "threshold": np.maximum(nearness, low, out=nearness),
-        "threshold_mask": threshold_mask,
+        "threshold_mask": (levels > 0).view(np.uint8),
     }
