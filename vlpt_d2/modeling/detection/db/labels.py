@@ -66,9 +66,10 @@ def draw_db_labels(
             continue
         near |= inside
         level = np.add(near.view(np.uint8), shrunk.view(np.uint8))
+        drawn, nearest = levels[window], nearness[window]
+        cv2.max(drawn, level, drawn)
         depth *= 1.0 / distance
-        for draw, target, drawn in (cv2.max, levels, level), (cv2.min, nearness, depth):
-            draw(target[window], drawn, target[window])
+        cv2.min(nearest, depth, nearest)
 
     low, high = threshold_range
     nearness *= low - high
