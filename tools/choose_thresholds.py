@@ -2,6 +2,7 @@
 """Choose a detector's thresholds on a validation set, never on the images evaluated later."""
 
 import argparse
+import logging
 
 from tabulate import tabulate
 
@@ -17,9 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config-file", required=True, help="the detector's config")
     parser.add_argument("--dataset", default="icdar2015_trainval_val", help="images to choose on")
-    parser.add_argument("--grid", type=float, nargs="+", default=GRID, help="values to try")
+    parser.add_argument("--grid", type=float, nargs="+", default=GRID, help="values to try (last)")
     parser.add_argument("opts", nargs="*", help="config options, with MODEL.WEIGHTS")
     args = parser.parse_intermixed_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)
     set_threads(cfg)

@@ -13,6 +13,7 @@ from detectron2.data import MetadataCatalog
 from ..data.loader import build_test_loader
 from ..evaluation.text_evaluator import TextEvaluator
 from ..modeling.detection import TextDetector
+from .progress import LoggedProgress
 from .step import autocast
 
 #: Values that are tried for each threshold.
@@ -62,7 +63,7 @@ def score_thresholds(
         for chosen in choices
     }
     before = dict(head.decoding)
-    for batch in build_test_loader(cfg, dataset):
+    for batch in LoggedProgress(build_test_loader(cfg, dataset), dataset):
         with torch.no_grad(), autocast(cfg, cfg.TEST.AMP_ENABLED):
             predicted = model.predict_maps(batch)
         for chosen, evaluator in evaluators.items():
