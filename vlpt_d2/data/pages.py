@@ -113,7 +113,7 @@ class _VideoPages(Pages):
 
 
 def _opened(source: str | int) -> Any:
-    """A video or camera; what OpenCV and FFmpeg print of it is left to our errors."""
+    """Open a video or camera without the messages of OpenCV and FFmpeg: our errors replace them."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     log = cv2.utils.logging
     level = log.getLogLevel()

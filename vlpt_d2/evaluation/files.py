@@ -30,8 +30,8 @@ __all__ = ["FileError", "ImageTexts", "ResultSet", "file_formats", "load_set"]
 _CLEARLY = 2.0
 # Images that are in memory at once, where a protocol does not need all.
 _BATCH = 2000
-# Lines that can be read together: numbers and commas alone, and plain words. Without ways back
-# (the second "+") they are matched in a third of the time.
+# Lines that can be read together: only numbers and commas, and plain words. Possessive
+# quantifiers (the second "+") do not backtrack and match in a third of the time.
 _NUMBERS = {n: ",".join(n * [r"-?+[0-9]{1,6}+(?:\.[0-9]{1,15}+)?+"]) for n in (8, 9)}
 _PLAIN_RESULTS = {n: re.compile(rf"(?:{numbers}\n)++") for n, numbers in _NUMBERS.items()}
 _PLAIN_TRUTH = re.compile(rf'^({_NUMBERS[8]}),([^,"\n]*+)$', re.MULTILINE)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import random_polygon
 
 from vlpt_d2.modeling.detection.raster import (
-    Borders,
     growth,
     pixel_counts,
     pixels_inside,
@@ -14,14 +14,6 @@ from vlpt_d2.modeling.detection.raster import (
 )
 
 SIZE = (70, 90)
-
-
-def random_polygon(rng, corners):
-    """A star-shaped ring about a point that may lie outside the image."""
-    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
-    radii = rng.uniform(5, 40, corners)
-    directions = np.column_stack([np.cos(angles), np.sin(angles)])
-    return directions * radii[:, None] + rng.uniform(-10, 100, 2)
 
 
 @pytest.mark.parametrize("corners", [3, 4, 5, 14, 40])
@@ -73,21 +65,6 @@ def test_even_odd_rule_where_a_ring_crosses_itself():
         full = np.full(SIZE, -1.0)
         full[window] = depth
         assert full[outside] < 0 and all(full[place] > 0 for place in inside)
-
-
-def test_many_polygons_equal_one_by_one():
-    rng = np.random.default_rng(0)
-    polygons = [random_polygon(rng, corners) for corners in (3, 4, 14, 5, 40)]
-    polygons += [rng.uniform(-10, 100, (9, 2)), polygons[1] + 300, np.repeat(polygons[1], 2, 0)]
-    margins, reaches = rng.uniform(1, 12, len(polygons)), rng.uniform(1, 12, len(polygons))
-    borders = Borders(polygons, margins, SIZE, reaches)
-    np.testing.assert_array_equal(borders.sides, [np.ptp(ring, axis=0) for ring in polygons])
-    for i, (ring, margin, reach) in enumerate(zip(polygons, margins, reaches)):
-        window, expected = signed_distance(ring, margin, SIZE, reach=reach)
-        assert borders.windows[i] == window
-        np.testing.assert_array_equal(borders.inside(i), expected > 0)
-        np.testing.assert_array_equal(borders.distance(i), np.abs(expected))
-    assert Borders([], np.zeros(0), SIZE).windows == []
 
 
 def test_a_polygon_elsewhere_has_an_empty_window():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ....structures import TextInstances
-from ..raster import Borders
+from ..borders import Borders
 
 
 def draw_db_labels(

@@ -100,7 +100,7 @@ def merge_in_rounds(
             weighted[:6, redo] = shift_corners(boxes[:, redo], shifts[redo]) * scores[redo]
             np.cumsum(weighted, axis=1, out=sums[:, 1:])
         run = np.maximum.accumulate(np.where(starts, places, 0))
-        # Each run's first place of which the check disagreed: what follows has another mean.
+        # Where the check first disagreed in each run: the boxes after it have a new mean.
         since = np.full(n, n)
         since[run[wrong[::-1]]] = wrong[::-1]
         check = 1 + np.flatnonzero(since[run[:-1]] <= places[:-1])
