@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg
+from helpers.two_processes import in_two_processes
 
 from vlpt_d2.engine.distributed import distribute, unwrap
 from vlpt_d2.modeling.detection import build_label_function
@@ -60,44 +60,37 @@ def gradients(model, samples):
     }
 
 
-def run_process(rank, folder):
-    """Write the gradients of this process's half in each step, on its own and with the other's."""
-    torch.set_num_threads(1)
-    models, batches, alone, together = {}, {}, {}, {}
+def train_half(rank):
+    """Gradients of each model in each step, of this process's half with the other's."""
+    together = {}
     for name in MODELS:
-        cfg, models[name] = build(name)
-        for step, halves in STEPS.items():
-            batches[name, step] = make_samples(cfg, halves[rank], seed=rank)
-            alone[name, step] = gradients(models[name], batches[name, step])
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
-    for name, model in models.items():
+        cfg, model = build(name)
         model = distribute(model)
-        for step in STEPS:
-            together[name, step] = gradients(model, batches[name, step])
-    torch.save((alone, together), f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
+        for step, halves in STEPS.items():
+            together[name, step] = gradients(model, make_samples(cfg, halves[rank], seed=rank))
+    return together
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    """What each of two gloo processes wrote."""
-    folder = tmp_path_factory.mktemp("gloo")
-    mp.start_processes(run_process, (str(folder),), 2, start_method="forkserver")
-    return [torch.load(folder / f"rank{rank}.pth") for rank in range(2)]
+def ranks():
+    """What each of two processes returned."""
+    return in_two_processes(train_half)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_are_the_mean_of_those_of_the_halves(ranks, name):
-    (alone, together), (other_alone, other_together) = ranks
-    for step in STEPS:
-        for parameter, gradient in together[name, step].items():
+    cfg, model = build(name)
+    for step, images in STEPS.items():
+        halves = [make_samples(cfg, half, seed=rank) for rank, half in enumerate(images)]
+        alone = [gradients(model, half) for half in halves]
+        for parameter, gradient in ranks[0][name, step].items():
             case = f"{step}, {parameter}"
-            halves = [own[name, step][parameter] for own in (alone, other_alone)]
-            assert not any(half is None for half in halves), case
-            assert torch.equal(gradient, other_together[name, step][parameter]), case
-            torch.testing.assert_close(gradient, sum(halves) / 2, msg=lambda m, c=case: f"{c}: {m}")
+            first, second = (own[parameter] for own in alone)
+            assert first is not None and second is not None, case
+            assert torch.equal(gradient, ranks[1][name, step][parameter]), case
+            torch.testing.assert_close(
+                gradient, (first + second) / 2, msg=lambda m, c=case: f"{c}: {m}"
+            )
 
 
 @pytest.mark.parametrize("name", ["CRAFTHead", "PSENetHead", "SAEHead", "TextFieldHead"])
@@ -107,5 +100,5 @@ def test_heads_that_average_their_losses_over_images(ranks, name):
     halves = STEPS["texts in both halves"]
     samples = [s for rank, half in enumerate(halves) for s in make_samples(cfg, half, seed=rank)]
     for parameter, gradient in gradients(model, samples).items():
-        found = ranks[0][1][name, "texts in both halves"][parameter]
+        found = ranks[0][name, "texts in both halves"][parameter]
         assert (found - gradient).norm() <= 1e-5 * gradient.norm(), parameter

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from helpers.oclip import tiny_oclip_cfg, word_samples
 from helpers.pretraining import make_samples, tiny_vlpt_cfg
+from helpers.two_processes import in_two_processes
 from torch import nn
 
 from vlpt_d2.modeling.pretraining.batch import hash_rows
@@ -88,26 +88,18 @@ def test_one_process(match):
     assert not torch.allclose(queries_only[1], everyone[1], rtol=0.1)
 
 
-def run_process(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
-    results = {
+def measure_half(rank):
+    return {
         (gradient, match): measure(gradient, match, HALVES[rank], processes=2)
         for gradient in (True, False)
         for match in (True, False)
     }
-    torch.save(results, f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
+def ranks():
     """What two gloo processes measured, each on its half of the pairs."""
-    folder = tmp_path_factory.mktemp("gloo")
-    mp.start_processes(run_process, (str(folder),), 2, start_method="forkserver")
-    return [torch.load(folder / f"rank{rank}.pth") for rank in range(2)]
+    return in_two_processes(measure_half)
 
 
 @pytest.mark.parametrize("match", [True, False])

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from detectron2.modeling import build_model
 from helpers.detectors import HEADS, detector_cfg
 from helpers.oclip import tiny_oclip_cfg, word_samples
+from helpers.two_processes import in_two_processes
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -54,22 +54,16 @@ def assert_equal_gradients(actual, expected):
         )
 
 
-def run_process(rank, folder):
-    """Write this process's losses and gradients on its half of the batch."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def train_half(rank):
+    """Losses and gradients on this process's half of the batch."""
     cfg = tiny_oclip_cfg()
     model = DistributedDataParallel(build(cfg).double())
     losses = backward(model, word_samples(cfg, CAPTIONS)[3 * rank : 3 * rank + 3])
-    torch.save((losses, gradients(model.module)), f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
+    return losses, gradients(model.module)
 
 
-def test_two_processes_equal_one(joined, tmp_path):
-    mp.start_processes(run_process, (str(tmp_path),), 2, start_method="forkserver")
-    ranks = [torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2)]
+def test_two_processes_equal_one(joined):
+    ranks = in_two_processes(train_half)
     for name, value in joined[0].items():
         assert (ranks[0][0][name] + ranks[1][0][name]) / 2 == pytest.approx(value, rel=1e-9), name
     for _, actual in ranks:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from detectron2.modeling import build_model
 from helpers.detectors import detector_cfg
 from helpers.stkm import make_stkm_samples, tiny_stkm_cfg
+from helpers.two_processes import in_two_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from vlpt_d2.checkpoint import TextCheckpointer
@@ -58,24 +58,18 @@ def test_loss_equals_torch_on_written_out_targets():
     assert backward(model, samples) == pytest.approx(total / places, rel=1e-9)
 
 
-def run_process(rank, cfg, folder):
-    """Write this process's loss and gradients, on its half of the batch."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def train_half(rank, cfg):
+    """Loss and gradients on this process's half of the batch."""
     model = DistributedDataParallel(build(cfg).double())
     loss = backward(model, make_stkm_samples(cfg, CAPTIONS)[3 * rank : 3 * rank + 3])
-    torch.save((loss, gradients(model.module)), f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
+    return loss, gradients(model.module)
 
 
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one():
     cfg = tiny_stkm_cfg()
     model = build(cfg).double()
     loss = backward(model, make_stkm_samples(cfg, CAPTIONS))
-    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="forkserver")
-    halves = [torch.load(tmp_path / f"rank{rank}.pth") for rank in range(2)]
+    halves = in_two_processes(train_half, cfg)
     assert sum(half[0] for half in halves) / 2 == pytest.approx(loss, rel=1e-9)
     for _, half in halves:
         assert_equal_gradients(half, gradients(model))

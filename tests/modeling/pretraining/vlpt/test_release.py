@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from detectron2.modeling import build_model
 from helpers.pretraining import make_samples, tiny_vlpt_cfg
+from helpers.two_processes import in_two_processes
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -129,22 +129,17 @@ def test_one_process(tmp_path):
         assert not torch.allclose(default[name], expected[name], rtol=0.05)
 
 
-def run_process(rank, cfg, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def train_half(rank, cfg):
     model = DistributedDataParallel(build(cfg))
     samples = make_samples(cfg, CAPTIONS)[rank * HALF :][:HALF]
     losses = model(samples)
     values = {name: loss.detach() for name, loss in losses.items()}
-    torch.save((values, gradients(model.module, losses)), f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
+    return values, gradients(model.module, losses)
 
 
 def test_two_processes(tmp_path):
     cfg = release_cfg(tmp_path)
-    mp.start_processes(run_process, (cfg, str(tmp_path)), 2, start_method="forkserver")
+    ranks = in_two_processes(train_half, cfg)
     model, samples = build(cfg), make_samples(cfg, CAPTIONS)
     parts = [samples[:HALF], samples[HALF:]]
     sides = [slow_losses(model, part)[1] for part in parts]
@@ -152,8 +147,7 @@ def test_two_processes(tmp_path):
     for rank, part in enumerate(parts):
         losses, _ = slow_losses(model, part, rank, sides[1 - rank])
         expected.append((losses, gradients(model, losses)))
-    for rank in range(2):
-        losses, actual = torch.load(tmp_path / f"rank{rank}.pth")
+    for rank, (losses, actual) in enumerate(ranks):
         assert_equal(losses, expected[rank][0])
         mean = {n: (g + expected[1][1][n]) / 2 for n, g in expected[0][1].items()}
         assert_equal(actual, mean)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from detectron2.modeling import build_model
 from helpers.pretraining import make_samples, tiny_vlpt_cfg
+from helpers.two_processes import in_two_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from vlpt_d2.modeling.pretraining.vlpt import VLPT
@@ -47,19 +47,14 @@ def assert_equal_gradients(actual, expected, **tolerance):
         )
 
 
-def run_process(rank, cfgs, folder):
-    """Write this process's losses and gradients of each config, on its half of the batch."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
+def train_half(rank, cfgs):
+    """Losses and gradients of each config, on this process's half of the batch."""
     results = []
     for cfg in cfgs:
         model = DistributedDataParallel(build(cfg).double())
         samples = make_samples(cfg, CAPTIONS)[3 * rank : 3 * rank + 3]
         results.append((backward(model, samples), gradients(model.module)))
-    torch.save(results, f"{folder}/rank{rank}.pth")
-    torch.distributed.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +64,7 @@ def two_processes(tmp_path_factory):
     ours, release = tiny_vlpt_cfg(folder), tiny_vlpt_cfg(folder)
     release.MODEL.VLPT.ITC.GATHER_GRADIENT = False
     release.MODEL.VLPT.NORMALIZATION = "local"
-    mp.start_processes(run_process, ((ours, release), str(folder)), 2, start_method="forkserver")
-    ranks = [torch.load(folder / f"rank{rank}.pth") for rank in range(2)]
+    ranks = in_two_processes(train_half, (ours, release))
     return {"ours": (ours, *(r[0] for r in ranks)), "release": (release, *(r[1] for r in ranks))}
 
 
