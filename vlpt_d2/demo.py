@@ -231,7 +231,16 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
             show, [state, *sliders], outputs, api_name=False
         )
         for slider in sliders:
-            slider.release(show, [state, *sliders], outputs, api_name=False)
+            # "release" would leave out arrow keys. While a slider is dragged, only its latest value
+            # is decoded.
+            slider.change(
+                show,
+                [state, *sliders],
+                outputs,
+                api_name=False,
+                trigger_mode="always_last",
+                show_progress="hidden",
+            )
     return page
 
 
