@@ -1,4 +1,4 @@
-"""Draw where a model looks for each word of an image, or evaluate it on a dataset."""
+"""Draw where a pre-trained model looks for each word of an image, or evaluate a dataset."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .model_arguments import IMAGE_HELP, add_model_arguments
+from .model_arguments import IMAGE_HELP, add_model_arguments, load_model
 from .numbers import positive
 
 if TYPE_CHECKING:
     from ..inspection import AttentionMaps, LoadedModel
 
-__all__ = ["add_parser"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 attention sign.jpg --words "send the group" --config-file pretrain.yaml \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
   vlpt-d2 attention rendered_quickstart_val:3 --config-file quickstart/pretrain.yaml \\
@@ -27,15 +25,7 @@ dataset, the pointing accuracy is printed; without weights, it is that of an unt
 docs/inside.md describes the arrays and the controls."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "attention",
-        help="draw where a pre-trained model looks for each word",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to evaluate on all of it")
     parser.add_argument("--words", help="the caption (default: the dataset's words of the image)")
     parser.add_argument(
@@ -62,12 +52,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--crops", action="store_true", help="a window around each word instead of whole images"
     )
     measure.add_argument("--json", type=Path, help="write the results to this file")
-    add_model_arguments(parser, _run)
+    add_model_arguments(parser)
 
 
-def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
+def run(args: argparse.Namespace) -> int:
+    """Draw or measure; return 0."""
     from detectron2.data import DatasetCatalog
 
+    loaded = load_model(args)
     if args.image in DatasetCatalog and not Path(args.image).is_file():
         return _measure(args, loaded)
     return _draw(args, loaded)

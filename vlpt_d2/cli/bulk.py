@@ -8,9 +8,7 @@ from ..utils.names import counted
 from .numbers import natural, positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 bulk photos --output texts --backend onnx
   vlpt-d2 bulk s3://bucket/photos --output s3://bucket/texts --ray 16 --batch 8
   torchrun --nproc-per-node 8 -m vlpt_d2.cli.main bulk shards --output texts --batch 8
@@ -21,22 +19,13 @@ row with an error. Needs pyarrow, and Ray for --ray: pip install 'vlpt-d2[bulk]'
 Exit status: 0; 2 for wrong arguments or if the output cannot be written."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "bulk",
-        help="find text in many images, and write rows of Parquet",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", metavar="INPUT", help="a folder, or a URI such as s3://bucket/prefix")
     add("--output", required=True, help="a folder or a URI")
     add("--per-shard", type=positive, default=1000, metavar="N", help="images per Parquet file")
     add("--ray", type=natural, default=0, metavar="N", help="use N workers of Ray")
     add_predictor_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,9 +10,7 @@ import sys
 
 from .numbers import positive
 
-__all__ = ["add_parser", "run"]
-
-EXAMPLES = """examples:
+EPILOG = """examples:
   vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
   vlpt-d2 compare small --report-only             # tables of the finished runs
   vlpt-d2 compare paper --jobs 2 --num-gpus 4     # on 8 GPUs
@@ -21,15 +19,7 @@ Exit status: 0 if the whole grid is finished; 1 if a run is not (the messages sa
 grid file or the GPUs cannot be used; 130 if interrupted."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "compare",
-        help="run a grid of pre-trainings, detectors, datasets and seeds",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("grid", help="a grid file, or the name of one that comes with the package")
     add("--jobs", type=positive, default=1, help="runs at once (default 1)")
@@ -51,7 +41,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--report-to", metavar="FOLDER", help="also write tables and plot here")
     add("--every", type=float, default=60.0, metavar="S", help="seconds between progress lines")
     add("opts", nargs="*", metavar="KEY VALUE", help="config options of every run")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Check a dataset, draw it, or write it in another format or as shards."""
+"""Check a dataset, browse its images, or write it in another format or as shards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 from ..utils.names import counted
 from .numbers import natural, positive
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 data check icdar2015_train --decode
   vlpt-d2 data check mine --format labelme --images photos --labels photos
   vlpt-d2 data browse total_text_train pages/total_text
@@ -26,16 +24,8 @@ Registered datasets are under DETECTRON2_DATASETS; datasets/README.md shows the 
 --format, --images and --labels, or with --shards, the data are your own: choose any name."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "data",
-        help="check, browse, convert or shard a dataset",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run, action=None, parser=parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     check = _action(actions, "check", _check, "counts, faults by reason, histograms")

@@ -6,9 +6,7 @@ import argparse
 
 from .numbers import positive
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 demo
   vlpt-d2 demo --config-file signs/config.yaml --weights signs/model.safetensors
   vlpt-d2 demo --vlpt-config quickstart/pretrain.yaml \\
@@ -17,15 +15,7 @@ Only this computer can open the page. With --host 0.0.0.0, others can too, witho
 Needs gradio: pip install 'vlpt-d2[demo]'."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "demo",
-        help="serve a page that finds text in photos",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", help="a model of the zoo (default: db_mobile)")
     add("--config-file", default="", help="the config of a detector, instead of --model")
@@ -36,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
     add("--port", type=positive, default=7860, help="port to listen at (default: 7860)")
     add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options of the detector")
-    parser.set_defaults(run=run, failed=1)
+    parser.set_defaults(failed=1)
 
 
 def run(args: argparse.Namespace) -> int:

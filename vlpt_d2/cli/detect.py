@@ -10,10 +10,8 @@ from ..utils.names import counted
 from .numbers import positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
-__all__ = ["add_parser", "run"]
-
 _FORMATS = ("image", "json", "icdar", "coco", "labelme", "html")
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 detect photo.jpg --output out
   vlpt-d2 detect photos 'scans/*.tif' --output out --format json,icdar --batch 4
   vlpt-d2 detect photos --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth
@@ -29,15 +27,7 @@ Exit status: 0; 1 if an image could not be read (the others are written); 2 for 
 if the output cannot be written."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "detect",
-        help="find text in images, PDFs and videos",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "inputs",
@@ -63,7 +53,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--every", type=positive, default=1, metavar="N", help="every Nth frame of a video")
     add_predictor_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Check the installation, the machine and the data, and print how to fix it.
 
-Libraries are imported inside the checks: the verb runs where they are missing or broken."""
+The exit status is 1 if something stops training; notes do not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from typing import NamedTuple
 from ..utils.environment import data_root, usable_cores
 from ..utils.names import counted
 
-__all__ = ["CHECKS", "Finding", "add_parser", "run"]
-
+# Libraries are imported inside the checks: the verb runs where they are missing or broken.
 INSTALL_TORCH = "pip install --upgrade torch torchvision"
 INSTALL_PAIR = (
     "torch and torchvision have to come from the same place and release; reinstall both at once:\n"
@@ -295,18 +294,10 @@ CHECKS = (
 )
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Register the verb."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="check the installation, the machine and the data",
-        description="Check the installation, the machine and the data. The exit status is 1 if "
-        "something stops training; notes do not.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--versions", action="store_true", help="print detectron2's table of versions too"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,24 +9,14 @@ from typing import Any
 
 from ..utils.names import counted
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 evaluate --protocol icdar2015 --gt gt.zip --dt submission.zip
   vlpt-d2 evaluate --protocol totaltext-deteval --gt Groundtruth/Polygon/Test --dt results \\
       --json score.json --html report.html --images Images/Test
 docs/evaluation.md has the rules and the file formats."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="evaluate the result files of any detector by a benchmark's protocol",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", required=True, help="name of the protocol; 'list' lists all")
     parser.add_argument("--gt", type=Path, help="folder or zip of ground truth files")
     parser.add_argument("--dt", type=Path, help="folder or zip of result files")
@@ -44,7 +34,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--why", action="store_true", help="also print why texts were missed, and recall by size"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

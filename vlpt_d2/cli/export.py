@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
       --format onnx --output db.onnx
   vlpt-d2 export --model db_mobile --format bundle --output detector
@@ -25,15 +23,7 @@ A bundle is a folder with the ONNX file, its settings and the modules that find 
 _CALIBRATION_IMAGES = 32
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "export",
-        help="write a detector's network as an ONNX or TorchScript file",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a model of the zoo")
     parser.add_argument("--config-file", help="the detector's config, instead of --model")
     parser.add_argument("--weights", default="", help="a checkpoint (default: MODEL.WEIGHTS)")
@@ -49,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--output", required=True, type=Path, help="the file or folder to write")
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
-    parser.set_defaults(run=run, failed=1)
+    parser.set_defaults(failed=1)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from .numbers import natural
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 finetune --images photos --labels photos --output signs
   vlpt-d2 finetune --images photos --labels labels.json --model ppocrv6_small --output lines
 At least 10 images must have text. A fifth of them is held out, to choose weights and thresholds.
@@ -18,15 +16,7 @@ results.json. The same command resumes an interrupted run. To use the detector:
   vlpt-d2 detect photo.jpg --config-file signs/config.yaml --weights signs/model.safetensors"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "finetune",
-        help="fine-tune a detector on your own labelled photographs",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--images", type=Path, required=True, help="folder of the images")
     add("--labels", type=Path, required=True, help="folder of the label files, or a COCO file")
@@ -35,7 +25,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add("--output", type=Path, required=True, help="the folder to write")
     add("--seed", type=natural, default=0, help="seed of the split and the training (default: 0)")
     add("opts", nargs="*", metavar="KEY VALUE", help="config options")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

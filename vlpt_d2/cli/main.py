@@ -92,7 +92,20 @@ def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for name in verbs:
         verb = importlib.import_module(f".{name}", __package__)
-        verb.add_parser(subparsers)
+        text = verb.__doc__ or ""
+        summary = text.splitlines()[0].rstrip(".")
+        # What the engine parses itself, --help too.
+        own = {"add_help": False, "allow_abbrev": False} if name == "train" else {}
+        verb_parser = subparsers.add_parser(
+            name,
+            help=summary[0].lower() + summary[1:],
+            description=text,
+            epilog=getattr(verb, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **own,
+        )
+        verb_parser.set_defaults(run=verb.run, parser=verb_parser)
+        verb.add_arguments(verb_parser)
     return parser
 
 

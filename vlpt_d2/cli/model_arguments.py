@@ -10,38 +10,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..inspection import LoadedModel
 
-__all__ = ["IMAGE_HELP", "add_model_arguments", "with_model", "write_figure"]
+__all__ = ["IMAGE_HELP", "add_model_arguments", "load_model", "write_figure"]
 
 IMAGE_HELP = "an image file, or DATASET:INDEX for an image of a registered dataset"
 
 
-def add_model_arguments(
-    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace, LoadedModel], int]
-) -> None:
-    """Add ``--config-file``, ``--weights`` and KEY VALUE options, and what the verb does.
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config-file``, ``--weights`` and KEY VALUE options.
 
     Options may follow any argument, so they are what is left over.
     """
     parser.add_argument("--config-file", required=True, help="the config of the pre-training")
     parser.add_argument("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    parser.set_defaults(run=lambda args: with_model(args, parser, action), forward=True)
+    parser.set_defaults(forward=True)
 
 
-def with_model(
-    args: argparse.Namespace,
-    parser: argparse.ArgumentParser,
-    action: Callable[[argparse.Namespace, LoadedModel], int],
-) -> int:
-    """Load the model and run an action; return its status."""
+def load_model(args: argparse.Namespace) -> LoadedModel:
+    """Load the model that the arguments name."""
     wrong = [argument for argument in args.rest if argument.startswith("--")]
     if wrong:
-        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     from detectron2.utils.logger import setup_logger
 
     from ..inspection import load_for_inspection
 
     setup_logger(name="vlpt_d2")
-    return action(args, load_for_inspection(args.config_file, args.rest, args.weights))
+    return load_for_inspection(args.config_file, args.rest, args.weights)
 
 
 def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:

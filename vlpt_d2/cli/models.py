@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 models
   vlpt-d2 models db_mobile
 docs/model_zoo.md has a card for each model. Use a name in vlpt-d2 detect --model, in
 TextPredictor(name), or as MODEL.WEIGHTS vlpt://<name> in any config."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "models",
-        help="list the models of the zoo, or show one",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="name of a model to show")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

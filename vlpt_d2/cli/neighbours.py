@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .model_arguments import add_model_arguments, write_figure
+from .model_arguments import add_model_arguments, load_model, write_figure
 
-if TYPE_CHECKING:
-    from ..inspection import LoadedModel
-
-__all__ = ["add_parser"]
-
-_EPILOG = """example:
+EPILOG = """example:
   vlpt-d2 neighbours vote sale river --config-file pretrain.yaml --bert bert-base-uncased \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
 Words are compared by the cosine of their rows in the embedding table. A word of several tokens has
 the mean of their rows; special tokens are never neighbours."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "neighbours",
-        help="list the nearest words in the learned embedding",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="WORD", help="words to find neighbours of")
     parser.add_argument(
         "--bert", help="folder or Hugging Face name of a BERT model to compare with"
     )
     parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
     parser.add_argument("--output", type=Path, help="write a bar chart to this file")
-    add_model_arguments(parser, _run)
+    add_model_arguments(parser)
 
 
-def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
+def run(args: argparse.Namespace) -> int:
+    """Print the neighbours; return 0."""
     from tabulate import tabulate
 
     from ..inspection import WordTable, load_bert_table, nearest_words
 
+    loaded = load_model(args)
     if args.top < 1:
         raise ValueError(f"--top is {args.top}; ask for at least one neighbour")
     tables = [WordTable.of_model(loaded)]

@@ -7,24 +7,14 @@ import os
 
 from ..utils.names import counted
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """example that needs no dataset:
+EPILOG = """example that needs no dataset:
   vlpt-d2 profile --config-file quickstart/db_rendered.yaml SOLVER.IMS_PER_BATCH 4
 Images, sizes, batches, device and precision are those of the config. "ms" is CPU time; on a GPU
 "GPU ms" is the time of the kernels that a stage launches. FLOP are those of convolutions, matrix
 products and attention. benchmarks/bench_data_path.py breaks down the stage "data"."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "profile",
-        help="time and memory of a detector's training step and inference, by stage",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-file", required=True, help="the detector's config")
     parser.add_argument("--steps", type=int, default=5, help="steps to measure; means are printed")
     parser.add_argument("--warmup", type=int, default=2, help="steps before the measured ones")
@@ -32,7 +22,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--only", choices=("training", "inference"), help="profile only this one (default: both)"
     )
     parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config options")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

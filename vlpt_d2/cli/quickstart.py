@@ -7,16 +7,8 @@ from pathlib import Path
 
 from ..utils.names import counted
 
-__all__ = ["add_parser", "run"]
 
-
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "quickstart",
-        help="detect, then pre-train, fine-tune DB, evaluate and draw, in minutes",
-        description=__doc__,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", default="output/quickstart", help="output folder")
     parser.add_argument(
         "--data",
@@ -27,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "opts", nargs="*", metavar="KEY VALUE", help="config options of both stages"
     )
-    parser.set_defaults(run=run, failed=1)
+    parser.set_defaults(failed=1)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.names import counted
-from .model_arguments import IMAGE_HELP, add_model_arguments, write_figure
+from .model_arguments import IMAGE_HELP, add_model_arguments, load_model, write_figure
 
 if TYPE_CHECKING:
     from ..inspection import LoadedModel, Picture
 
-__all__ = ["add_parser"]
-
-_EPILOG = """examples:
+EPILOG = """examples:
   vlpt-d2 read sign.jpg --prompt "exit [MASK]" --config-file pretrain.yaml \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
   vlpt-d2 read rendered_quickstart_val:3 --words-count 2 --one-by-one \\
@@ -23,15 +21,7 @@ _EPILOG = """examples:
 A prompt has [MASK] for each token to read. Captions are the lines of a UTF-8 file."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "read",
-        help="fill in masked words and rank captions for an image",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", help=IMAGE_HELP)
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument(
@@ -51,12 +41,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--captions", type=Path, help="rank the lines of this file")
     parser.add_argument("--output", type=Path, help="draw the image and the answers to this file")
-    add_model_arguments(parser, _run)
+    add_model_arguments(parser)
 
 
-def _run(args: argparse.Namespace, loaded: LoadedModel) -> int:
+def run(args: argparse.Namespace) -> int:
+    """Print the answers; return 0."""
     from ..inspection.reading import MASK, fill_masks
 
+    loaded = load_model(args)
     if args.top < 1:
         raise ValueError(f"--top is {args.top}; ask for at least one")
     if args.words_count is not None and args.words_count < 1:

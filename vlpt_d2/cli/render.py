@@ -1,4 +1,4 @@
-"""Write a rendered corpus as a folder in ICDAR2015's format."""
+"""Write images of rendered words with their ground truth, in ICDAR2015's format."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ from typing import Any
 from ..utils.names import counted
 from .numbers import natural, positive
 
-__all__ = ["add_parser", "run"]
-
-_EPILOG = """example:
+EPILOG = """example:
   vlpt-d2 render corpus --preset default --count 10000 --workers 8 \\
       --set backgrounds=photographs --set "size=(640, 640)"
 Re-running the command resumes."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb to the console script's parser."""
-    parser = subparsers.add_parser(
-        "render",
-        help="write images of rendered words with their ground truth",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="folder to write: images/, gt/, coco.json and render.json")
     parser.add_argument("--preset", default="default", help="settings to start from")
     parser.add_argument("--count", type=positive, default=1000, help="number of images")
@@ -45,7 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         dest="settings",
         help="a setting of vlpt_d2.data.rendering.RenderSettings; may be repeated",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

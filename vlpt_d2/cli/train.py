@@ -1,21 +1,13 @@
-"""Train or evaluate, with the arguments of train_net.py."""
+"""Pre-train, fine-tune or evaluate, with the arguments of train_net.py."""
 
 from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_parser", "run"]
 
-
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Register the verb; its arguments, --help too, are detectron2's and parsed there."""
-    parser = subparsers.add_parser(
-        "train",
-        add_help=False,
-        allow_abbrev=False,
-        help="pre-train, fine-tune or evaluate: --config-file, --resume, --eval-only, opts",
-    )
-    parser.set_defaults(run=run, forward=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    # The engine parses them.
+    parser.set_defaults(forward=True)
 
 
 def run(args: argparse.Namespace) -> int:
