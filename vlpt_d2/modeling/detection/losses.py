@@ -8,15 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Keeps quotients finite where nothing is left in.
+EPS = 1e-6
 
-def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6) -> Tensor:
+
+def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Dice loss 1 - 2 |P G| / (|P| + |G|) over the whole batch (MhLiao/DB decoders/dice_loss.py).
 
     Args:
         prediction: probabilities in [0, 1], any shape.
         target: 0 or 1, same shape.
         mask: weight of each pixel, same shape; 0 leaves it out.
-        eps: keeps the quotient finite where nothing is left in.
 
     Returns:
         Scalar in [0, 1]; 1, with zero gradient, where the mask leaves nothing in.
@@ -25,10 +27,10 @@ def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-
         prediction, target, mask = prediction.float(), target.float(), mask.float()
         intersection = (prediction * target * mask).sum()
         union = ((prediction + target) * mask).sum()
-        return 1.0 - 2.0 * intersection / (union + eps)
+        return 1.0 - 2.0 * intersection / (union + EPS)
 
 
-def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-3) -> Tensor:
+def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Dice loss 1 - 2 |P G| / (|P^2| + |G^2|) of each map (whai362/PSENet models/loss).
 
     Sums of squares go easier on unsure pixels than :func:`dice_loss`, and no map counts for more
@@ -38,7 +40,6 @@ def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: floa
         prediction: probabilities in [0, 1], (..., H, W).
         target: 0 or 1, same shape.
         mask: 1 or 0, which leaves a pixel out; broadcast against the others.
-        eps: added to each sum of squares; keeps the quotient finite where nothing is left in.
 
     Returns:
         (...) in [0, 1]; 1, with zero gradient, where nothing of the target is left in.
@@ -48,7 +49,8 @@ def sample_dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: floa
         prediction, target = prediction.float() * mask, target.float() * mask
         intersection = (prediction * target).sum(dim=(-2, -1))
         squares = prediction.square().sum(dim=(-2, -1)) + target.square().sum(dim=(-2, -1))
-        return 1.0 - 2.0 * intersection / (squares + 2 * eps)
+        # PSENet adds 0.001 to each of the two sums.
+        return 1.0 - 2.0 * intersection / (squares + 2e-3)
 
 
 def kth_largest(values: Tensor, k: Tensor) -> Tensor:
@@ -113,7 +115,7 @@ def hard_negative_mask(
 
 
 def balanced_bce_loss(
-    logits: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0, eps: float = 1e-6
+    logits: Tensor, target: Tensor, mask: Tensor, negative_ratio: float = 3.0
 ) -> Tensor:
     """Cross entropy over all positives and the hardest negatives of the batch.
 
@@ -125,7 +127,6 @@ def balanced_bce_loss(
         target: 0 or 1, same shape.
         mask: 0 leaves a pixel out, same shape.
         negative_ratio: negatives per positive.
-        eps: keeps the quotient finite where nothing is left in.
 
     Returns:
         Scalar: sum of the kept losses over their number.
@@ -144,32 +145,30 @@ def balanced_bce_loss(
         # Of those level with the last one kept as many as are still missing, each a part.
         part = (kept - above.sum()) / level.sum().clamp(min=1)
         weights = (positive | above) + level * part
-        return (loss * weights).sum() / (num_positive + kept + eps)
+        return (loss * weights).sum() / (num_positive + kept + EPS)
 
 
-def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6) -> Tensor:
+def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference where the mask is on (MhLiao/DB decoders/l1_loss.py).
 
     Args:
         prediction, target: any shape.
         mask: weight of each pixel, same shape.
-        eps: keeps the quotient finite where nothing is left in.
 
     Returns:
         Scalar; 0 where the mask leaves nothing in.
     """
     with torch.autocast(prediction.device.type, enabled=False):
         mask = mask.float()
-        return ((prediction.float() - target.float()).abs() * mask).sum() / (mask.sum() + eps)
+        return ((prediction.float() - target.float()).abs() * mask).sum() / (mask.sum() + EPS)
 
 
-def mean_over_text(loss: Tensor, text: Tensor, eps: float = 1e-6) -> Tensor:
+def mean_over_text(loss: Tensor, text: Tensor) -> Tensor:
     """Mean of a loss that only text cells have, over these cells (SakuraRiven/EAST).
 
     Args:
         loss: any shape.
         text: 1 in the cells that count, same shape.
-        eps: keeps the quotient finite without text.
 
     Returns:
         Scalar; 0 without text.
@@ -177,4 +176,4 @@ def mean_over_text(loss: Tensor, text: Tensor, eps: float = 1e-6) -> Tensor:
     text = text.float()
     # Where there is no text the prediction may be anything, even infinite.
     total = torch.where(text > 0, loss.float(), 0.0).sum()
-    return total / (text.sum() + eps)
+    return total / (text.sum() + EPS)

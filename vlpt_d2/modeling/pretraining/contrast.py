@@ -72,8 +72,6 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
         weight: float = 1.0,
         gather_gradient: bool = True,
         match_equal_captions: bool = True,
-        temperature: float = 0.07,
-        max_logit_scale: float = 100.0,
     ):
         """
         Args:
@@ -84,8 +82,6 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
                 each direction of the loss reaches its own queries only (VLPT's release).
             match_equal_captions: texts that read the same are positives of each other; else each
                 is a negative of the others.
-            temperature: initial temperature.
-            max_logit_scale: largest inverse temperature.
         """
         super().__init__()
         self.weight = weight
@@ -93,7 +89,7 @@ class ContrastiveTask(PretextTask[TokensT, EncodedT]):
         self.match_equal_captions = match_equal_captions
         self.image_projection = image_projection
         self.text_projection = text_projection
-        self.scale = LogitScale(temperature, max_logit_scale)
+        self.scale = LogitScale()
 
     def text_vectors(self, encoded: EncodedT) -> torch.Tensor:
         """Return the vector of each text before projection, (N, d); that of images is token 0."""

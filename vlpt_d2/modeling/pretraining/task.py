@@ -41,29 +41,24 @@ class PretextTask(nn.Module, Generic[TokensT, EncodedT]):
         raise NotImplementedError
 
 
+# The first temperature, and the largest inverse one (release models/VLPT.py; as in CLIP).
+TEMPERATURE, MAX_SCALE = 0.07, 100.0
+
+
 class LogitScale(nn.Module):
-    """A learnable inverse temperature exp(s), s clamped to [0, ln(max_scale)].
+    """A learnable inverse temperature exp(s), s clamped to [0, ln 100]."""
 
-    Release models/VLPT.py: initial temperature 0.07, clamp to [0, ln 100]; as in CLIP.
-    """
-
-    def __init__(self, temperature: float, max_scale: float):
-        """
-        Args:
-            temperature: initial temperature, in (0, 1].
-            max_scale: largest exp(s).
-        """
+    def __init__(self) -> None:
         super().__init__()
-        self.max_log = math.log(max_scale)
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)))
 
     def forward(self) -> torch.Tensor:
         """Return the 0-d scale."""
         if self.training:
             # The parameter itself, so that it never drifts to where it has no gradient.
             with torch.no_grad():
-                self.log_scale.clamp_(0.0, self.max_log)
-        return self.log_scale.clamp(0.0, self.max_log).exp()
+                self.log_scale.clamp_(0.0, math.log(MAX_SCALE))
+        return self.log_scale.clamp(0.0, math.log(MAX_SCALE)).exp()
 
 
 def accuracy(correct: torch.Tensor) -> torch.Tensor:

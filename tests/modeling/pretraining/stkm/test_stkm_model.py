@@ -87,7 +87,7 @@ def test_micro_batches_equal_the_joined_batch():
     assert_equal_gradients(gradients(parts), gradients(joined))
 
 
-@pytest.mark.parametrize("options", [{}, {"FUSION": "p3", "SPATIAL_POSITION": False}])
+@pytest.mark.parametrize("options", [{}, {"FUSION": "p3"}])
 def test_everything_built_is_trained(options):
     cfg = tiny_stkm_cfg("BN", **options)
     model = build(cfg)

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..losses import EPS
 
-def class_balanced_bce_loss(
-    logits: Tensor, target: Tensor, mask: Tensor, eps: float = 1e-6
-) -> Tensor:
+
+def class_balanced_bce_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Cross entropy in which text and ground weigh the same (EAST paper eq. 4 and 5).
 
     With b the share of the ground among the cells of the batch, positives are weighted by b and
@@ -23,7 +23,6 @@ def class_balanced_bce_loss(
         logits: any shape.
         target: 0 or 1, same shape.
         mask: 0 leaves a cell out, same shape.
-        eps: keeps the quotient finite where nothing is left in.
 
     Returns:
         Scalar, the weighted mean over the cells left in; 0 for a batch without text.
@@ -32,10 +31,10 @@ def class_balanced_bce_loss(
         target, mask = target.float(), (mask > 0).float()
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         positive, negative = target * mask, (1 - target) * mask
-        cells = mask.sum() + eps
+        cells = mask.sum() + EPS
         share = positive.sum() / cells
         weights = (1 - share) * positive + share * negative
-        return (loss * weights).sum() / (weights.sum() + eps)
+        return (loss * weights).sum() / (weights.sum() + EPS)
 
 
 def rectangle_iou_loss(distances: Tensor, target: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ..layers import conv_norm_relu
-from ..losses import hard_negative_mask
+from ..losses import EPS, hard_negative_mask
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
 from .decode import STRIDE, decode_maps
@@ -98,16 +98,13 @@ class TextFieldHead(TextHead):
         return {"loss_direction": loss}
 
 
-def direction_loss(
-    field: Tensor, direction: Tensor, text_weight: Tensor, mask: Tensor, eps: float = 1e-6
-) -> Tensor:
+def direction_loss(field: Tensor, direction: Tensor, text_weight: Tensor, mask: Tensor) -> Tensor:
     """Squared error over all text and three times as many hardest other cells of each image.
 
     Args:
         field, direction: predicted and true, (N, 2, H, W).
         text_weight: (N, H, W), positive in text; other cells that are chosen weigh 1.
         mask: 0 leaves a cell out, same shape.
-        eps: keeps the quotient finite where nothing is left in.
 
     Returns:
         Scalar: the mean over the images of the weighted mean over an image's cells.
@@ -117,4 +114,4 @@ def direction_loss(
         chosen = hard_negative_mask(error, text_weight, mask)
         weight = torch.where(text_weight > 0, text_weight, 1.0) * chosen
         sums = torch.stack([weight * error, weight]).flatten(2).sum(dim=2)
-        return (sums[0] / (sums[1] + eps)).mean()
+        return (sums[0] / (sums[1] + EPS)).mean()

@@ -16,8 +16,6 @@ def add_stkm_keys(cfg: CN) -> None:
     # "pooled": levels joined at stride 4, 3x3 convolution, 2x2 max-pooling (the release);
     # "p3": levels joined at stride 8, 1x1 convolution (the paper).
     node.FUSION = "pooled"
-    # Whether the adaptive spatial position module tells the visual tokens where they are.
-    node.SPATIAL_POSITION = True
     # Width of the visual tokens and of the decoder; even.
     node.EMBED_DIM = 512
     # Longest sequence, in characters and flags; also the rows of the position table.

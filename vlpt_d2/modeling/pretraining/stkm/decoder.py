@@ -10,6 +10,9 @@ from ..batch import full_precision
 from .attention import PostNormLayer, sinusoids
 from .characters import END, NUM_CLASSES, PAD, START
 
+# Channels of a head's queries, keys and values (the release's).
+HEAD_DIM = 32
+
 
 class CharacterDecoder(nn.Module):
     """Character embeddings with trainable positions, post-norm layers, a linear layer to classes.
@@ -28,8 +31,6 @@ class CharacterDecoder(nn.Module):
         ffn_dim: int,
         dropout: float,
         max_length: int,
-        head_dim: int = 32,
-        num_classes: int = NUM_CLASSES,
     ):
         """
         Args:
@@ -39,8 +40,6 @@ class CharacterDecoder(nn.Module):
             ffn_dim: hidden width of the feed-forward networks.
             dropout: probability in [0, 1).
             max_length: longest sequence.
-            head_dim: channels of a head's queries, keys and values (the release's).
-            num_classes: characters and flags.
 
         Raises:
             ValueError: the width is odd.
@@ -51,19 +50,19 @@ class CharacterDecoder(nn.Module):
                 f"MODEL.STKM.EMBED_DIM is {embed_dim}; it must be even, half sines, half cosines"
             )
         self.max_length = max_length
-        self.embedding = nn.Embedding(num_classes, embed_dim, padding_idx=PAD)
+        self.embedding = nn.Embedding(NUM_CLASSES, embed_dim, padding_idx=PAD)
         self.position = nn.Parameter(sinusoids(max_length, embed_dim))
         self.layers = nn.ModuleList(
             PostNormLayer(
                 dim=embed_dim,
                 num_heads=num_heads,
-                head_dim=head_dim,
+                head_dim=HEAD_DIM,
                 ffn_dim=ffn_dim,
                 dropout=dropout,
             )
             for _ in range(depth)
         )
-        self.output = nn.Linear(embed_dim, num_classes)
+        self.output = nn.Linear(embed_dim, NUM_CLASSES)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:

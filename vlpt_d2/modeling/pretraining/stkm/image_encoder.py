@@ -107,7 +107,7 @@ class STKMImageEncoder(ResNetTrunk):
         *,
         bottom_up: nn.Module,
         fusion: nn.Module,
-        position: nn.Module | None,
+        position: nn.Module,
         embed_dim: int,
         checkpointing: bool = False,
     ):
@@ -115,7 +115,7 @@ class STKMImageEncoder(ResNetTrunk):
         Args:
             bottom_up: the ResNet.
             fusion: module from the trunk's maps to (N, embed_dim, H / 8, W / 8).
-            position: module that tells tokens where they are, or None.
+            position: module that adds to the tokens where they are.
             embed_dim: channels of the output.
             checkpointing: recompute the trunk's stages in the backward pass.
         """
@@ -138,9 +138,7 @@ class STKMImageEncoder(ResNetTrunk):
                 norm=node.NORM,
                 fusion=node.FUSION,
             ),
-            "position": SpatialPosition(node.EMBED_DIM, node.NORM)
-            if node.SPATIAL_POSITION
-            else None,
+            "position": SpatialPosition(node.EMBED_DIM, node.NORM),
             "embed_dim": node.EMBED_DIM,
             "checkpointing": trunk.checkpointing,
         }
@@ -157,8 +155,7 @@ class STKMImageEncoder(ResNetTrunk):
         Returns:
             dict[str, Tensor]: ``fused`` (N, d, H / 8, W / 8).
         """
-        fused = self.fusion(super().forward(x))
-        return {"fused": fused if self.position is None else self.position(fused)}
+        return {"fused": self.position(self.fusion(super().forward(x)))}
 
 
 @BACKBONE_REGISTRY.register()

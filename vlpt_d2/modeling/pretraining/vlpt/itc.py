@@ -19,17 +19,15 @@ class ITC(ContrastiveTask[TokenBatch, EncodedBatch]):
         self,
         *,
         embed_dim: int,
-        weight: float = 1.0,
-        gather_gradient: bool = True,
-        match_equal_captions: bool = True,
-        temperature: float = 0.07,
-        max_logit_scale: float = 100.0,
-        init_std: float = 0.02,
+        weight: float,
+        gather_gradient: bool,
+        match_equal_captions: bool,
+        init_std: float,
     ):
         """
         Args:
             embed_dim: width of the tokens and of the contrasted vectors.
-            weight, gather_gradient, match_equal_captions, temperature, max_logit_scale: see
+            weight, gather_gradient, match_equal_captions: see
                 :class:`~..contrast.ContrastiveTask`.
             init_std: standard deviation of the initialisation.
         """
@@ -39,8 +37,6 @@ class ITC(ContrastiveTask[TokenBatch, EncodedBatch]):
             weight=weight,
             gather_gradient=gather_gradient,
             match_equal_captions=match_equal_captions,
-            temperature=temperature,
-            max_logit_scale=max_logit_scale,
         )
         init_transformer_weights(self, init_std)
 

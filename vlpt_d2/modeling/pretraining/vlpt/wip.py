@@ -98,8 +98,6 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         num_negatives: int = 63,
         negatives: str = "similarity",
         query: str = "cls",
-        temperature: float = 0.07,
-        max_logit_scale: float = 100.0,
         init_std: float = 0.02,
     ):
         """
@@ -111,8 +109,6 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
             num_negatives: negatives of each token.
             negatives: "similarity" or "random".
             query: "cls" or "first_token", the image vector that is compared.
-            temperature: initial temperature.
-            max_logit_scale: largest inverse temperature.
             init_std: standard deviation of the initialisation.
         """
         super().__init__()
@@ -128,7 +124,7 @@ class WIP(PretextTask[TokenBatch, EncodedBatch]):
         self.query_index = ("cls", "first_token").index(query)
         self.image_projection = nn.Linear(embed_dim, embed_dim)
         self.word_projection = nn.Linear(table_dim, embed_dim)
-        self.scale = LogitScale(temperature, max_logit_scale)
+        self.scale = LogitScale()
         self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
         init_transformer_weights(self, init_std)
 
