@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vlpt_d2.structures.text_shape import BINS, bin_index, bin_label, sides
+from vlpt_d2.structures.text_shape import BINS, bin_index, bin_label, bins_of, sides
 
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 70, 90, 135, 160])
@@ -31,3 +31,14 @@ def test_bins():
     lengths = BINS["length"]
     labels = [bin_label(lengths, i, whole=True) for i in range(len(lengths))]
     assert labels == ["1", "2", "3", "4-5", "6-7", "8-10", "11+"]
+
+
+def test_bins_of_a_text():
+    ring = np.array([[0, 0], [30, 0], [30, 10], [0, 10]])
+    assert bins_of(ring, "sign") == {"height": 1, "aspect": 2, "orientation": 0, "length": 3}
+    # A line is longer than it is high by any factor.
+    assert bins_of(ring[:2], "") == {
+        "height": 0,
+        "aspect": len(BINS["aspect"]) - 1,
+        "orientation": 0,
+    }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..structures import TextInstances
-from ..structures.text_shape import BINS, bin_index, bin_label, sides
+from ..structures.text_shape import BINS, bin_index, bin_label, bins_of
 from .datasets.report import ReadReport
 from .sample import load_sample
 
@@ -86,7 +86,9 @@ def measure_dataset(dicts: Iterable[dict[str, Any]], decode: bool = False) -> Da
         result.counts["images with ignored texts alone"] += 0 < ignored == len(texts)
         cared = texts[~texts.ignore]
         for polygon, word in zip(cared.polygons, cared.words):
-            _count_text(polygon, word, bins, result.counts)
+            result.counts["texts without transcription"] += not word
+            for name, number in bins_of(polygon, word).items():
+                bins[name][number] += 1
     for name, lows in (BINS | _IMAGE_BINS).items():
         whole = name in ("length", "texts")
         if bins[name].any():
@@ -109,14 +111,8 @@ def format_statistics(
     lines = [name]
     lines += [f"  {number:>9}  {what}" for what, number in statistics.counts.items() if number]
     for report in reports:
-        for verb, counter in (
-            ("repaired", report.repaired),
-            ("left out", report.dropped),
-            ("kept, but look at", report.notes),
-        ):
-            for fault, number in counter.items():
-                examples = ", ".join(report.examples.get(fault, []))
-                lines.append(f"  {number:>9}  {verb}: {fault} ({examples})")
+        for verb, number, fault, places in report.findings():
+            lines.append(f"  {number:>9}  {verb}: {fault} ({places})")
     lines += [f"  cannot be read: {line}" for line in statistics.broken]
     for key, histogram in statistics.histograms.items():
         total = sum(histogram.values())
@@ -141,16 +137,3 @@ def _decoded(
             result.broken.append(f"{Path(record['file_name']).name}: {error}")
         return None, side
     return texts, max(image.shape[:2])
-
-
-def _count_text(
-    polygon: np.ndarray, word: str, bins: dict[str, np.ndarray], counts: Counter[str]
-) -> None:
-    long, short, angle = sides(polygon)
-    values = {"height": short, "aspect": long / max(short, 1e-9), "orientation": angle}
-    if word:
-        values["length"] = len(word)
-    else:
-        counts["texts without transcription"] += 1
-    for name, value in values.items():
-        bins[name][bin_index(BINS[name], value)] += 1

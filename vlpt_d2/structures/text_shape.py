@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import math
 
 import cv2
 import numpy as np
 
-__all__ = ["BINS", "bin_index", "bin_label", "sides"]
+__all__ = ["BINS", "bin_index", "bin_label", "bins_of", "sides"]
 
 #: Lower bounds of the bins. Heights in pixels, aspects long side over short side, angles of the
 #: long side in degrees, lengths in characters.
@@ -39,6 +40,19 @@ def sides(points: np.ndarray) -> tuple[float, float, float]:
     along = edges[int(np.argmax(lengths))]
     angle = float(np.degrees(np.arctan2(abs(along[1]), abs(along[0]))))
     return float(lengths.max()), float(lengths.min()), angle
+
+
+def bins_of(points: np.ndarray, text: str) -> dict[str, int]:
+    """Name -> the bin of :data:`BINS` a text is in; no "length" where it has no transcription."""
+    long, short, angle = sides(points)
+    values = {
+        "height": short,
+        "aspect": long / short if short > 0 else math.inf,
+        "orientation": angle,
+    }
+    if text:
+        values["length"] = len(text)
+    return {name: bin_index(BINS[name], value) for name, value in values.items()}
 
 
 def bin_index(lows: tuple[float, ...], value: float) -> int:

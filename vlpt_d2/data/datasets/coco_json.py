@@ -24,7 +24,7 @@ from PIL import Image
 from ...structures import is_dont_care
 from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .json_files import box_points, declared_size, expect, json_points, read_id, read_json
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 from .shapes import mask_outline, rotate_points
 
 __all__ = ["TEXT_KEYS", "read_coco_json"]
@@ -35,9 +35,7 @@ _LARGEST_MASK = 2 * cast(int, Image.MAX_IMAGE_PIXELS)
 TEXT_KEYS = ("text", "utf8_string", "transcription", "caption", "rec_text")
 
 
-def read_coco_json(
-    image_dir: str | Path, labels: str | Path, name: str = "coco"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_coco_json(image_dir: str | Path, labels: str | Path, name: str = "coco") -> ReadResult:
     """Read a COCO JSON file.
 
     A segmentation of several polygons is one text: its largest is kept and the rest counted. A

@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ from .ground_truth import (
     read_text,
     shown,
 )
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = ["parse_ctw1500_line", "read_ctw1500", "read_ctw1500_file"]
 
@@ -55,9 +54,7 @@ _EXPECTED = "expected 28 coordinates with ,####text, or 4 coordinates and 28 off
 _ESCAPED = re.compile(r"&(?!(?:#\d+|#x[0-9a-fA-F]+|amp|lt|gt|quot|apos);)")
 
 
-def read_ctw1500(
-    root: str | Path, split: str, name: str = "ctw1500"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_ctw1500(root: str | Path, split: str, name: str = "ctw1500") -> ReadResult:
     """Read a split (:attr:`.dataset.TextDataset.read`).
 
     Of several label folders those of the first release are read, by which detection is measured;

@@ -16,7 +16,7 @@ from .icdar2013 import read_icdar2013_file
 from .icdar2015 import read_quad_file
 from .labelme import read_labelme
 from .msra_td500 import read_msra_file
-from .report import ReadReport, load_logged
+from .report import ReadResult, load_logged
 from .total_text import read_total_text_file
 from .yolo import read_yolo
 
@@ -26,9 +26,7 @@ __all__ = ["FORMATS", "guess_format", "read_folder", "register_folder"]
 def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
     """A reader of a folder that holds one file per image, its name ending in a suffix."""
 
-    def read_folder_of_files(
-        image_dir: str | Path, labels: str | Path, name: str
-    ) -> tuple[list[dict[str, Any]], ReadReport]:
+    def read_folder_of_files(image_dir: str | Path, labels: str | Path, name: str) -> ReadResult:
         folder = Path(labels)
         tree = "expected a folder of images and one with a ground truth file for each image"
         if not folder.is_dir():
@@ -49,7 +47,7 @@ def _per_image(read: TextReader, *suffixes: str) -> Callable[..., Any]:
 
 
 #: Format -> reader of (folder of images, labels, name): labels are a folder, of COCO a file.
-FORMATS: dict[str, Callable[..., tuple[list[dict[str, Any]], ReadReport]]] = {
+FORMATS: dict[str, Callable[..., ReadResult]] = {
     "coco": read_coco_json,
     "ctw1500": _per_image(read_ctw1500_file, ".xml", ".txt"),
     "icdar": _per_image(read_quad_file, ".txt"),
@@ -82,9 +80,7 @@ def guess_format(labels: str | Path) -> str:
     return suffixes[found.pop()]
 
 
-def read_folder(
-    form: str, image_dir: str | Path, labels: str | Path, name: str
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_folder(form: str, image_dir: str | Path, labels: str | Path, name: str) -> ReadResult:
     """Read a folder of images with labels in one of :data:`FORMATS`.
 
     Args:

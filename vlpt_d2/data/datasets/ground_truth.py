@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .image_files import ImageHeader, list_images, note_unused_labels, read_header
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 
 __all__ = [
     "GroundTruthError",
@@ -85,8 +85,7 @@ def read_folders(
     tree: str,
     name: str,
     original_size: tuple[int, int] | None = None,
-    frame: str = "stored",
-) -> tuple[list[dict[str, Any]], ReadReport]:
+) -> ReadResult:
     """Read datasets that have one ground truth file for each image.
 
     Args:
@@ -98,7 +97,6 @@ def read_folders(
         name: the dataset's name in the report.
         original_size: (height, width) of the benchmark's images. A dict whose image has another
             size gets it as ``"restore_size"``, for :func:`vlpt_d2.data.sample.load_sample`.
-        frame: see :func:`make_record`.
 
     Returns:
         Dataset dicts in natural order of the file names, ``image_id`` counted from 1, every image
@@ -129,7 +127,7 @@ def read_folders(
                 report.count(report.notes, "images that share a label file", path.name)
             read_already.add(found)
             texts, source = read(found, report), found.name
-        record = make_record(path, image_id, texts, source, report, frame=frame)
+        record = make_record(path, image_id, texts, source, report)
         size = (record["height"], record["width"])
         if original_size is not None and size != tuple(original_size):
             record["restore_size"] = tuple(original_size)

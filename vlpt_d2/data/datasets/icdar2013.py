@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from .ground_truth import (
     shown,
     unquote,
 )
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = ["parse_rectangle_line", "read_icdar2013", "read_icdar2013_file"]
 
@@ -46,9 +45,7 @@ _SEPARATOR = re.compile(r"\s*+,\s*+|\s++")
 _EXPECTED = 'expected left, top, right, bottom, "transcription"'
 
 
-def read_icdar2013(
-    root: str | Path, split: str, name: str = "icdar2013"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_icdar2013(root: str | Path, split: str, name: str = "icdar2013") -> ReadResult:
     """Read a split as rectangles (:attr:`.dataset.TextDataset.read`)."""
     prefix = Path(root) / f"Challenge2_{'Training' if split == 'train' else 'Test'}"
     return read_folders(

@@ -32,7 +32,7 @@ from .ground_truth import (
     shown,
     unquote,
 )
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = [
     "parse_quad",
@@ -65,7 +65,7 @@ _COORDINATE = re.compile(r"-?(?:0|[1-9][0-9]{0,6})(?:\.[0-9]{1,20})?")
 _REACH = 4
 
 
-def _read_split(root: Path, split: str, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
+def _read_split(root: Path, split: str, name: str) -> ReadResult:
     images, labels = _FOLDERS[split]
     # There are resized copies of the training images.
     size = _SIZE if split == "train" else None
@@ -77,7 +77,7 @@ def read_icdar2015(
     gt_dir: str | Path,
     original_size: tuple[int, int] | None = None,
     name: str = "icdar2015",
-) -> tuple[list[dict[str, Any]], ReadReport]:
+) -> ReadResult:
     """Read the images of a folder with the words of their ground truth files.
 
     Args:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from .dataset import IMAGES, TextDataset, flat_archive, own_archive
 from .file_format import FileFormat, parse_quad, write_scored_quad
 from .ground_truth import read_folders
 from .icdar2015 import read_quad_file
-from .report import ReadReport
+from .report import ReadResult
 
 __all__ = ["read_icdar2017_mlt", "read_icdar2019_mlt"]
 
@@ -38,9 +37,7 @@ datasets/README.md lists where to get them."""
 _SPLITS_2017 = {"train": "training", "val": "validation", "test": "test"}
 
 
-def read_icdar2017_mlt(
-    root: str | Path, split: str, name: str = "icdar2017_mlt"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_icdar2017_mlt(root: str | Path, split: str, name: str = "icdar2017_mlt") -> ReadResult:
     """Read a split of ICDAR2017-MLT (:attr:`.dataset.TextDataset.read`).
 
     Each annotation has its ``"script"``; the images of "test" come without annotations.
@@ -56,9 +53,7 @@ def read_icdar2017_mlt(
     )
 
 
-def read_icdar2019_mlt(
-    root: str | Path, split: str, name: str = "icdar2019_mlt"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_icdar2019_mlt(root: str | Path, split: str, name: str = "icdar2019_mlt") -> ReadResult:
     """Read a split, "train" or "test", of ICDAR2019-MLT; see :func:`read_icdar2017_mlt`."""
     root = Path(root)
     gt = root / "train_gt_t13"

@@ -24,7 +24,7 @@ from ...utils.names import natural_key
 from ..image_io import IMAGE_SUFFIXES
 from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .json_files import declared_size, expect, json_points, read_json
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 from .shapes import circle_ring, mask_outline
 
 __all__ = ["read_labelme"]
@@ -33,9 +33,7 @@ __all__ = ["read_labelme"]
 IGNORED = {DONT_CARE, "ignore", "difficult", "illegible"}
 
 
-def read_labelme(
-    image_dir: str | Path, labels: str | Path, name: str = "labelme"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_labelme(image_dir: str | Path, labels: str | Path, name: str = "labelme") -> ReadResult:
     """Read a folder of labelme's JSON files.
 
     Args:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .dataset import IMAGES, Archive, TextDataset
 from .file_format import FileFormat, parse_quad, write_quad
 from .ground_truth import TextAnnotation, float_fields, parse_lines, read_folders, read_text, shown
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = ["parse_rotated_line", "read_hust_tr400", "read_msra_file", "read_msra_td500"]
 
@@ -30,9 +29,7 @@ datasets/README.md lists where to get them."""
 _EXPECTED = "expected index difficult x y w h theta"
 
 
-def read_msra_td500(
-    root: str | Path, split: str, name: str = "msra_td500"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_msra_td500(root: str | Path, split: str, name: str = "msra_td500") -> ReadResult:
     """Read a split of MSRA-TD500 (:attr:`.dataset.TextDataset.read`).
 
     ``difficult`` (0 or 1) is kept in each annotation; difficult lines are ``iscrowd`` too, that is
@@ -41,9 +38,7 @@ def read_msra_td500(
     return _read(Path(root) / split, name)
 
 
-def read_hust_tr400(
-    root: str | Path, split: str = "train", name: str = "hust_tr400"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_hust_tr400(root: str | Path, split: str = "train", name: str = "hust_tr400") -> ReadResult:
     """Read HUST-TR400, one folder without splits; see :func:`read_msra_td500`."""
     return _read(Path(root), name)
 
@@ -91,7 +86,7 @@ def parse_rotated_line(line: str) -> tuple[np.ndarray, bool]:
     return corners @ np.array([[cos, sin], [-sin, cos]]) + centre, bool(difficult)
 
 
-def _read(folder: Path, name: str) -> tuple[list[dict[str, Any]], ReadReport]:
+def _read(folder: Path, name: str) -> ReadResult:
     return read_folders(
         [folder],
         lambda image: [image.with_suffix(".gt"), image.with_suffix(".GT")],

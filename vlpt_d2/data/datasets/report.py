@@ -11,7 +11,7 @@ from typing import Any
 
 from ...utils.names import printable
 
-__all__ = ["ReadReport", "check_report", "collect_reports", "load_logged"]
+__all__ = ["ReadReport", "ReadResult", "check_report", "collect_reports", "load_logged"]
 
 _EXAMPLES = 3
 # (name, first image) of the reports written so far: loaders and evaluators read a set several
@@ -79,14 +79,22 @@ class ReadReport:
                 self.name,
                 self.restorable,
             )
+        for verb, number, fault, places in self.findings():
+            logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
+
+    def findings(self) -> Iterator[tuple[str, int, str, str]]:
+        """Yield what was done with each kind of fault, how often, the fault, its first places."""
         for verb, counter in (
             ("repaired", self.repaired),
             ("left out", self.dropped),
             ("kept, but look at", self.notes),
         ):
             for fault, number in counter.items():
-                places = ", ".join(self.examples.get(fault, []))
-                logger.warning("%s: %s %d: %s (%s)", self.name, verb, number, fault, places)
+                yield verb, number, fault, ", ".join(self.examples.get(fault, []))
+
+
+#: What a reader returns: dataset dicts, and what it found.
+ReadResult = tuple[list[dict[str, Any]], ReadReport]
 
 
 def check_report(report: ReadReport, place: str) -> ReadReport:

@@ -17,7 +17,7 @@ from .dataset import IMAGES, TextDataset, flat_archive, own_archive, single_file
 from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .image_files import list_images
 from .json_files import expect, json_points, read_json
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 
 __all__ = ["read_art", "read_lsvt", "read_rrc_json"]
 
@@ -35,9 +35,7 @@ datasets/README.md lists where to get them."""
 _EXPECTED = 'expected {"points": [[x, y], ...], "transcription": str, "illegibility": bool}'
 
 
-def read_art(
-    root: str | Path, split: str, name: str = "icdar2019_art"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_art(root: str | Path, split: str, name: str = "icdar2019_art") -> ReadResult:
     """Read a split, "train" or "test" (images only), of ICDAR2019-ArT.
 
     See :func:`read_rrc_json`.
@@ -47,9 +45,7 @@ def read_art(
     return read_rrc_json([root / f"{split}_images"], labels, name, _TREE_ART)
 
 
-def read_lsvt(
-    root: str | Path, split: str = "train", name: str = "lsvt"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_lsvt(root: str | Path, split: str = "train", name: str = "lsvt") -> ReadResult:
     """Read the fully annotated training images of LSVT; see :func:`read_rrc_json`."""
     root = Path(root)
     folders = sorted(root.glob("train_full_images_*")) or [root / "train_full_images_0"]
@@ -58,7 +54,7 @@ def read_lsvt(
 
 def read_rrc_json(
     image_dirs: Sequence[str | Path], labels: str | Path | None, name: str, tree: str
-) -> tuple[list[dict[str, Any]], ReadReport]:
+) -> ReadResult:
     """Read the images of folders with the texts of one JSON file.
 
     Args:

@@ -27,7 +27,7 @@ from .json_files import (
     read_id,
     read_json,
 )
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 
 __all__ = ["read_coco_text", "read_textocr"]
 
@@ -45,9 +45,7 @@ _TREE_COCO_TEXT = """expected, for COCO-Text, under DETECTRON2_DATASETS:
 datasets/README.md lists where to get them."""
 
 
-def read_textocr(
-    root: str | Path, split: str, name: str = "textocr"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_textocr(root: str | Path, split: str, name: str = "textocr") -> ReadResult:
     """Read a split of TextOCR (:attr:`.dataset.TextDataset.read`); "test" has images only.
 
     The dicts have the order and the ids of the JSON file; ``iscrowd`` is 1 for ".".
@@ -58,9 +56,7 @@ def read_textocr(
     return _read(labels, images, _textocr_text, name, _TREE_TEXTOCR, annotated=split != "test")
 
 
-def read_coco_text(
-    root: str | Path, split: str, name: str = "coco_text"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_coco_text(root: str | Path, split: str, name: str = "coco_text") -> ReadResult:
     """Read a split, "train", "val" or "test" (images only), of COCO-Text v2.
 
     ``iscrowd`` is 1 for illegible texts; ``"language"`` and ``"class"`` are kept, the latter as
@@ -87,7 +83,7 @@ def _read(
     *,
     annotated: bool,
     split: str | None = None,
-) -> tuple[list[dict[str, Any]], ReadReport]:
+) -> ReadResult:
     if not labels.is_file():
         raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
     report = ReadReport(name)

@@ -30,7 +30,7 @@ from .ground_truth import (
     shown,
 )
 from .matlab import MatFile
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = ["read_total_text", "read_total_text_file"]
 
@@ -52,9 +52,7 @@ _BLANK = re.compile(r"\s*+")
 _EXPECTED = "expected x: [[..]], y: [[..]], ornt: [u'c'], transcriptions: [u'..']"
 
 
-def read_total_text(
-    root: str | Path, split: str, name: str = "total_text"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_total_text(root: str | Path, split: str, name: str = "total_text") -> ReadResult:
     """Read a split (:attr:`.dataset.TextDataset.read`).
 
     The letter of the orientation is kept as ``"orientation"``; ``#`` is ``iscrowd``. Where an image

@@ -10,12 +10,11 @@ picture.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from .dataset import TextDataset
 from .ground_truth import TextAnnotation, parse_lines, read_folders, read_text, shown
 from .msra_td500 import parse_rotated_line
-from .report import ReadReport
+from .report import ReadReport, ReadResult
 
 __all__ = ["read_ustb_file", "read_ustb_sv1k"]
 
@@ -27,9 +26,7 @@ datasets/README.md lists where to get them."""
 _FOLDERS = {"train": "training", "test": "testing"}
 
 
-def read_ustb_sv1k(
-    root: str | Path, split: str, name: str = "ustb_sv1k"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_ustb_sv1k(root: str | Path, split: str, name: str = "ustb_sv1k") -> ReadResult:
     """Read a split (:attr:`.dataset.TextDataset.read`).
 
     ``difficult`` (0 or 1) is kept in each annotation; difficult words are ``iscrowd`` too.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from .ground_truth import (
     shown,
 )
 from .image_files import list_images, note_unused_labels, read_header
-from .report import ReadReport, check_report
+from .report import ReadReport, ReadResult, check_report
 
 __all__ = ["parse_yolo_line", "read_yolo"]
 
@@ -33,9 +32,7 @@ _EXPECTED = "expected class x1 y1 x2 y2 x3 y3 x4 y4, or class x_centre y_centre 
 _LARGEST_SHARE = 2.0
 
 
-def read_yolo(
-    image_dir: str | Path, labels: str | Path, name: str = "yolo"
-) -> tuple[list[dict[str, Any]], ReadReport]:
+def read_yolo(image_dir: str | Path, labels: str | Path, name: str = "yolo") -> ReadResult:
     """Read a folder of images and one of label files.
 
     Args:

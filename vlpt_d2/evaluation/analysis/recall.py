@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...structures.text_shape import BINS, bin_index, bin_label, sides
+from ...structures.text_shape import BINS, bin_label, bins_of
 from ..files import ImageTexts
 from ..protocols import ImageResult
 
@@ -46,18 +46,8 @@ def recall_by(
         for index, points in enumerate(image.gt_polygons):
             if index in ignored:
                 continue
-            long, short, angle = sides(points)
-            values = {
-                "height": short,
-                "aspect": long / short if short > 0 else float("inf"),
-                "orientation": angle,
-                "length": len(image.gt_texts[index]),
-            }
-            for name, value in values.items():
-                if name == "length" and value == 0:
-                    continue
-                slot = bins[name][bin_index(BINS[name], value)]
-                slot.total += 1
-                slot.found += index in found
+            for name, number in bins_of(points, image.gt_texts[index]).items():
+                bins[name][number].total += 1
+                bins[name][number].found += index in found
     filled = {name: [s for s in slices if s.total] for name, slices in bins.items()}
     return {name: slices for name, slices in filled.items() if slices}
