@@ -25,6 +25,7 @@ from ...structures import quadrilateral
 from ...utils.atomic import write_text
 from ...utils.json_lines import read_json_lines
 from ...utils.locks import lock_folder
+from ..conversion import coco_content
 from .renderer import Rendering, renderer_of_spec
 from .settings import resolve_settings
 
@@ -92,11 +93,11 @@ def _write_corpus(folder: Path, order: CorpusOrder, workers: int) -> dict[str, i
             file.flush()
             done[record["number"]] = record
             bar.update()
-    records = [done[number] for number in sorted(done)]
-    write_text(folder / "coco.json", json.dumps(_coco(records, order)))
+    coco = coco_content([done[number] for number in sorted(done)])
+    write_text(folder / "coco.json", json.dumps(coco))
     progress.unlink()
-    words = sum(len(record["words"]) for record in records)
-    return {"images": len(records), "words": words, "resumed": resumed}
+    words = len(coco["annotations"])
+    return {"images": len(coco["images"]), "words": words, "resumed": resumed}
 
 
 def _claim(folder: Path, order: CorpusOrder) -> None:
@@ -143,7 +144,7 @@ def _start_worker() -> None:
 
 
 def _render_one(task: tuple[str, CorpusOrder, int]) -> dict[str, Any]:
-    """Render and write one image; return its words for ``coco.json``."""
+    """Render and write one image; return its record of ``coco.json``."""
     folder, order, number = task
     spec = {"preset": order.preset, "settings": dict(order.settings)}
     rendering = renderer_of_spec(spec).render(order.seed, order.start_index + number - 1)
@@ -152,46 +153,20 @@ def _render_one(task: tuple[str, CorpusOrder, int]) -> dict[str, Any]:
     encoded, data = cv2.imencode(f".{order.image_format}", bgr, flags)
     if not encoded:
         raise RuntimeError(f"image {number} could not be encoded as {order.image_format}")
-    (Path(folder) / "images" / f"img_{number}.{order.image_format}").write_bytes(data.tobytes())
+    name = f"images/img_{number}.{order.image_format}"
+    Path(folder, name).write_bytes(data.tobytes())
     truth = "".join(f"{line}\n" for line in _truth_lines(rendering))
     (Path(folder) / "gt" / f"gt_img_{number}.txt").write_text(truth, encoding="utf-8")
-    return {
-        "number": number,
-        "size": list(rendering.image.shape[:2]),
-        "words": rendering.words,
-        "polygons": [np.round(polygon.ravel(), 2).tolist() for polygon in rendering.polygons],
-    }
+    height, width = rendering.image.shape[:2]
+    annotations = [
+        {"segmentation": [np.round(polygon.ravel(), 2).tolist()], "text": word}
+        for word, polygon in zip(rendering.words, rendering.polygons)
+    ]
+    image = {"file_name": name, "height": height, "width": width}
+    return {"number": number, "image": image, "annotations": annotations}
 
 
 def _truth_lines(rendering: Rendering) -> Iterator[str]:
     for word, polygon in zip(rendering.words, rendering.polygons):
         corners = np.round(quadrilateral(polygon)).astype(int).ravel().tolist()
         yield ",".join(map(str, corners)) + f",{word}"
-
-
-def _coco(records: list[dict[str, Any]], order: CorpusOrder) -> dict[str, Any]:
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for record in records:
-        number, (height, width) = record["number"], record["size"]
-        name = f"images/img_{number}.{order.image_format}"
-        images.append({"id": number, "file_name": name, "height": height, "width": width})
-        for word, flat in zip(record["words"], record["polygons"]):
-            points = np.array(flat).reshape(-1, 2)
-            low, extent = points.min(axis=0), np.ptp(points, axis=0)
-            x, y = points[:, 0], points[:, 1]
-            area = abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "bbox": np.round([*low, *extent], 2).tolist(),
-                    "segmentation": [flat],
-                    "area": round(float(area), 2),
-                    "iscrowd": 0,
-                    "text": word,
-                }
-            )
-    categories = [{"id": 1, "name": "text"}]
-    return {"images": images, "annotations": annotations, "categories": categories}
