@@ -137,7 +137,8 @@ def corners_from_distances(
         (N, 4, 2), clockwise on screen from the top left as the rectangle's own axes say.
     """
     top, right, bottom, left = distances.T
-    across = np.stack([-left, right, right, -left], axis=1)
-    down = np.stack([-top, -top, bottom, bottom], axis=1)
-    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    return points[:, None] + np.stack([cos * across - sin * down, sin * across + cos * down], -1)
+    across = np.stack([-left, right, right, -left])
+    down = np.stack([-top, -top, bottom, bottom])
+    cos, sin = np.cos(angles), np.sin(angles)
+    turned = np.stack([cos * across - sin * down, sin * across + cos * down])
+    return (points.T[:, None] + turned).transpose(2, 1, 0)

@@ -12,6 +12,10 @@ import numpy as np
 
 # Boxes whose overlaps with all others are looked at together in the suppression.
 _BLOCK = 128
+# The signs of e and f in the corners.
+_ALONG_E, _ALONG_F = np.array([[-1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]])[..., None]
+# Pairs of boxes whose areas are computed together; with more, the arrays leave the cache.
+_PAIRS = 4000
 # Boxes after one that starts or stops starting a merged box of which nothing is concluded yet.
 _SETTLES = 8
 
@@ -57,7 +61,7 @@ def merge_in_rounds(
     scores. That is a loop over the boxes; here it runs over all of them at once.
 
     Which boxes start a new merged box, and how far the corners of the others are shifted, is
-    guessed for all boxes (at first: every box starts one), and the guess is checked for all boxes
+    guessed for all boxes (at first from the bounding boxes), and the guess is checked for all boxes
     at once by means over the runs it makes. Where the check disagrees, the guess is changed, and
     the boxes whose means have changed are checked again. A guess that passes the check everywhere
     is the sequential result: the first box is always right, and each next one if those before it
@@ -74,13 +78,17 @@ def merge_in_rounds(
     n = len(scores)
     if n == 0:
         return boxes, scores
-    starts, shifts = np.ones(n, bool), np.zeros(n, np.int64)
+    places = np.arange(n)
+    bounds = _bounds(boxes)
+    areas, common = _shared(bounds, bounds), _shared(bounds[:, :-1], bounds[:, 1:])
+    starts = np.append(True, common <= thresh * (areas[:-1] + areas[1:] - common))
+    shifts = np.zeros(n, np.int64)
     # The boxes, corners shifted, times their weights, and these; and their sums from the start.
     weighted = np.concatenate([boxes * scores, scores[None]])
     sums = np.zeros((7, n + 1))
     np.cumsum(weighted, axis=1, out=sums[:, 1:])
-    places = np.arange(n)
-    check, first = places[1:], places[:-1]
+    check = places[1:]
+    first = np.maximum.accumulate(np.where(starts, places, 0))[:-1]
     while len(check):
         mean = _means(sums, first, check)[0]
         here = boxes.take(check, axis=1)
@@ -98,7 +106,7 @@ def merge_in_rounds(
             redo = check[moved]
             shifts[redo] = shift[moved]
             weighted[:6, redo] = shift_corners(boxes[:, redo], shifts[redo]) * scores[redo]
-            np.cumsum(weighted, axis=1, out=sums[:, 1:])
+            np.cumsum(weighted[2:6], axis=1, out=sums[2:6, 1:])
         run = np.maximum.accumulate(np.where(starts, places, 0))
         # Where the check first disagreed in each run: the boxes after it have a new mean.
         since = np.full(n, n)
@@ -123,45 +131,45 @@ def suppress(boxes: np.ndarray, thresh: float) -> np.ndarray:
         thresh: largest IoU that is small enough.
     """
     kept, left = [np.zeros(0, np.int64)], np.arange(boxes.shape[1])
-    half = np.abs(boxes[2:4]) + np.abs(boxes[4:6])
-    extents = np.concatenate([boxes[:2] - half, -boxes[:2] - half])
-    areas = 4 * np.abs(_cross(boxes[2:4], boxes[4:6]))
+    bounds, areas = _bounds(boxes), 4 * np.abs(_cross(boxes[2:4], boxes[4:6]))
+
+    def overlapping(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Whether the IoU of each of the first boxes with each of the second is too large."""
+        # IoU > t means that the intersection is above t / (1 + t) of the sum of the areas. The
+        # bounding boxes' intersection and the smaller area show most pairs to be below.
+        area, other = areas[first, None], areas[second]
+        needed = (thresh / (1 + thresh)) * (area + other)
+        most = np.minimum(area, other)
+        clash = np.minimum(most, _shared(bounds[:, first, None], bounds[:, None, second])) > needed
+        rows, columns = np.nonzero(clash)
+        if len(rows):
+            common = intersection_area(boxes[:, first[rows]], boxes[:, second[columns]])
+            clash[rows, columns] = common > needed[rows, columns]
+        return clash
+
     while len(left):
         block, rest = left[:_BLOCK], left[_BLOCK:]
-        clash = _overlapping(boxes, areas, extents, block, block, thresh)
+        clash = overlapping(block, block)
         dead, chosen = np.zeros(len(block), bool), []
         for i in range(len(block)):
             if not dead[i]:
                 chosen.append(i)
                 dead |= clash[i]
         kept.append(block[chosen])
-        left = rest[~_overlapping(boxes, areas, extents, kept[-1], rest, thresh).any(axis=0)]
+        left = rest[~overlapping(kept[-1], rest).any(axis=0)]
     return np.concatenate(kept)
 
 
-def _overlapping(
-    boxes: np.ndarray,
-    areas: np.ndarray,
-    extents: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    thresh: float,
-) -> np.ndarray:
-    """Whether the IoU of each of the first boxes with each of the second is above the threshold.
+def _bounds(boxes: np.ndarray) -> np.ndarray:
+    """Bounding boxes: the lowest x and y, and the highest x and y, negated, (4, N)."""
+    half = np.abs(boxes[2:4]) + np.abs(boxes[4:6])
+    return np.concatenate([boxes[:2] - half, -boxes[:2] - half])
 
-    ``extents`` (4, N) are the bounding boxes: lowest x and y, and highest x and y, negated.
-    """
-    # IoU > t means that the intersection is above t / (1 + t) of the sum of the areas. The bounding
-    # boxes' intersection and the smaller area show most pairs to be below.
-    area, other = areas[first][:, None], areas[second]
-    needed = (thresh / (1 + thresh)) * (area + other)
-    low = np.maximum(extents[:, first][:, :, None], extents[:, second][:, None])
-    bound = np.maximum(-low[2] - low[0], 0) * np.maximum(-low[3] - low[1], 0)
-    rows, columns = np.nonzero(np.minimum(np.minimum(area, other), bound) > needed)
-    common = intersection_area(boxes[:, first[rows]], boxes[:, second[columns]])
-    clash = np.zeros(needed.shape, bool)
-    clash[rows, columns] = common > needed[rows, columns]
-    return clash
+
+def _shared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Area that bounding boxes share."""
+    low = np.maximum(first, second)
+    return np.maximum(-low[2] - low[0], 0) * np.maximum(-low[3] - low[1], 0)
 
 
 def boxes_from_corners(corners: np.ndarray) -> np.ndarray:
@@ -215,33 +223,36 @@ def intersection_area(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     In coordinates (u, v) in which the first box is the square from -1 to 1, it is the integral,
     once around the second box, of v clamped to the square over the part of u within the square.
     """
-    area = _cross(first[2:4], first[4:6])
+    if first.shape[1] > _PAIRS:
+        blocks = [slice(i, i + _PAIRS) for i in range(0, first.shape[1], _PAIRS)]
+        return np.concatenate([intersection_area(first[:, b], second[:, b]) for b in blocks])
+    e, f = first[2:4], first[4:6]
+    area = _cross(e, f)
     scale = np.where(np.abs(area) > 1e-9, area, np.inf)
-    shift = second[:2] - first[:2]
-    u, ue, uf = (_cross(x, first[4:6]) / scale for x in (shift, second[2:4], second[4:6]))
-    v, ve, vf = (_cross(first[2:4], x) / scale for x in (shift, second[2:4], second[4:6]))
-    corners = [(u - ue - uf, v - ve - vf), (u + ue - uf, v + ve - vf)]
-    corners += [(u + ue + uf, v + ve + vf), (u - ue + uf, v - ve + vf)]
+    parts = np.stack([second[:2] - first[:2], second[2:4], second[4:6]], axis=1)
+    u, v = (_cross(x, y) / scale for x, y in ((parts, f[:, None]), (e[:, None], parts)))
     # Opposite sides have the same slope; that of an upright side is of no account.
-    slopes = [dv / np.where(np.abs(du) > 1e-12, du, np.inf) for du, dv in ((ue, ve), (uf, vf))]
-    ends = [np.minimum(np.maximum(u, -1), 1) for u, _ in corners]
-    total = 0.0
-    for i, (u, v) in enumerate(corners):
-        start, end = ends[i], ends[i - 3]
-        low, high = v + (start - u) * slopes[i % 2], v + (end - u) * slopes[i % 2]
-        mean = _mean_positive_part(low + 1, high + 1) - _mean_positive_part(low - 1, high - 1)
-        total = total + (end - start) * mean
-    return np.abs(total * area)
+    slopes = v[1:] / np.where(np.abs(u[1:]) > 1e-12, u[1:], np.inf)
+    slopes = np.concatenate([slopes, slopes])
+    u, v = (x + _ALONG_E * y + _ALONG_F * z for x, y, z in (u, v))
+    start = _clamped(u)
+    end = start[[1, 2, 3, 0]]
+    means = _mean_clamped(v + (start - u) * slopes, v + (end - u) * slopes)
+    return np.abs(((end - start) * means).sum(axis=0) * area)
 
 
-def _mean_positive_part(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Mean of max(x, 0) while x goes from start to end."""
-    a, b = np.maximum(start, 0), np.maximum(end, 0)
+def _mean_clamped(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Mean of x clamped to -1 to 1 while x goes from start to end."""
+    a, b = _clamped(start), _clamped(end)
     way = end - start
-    # The share of the way on which x is positive; no difference of squares is taken.
-    still = np.abs(way) < 1e-12
-    share = np.where(still, start > 0, (b - a) / np.where(still, 1.0, way))
-    return 0.5 * (a + b) * share
+    # The integral over the part within the range, and beyond it; no difference of squares is taken.
+    total = 0.5 * (a + b) * (b - a) + (np.maximum(np.abs(end), 1) - np.maximum(np.abs(start), 1))
+    still = (np.abs(way) < 1e-12).astype(np.float64)
+    return (total + still * a) / (way + still)
+
+
+def _clamped(x: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(x, -1), 1)
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
