@@ -33,8 +33,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .overlaps import ratio
 from .protocol import Protocol, register_protocol
-from .result import CREDITS, ImageResult, check_flags
+from .result import CREDITS, ImageResult, Ledger, check_flags
 
 __all__ = ["match_image", "match_image_competition"]
 
@@ -77,31 +78,15 @@ def match_image_competition(
 
 @dataclass
 class _Image:
-    """Rectangles (x0, y0, x1, y1), shares, and what is used of one image."""
+    """Rectangles (x0, y0, x1, y1), shares, and what is matched of one image."""
 
     gts: np.ndarray
     dets: np.ndarray
     recall: np.ndarray
     precision: np.ndarray
-    gt_free: np.ndarray
-    det_free: np.ndarray
     gt_touched: np.ndarray
     det_touching: np.ndarray
-
-    def __post_init__(self) -> None:
-        self.matches: list[tuple[int, int]] = []
-        self.earned = np.zeros(2)
-
-    def enter(
-        self,
-        gts: list[int] | np.ndarray,
-        dets: list[int] | np.ndarray,
-        recall: float,
-        precision: float,
-    ) -> None:
-        self.gt_free[gts] = self.det_free[dets] = False
-        self.earned += (recall, precision)
-        self.matches += [(int(g), int(d)) for g in gts for d in dets]
+    ledger: Ledger
 
 
 def _match(
@@ -113,7 +98,7 @@ def _match(
     gts, dets = _rectangles(gt_polygons), _rectangles(det_polygons)
     ignore = check_flags(gt_ignore, len(gts))
     gt_areas, det_areas, shared = _areas(gts), _areas(dets), _shared(gts, dets)
-    recall, precision = _share(shared, gt_areas[:, None]), _share(shared, det_areas[None, :])
+    recall, precision = ratio(shared, gt_areas[:, None]), ratio(shared, det_areas[None, :])
     ignored_det = (precision[ignore] > PRECISION_THRESHOLD).any(axis=0)
     touch = recall > 0
     image = _Image(
@@ -121,10 +106,9 @@ def _match(
         dets,
         recall,
         precision,
-        gt_free=~ignore,
-        det_free=~ignored_det,
         gt_touched=np.count_nonzero(touch[:, ~ignored_det], axis=1),
         det_touching=np.count_nonzero(touch[~ignore], axis=0),
+        ledger=Ledger(~ignore, ~ignored_det),
     )
     _one_to_one(image, strict)
     _splits(image, ~ignore, strict)
@@ -133,12 +117,12 @@ def _match(
     return ImageResult(
         num_gt=int(np.count_nonzero(~ignore)),
         num_det=int(np.count_nonzero(~ignored_det)),
-        matches=[(g, d, float(shared[g, d] / union[g, d])) for g, d in image.matches],
+        matches=[(g, d, float(shared[g, d] / union[g, d])) for g, d in image.ledger.pairs],
         ignored_gt=np.flatnonzero(ignore).tolist(),
         ignored_det=np.flatnonzero(ignored_det).tolist(),
-        num_matches=len({g for g, _ in image.matches}),
-        recall_credit=float(image.earned[0]),
-        precision_credit=float(image.earned[1]),
+        num_matches=len({g for g, _ in image.ledger.pairs}),
+        recall_credit=image.ledger.recall,
+        precision_credit=image.ledger.precision,
     )
 
 
@@ -146,35 +130,35 @@ def _one_to_one(image: _Image, strict: bool) -> None:
     good = (image.recall >= RECALL_THRESHOLD) & (image.precision >= PRECISION_THRESHOLD)
     single = good & (good.sum(axis=1) == 1)[:, None] & (good.sum(axis=0) == 1)[None, :]
     for g, d in zip(*(indices.tolist() for indices in np.nonzero(single))):
-        if not (image.gt_free[g] and image.det_free[d]):
+        if not (image.ledger.gt_free[g] and image.ledger.det_free[d]):
             continue
         if strict and (image.gt_touched[g] != 1 or image.det_touching[d] != 1):
             continue
         if _centre_distance(image.gts[g], image.dets[d]) < CENTRE_THRESHOLD:
-            image.enter([g], [d], 1.0, 1.0)
+            image.ledger.enter([g], [d], 1.0, 1.0)
 
 
 def _splits(image: _Image, care: np.ndarray, strict: bool) -> None:
-    for g in np.flatnonzero(care & image.gt_free).tolist():
-        parts = np.flatnonzero(image.det_free & (image.precision[g] >= PRECISION_THRESHOLD))
+    for g in np.flatnonzero(care & image.ledger.gt_free).tolist():
+        parts = np.flatnonzero(image.ledger.det_free & (image.precision[g] >= PRECISION_THRESHOLD))
         if round(sum(image.recall[g, parts].tolist()), 4) < RECALL_THRESHOLD:
             continue
         if strict and image.gt_touched[g] < MANY:
             continue
         if len(parts) == 1:
-            image.enter([g], parts, 1.0, 1.0)
+            image.ledger.enter([g], parts, 1.0, 1.0)
         else:
-            image.enter([g], parts, SPLIT_WEIGHT, SPLIT_WEIGHT * len(parts))
+            image.ledger.enter([g], parts, SPLIT_WEIGHT, SPLIT_WEIGHT * len(parts))
 
 
 def _merges(image: _Image, care: np.ndarray, strict: bool) -> None:
-    for d in np.flatnonzero(care & image.det_free).tolist():
-        parts = np.flatnonzero(image.gt_free & (image.recall[:, d] >= RECALL_THRESHOLD))
+    for d in np.flatnonzero(care & image.ledger.det_free).tolist():
+        parts = np.flatnonzero(image.ledger.gt_free & (image.recall[:, d] >= RECALL_THRESHOLD))
         if round(sum(image.precision[parts, d].tolist()), 4) < PRECISION_THRESHOLD:
             continue
         if strict and image.det_touching[d] < MANY:
             continue
-        image.enter(parts, [d], MERGE_WEIGHT * len(parts), MERGE_WEIGHT)
+        image.ledger.enter(parts, [d], MERGE_WEIGHT * len(parts), MERGE_WEIGHT)
 
 
 def _rectangles(polygons: Iterable[np.ndarray]) -> np.ndarray:
@@ -198,11 +182,6 @@ def _shared(gts: np.ndarray, dets: np.ndarray) -> np.ndarray:
     # Comparisons with "not a number" are false, so such rectangles share nothing.
     sides = np.where(high - low + 1 >= 0, high - low + 1, 0.0)
     return sides[..., 0] * sides[..., 1]
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _centre_distance(gt: np.ndarray, det: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .raster import fill, shared_pixels
 
-__all__ = ["Overlaps", "buffered_overlaps", "exact_overlaps", "raster_overlaps"]
+__all__ = ["Overlaps", "buffered_overlaps", "exact_overlaps", "raster_overlaps", "ratio"]
 
 # Pixels; no image reaches further.
 _FARTHEST = 20_000
@@ -36,17 +36,17 @@ class Overlaps:
     @property
     def iou(self) -> np.ndarray:
         """(N, M) intersection over union, in [0, 1]."""
-        return _ratio(self.shared, self.union)
+        return ratio(self.shared, self.union)
 
     @property
     def sigma(self) -> np.ndarray:
         """(N, M) share of each ground truth that a detection covers."""
-        return _ratio(self.shared, self.gt[:, None])
+        return ratio(self.shared, self.gt[:, None])
 
     @property
     def tau(self) -> np.ndarray:
         """(N, M) share of each detection that covers a ground truth."""
-        return _ratio(self.shared, self.det[None, :])
+        return ratio(self.shared, self.det[None, :])
 
 
 #: From the points of ground truths and detections to their areas.
@@ -119,8 +119,8 @@ def _union(gt: np.ndarray, det: np.ndarray, shared: np.ndarray) -> np.ndarray:
     return gt[:, None] + det[None, :] - shared
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """A polygon without area shares nothing."""
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """(N, M) ``part`` over ``whole``, which is broadcast; 0 where that is without area."""
     whole = np.broadcast_to(whole, part.shape)
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["CREDITS", "ImageResult", "Totals", "check_flags", "harmonic_mean", "total"]
+__all__ = [
+    "CREDITS",
+    "ImageResult",
+    "Ledger",
+    "Totals",
+    "check_flags",
+    "harmonic_mean",
+    "total",
+]
 
 #: What the counts of protocols with splits and merges mean.
 CREDITS = (
@@ -72,6 +80,36 @@ class ImageResult:
     def hmean(self) -> float:
         """Harmonic mean of precision and recall."""
         return harmonic_mean(self.precision, self.recall)
+
+
+@dataclass
+class Ledger:
+    """What is matched and earned so far in one image, where there are splits and merges.
+
+    Attributes:
+        gt_free, det_free: (N,) and (M,) bool, the ground truths and the detections to be matched.
+        recall, precision: the credits.
+        pairs: (ground truth, detection) of all matches.
+    """
+
+    gt_free: np.ndarray
+    det_free: np.ndarray
+    recall: float = 0.0
+    precision: float = 0.0
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+
+    def enter(
+        self,
+        gts: list[int] | np.ndarray,
+        dets: list[int] | np.ndarray,
+        recall: float,
+        precision: float,
+    ) -> None:
+        """Match some ground truths and detections for these credits."""
+        self.gt_free[gts] = self.det_free[dets] = False
+        self.recall += recall
+        self.precision += precision
+        self.pairs += [(int(g), int(d)) for g in gts for d in dets]
 
 
 @dataclass

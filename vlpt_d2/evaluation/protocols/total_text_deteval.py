@@ -37,7 +37,7 @@ totaltext-deteval        whai362/PSENet, eval/tt/Deteval.py: exact areas; tr 0.7
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,9 +47,10 @@ from .overlaps import (
     buffered_overlaps,
     exact_overlaps,
     raster_overlaps,
+    ratio,
 )
 from .protocol import Protocol, register_protocol
-from .result import CREDITS, ImageResult, check_flags
+from .result import CREDITS, ImageResult, Ledger, check_flags
 
 __all__ = ["DetEval"]
 
@@ -108,7 +109,7 @@ class DetEval:
         sigma, tau = areas.sigma[kept], areas.tau[kept]
         if self.rounded:
             sigma, tau = np.round(sigma, 2), np.round(tau, 2)
-        ledger = _Ledger(np.zeros(len(gt_ids), dtype=bool), np.zeros(len(det_ids), dtype=bool))
+        ledger = Ledger(np.ones(len(gt_ids), dtype=bool), np.ones(len(det_ids), dtype=bool))
         self._one_to_one(sigma, tau, ledger)
         self._splits(sigma, tau, ledger)
         self._merges(sigma, tau, ledger)
@@ -128,7 +129,7 @@ class DetEval:
             precision_credit=ledger.precision,
         )
 
-    def _one_to_one(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
+    def _one_to_one(self, sigma: np.ndarray, tau: np.ndarray, ledger: Ledger) -> None:
         covers, lies_on = sigma > self.tr, tau > self.tp
         single = (covers.sum(axis=1) == 1) & (lies_on.sum(axis=1) == 1)
         for g in np.flatnonzero(single).tolist():
@@ -140,22 +141,22 @@ class DetEval:
                 continue
             ledger.enter([g], [d], 1.0, 1.0)
 
-    def _splits(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
+    def _splits(self, sigma: np.ndarray, tau: np.ndarray, ledger: Ledger) -> None:
         for g in np.flatnonzero(np.count_nonzero(sigma > 0, axis=1) >= MANY).tolist():
-            if ledger.gt_used[g]:
+            if not ledger.gt_free[g]:
                 continue
-            parts = np.flatnonzero((tau[g] >= self.tp) & ~ledger.det_used)
+            parts = np.flatnonzero((tau[g] >= self.tp) & ledger.det_free)
             if len(parts) == 1:
                 if sigma[g, parts[0]] >= self.tr:
                     ledger.enter([g], parts, 1.0, 1.0)
             elif np.sum(sigma[g, parts]) >= self.tr:
                 ledger.enter([g], parts, WEIGHT, len(parts) * WEIGHT)
 
-    def _merges(self, sigma: np.ndarray, tau: np.ndarray, ledger: _Ledger) -> None:
+    def _merges(self, sigma: np.ndarray, tau: np.ndarray, ledger: Ledger) -> None:
         for d in np.flatnonzero(np.count_nonzero(tau > 0, axis=0) >= MANY).tolist():
-            if ledger.det_used[d]:
+            if not ledger.det_free[d]:
                 continue
-            parts = np.flatnonzero((sigma[:, d] >= self.tp) & ~ledger.gt_used)
+            parts = np.flatnonzero((sigma[:, d] >= self.tp) & ledger.gt_free)
             if len(parts) == 1:
                 if tau[parts[0], d] >= self.tp and sigma[parts[0], d] >= self.tr:
                     ledger.enter(parts, [d], 1.0, 1.0)
@@ -174,38 +175,7 @@ def drop_on_ignored(areas: Overlaps, ignore: np.ndarray, extra_area: float) -> n
     Returns:
         (M,) bool.
     """
-    whole = areas.det + extra_area
-    share = np.divide(
-        areas.shared,
-        whole,
-        out=np.zeros_like(areas.shared),
-        where=np.broadcast_to(whole > 0, areas.shared.shape),
-    )
-    return (share[ignore] > OVERLAP_THRESHOLD).any(axis=0)
-
-
-@dataclass
-class _Ledger:
-    """What is used and what was earned so far."""
-
-    gt_used: np.ndarray
-    det_used: np.ndarray
-    recall: float = 0.0
-    precision: float = 0.0
-    pairs: list[tuple[int, int]] = field(default_factory=list)
-
-    def enter(
-        self,
-        gts: list[int] | np.ndarray,
-        dets: list[int] | np.ndarray,
-        recall: float,
-        precision: float,
-    ) -> None:
-        self.gt_used[gts] = True
-        self.det_used[dets] = True
-        self.recall += recall
-        self.precision += precision
-        self.pairs += [(int(g), int(d)) for g in gts for d in dets]
+    return (ratio(areas.shared, areas.det + extra_area)[ignore] > OVERLAP_THRESHOLD).any(axis=0)
 
 
 _OFFICIAL = DetEval(measure=raster_overlaps, rounded=True, extra_area=1.0)
