@@ -7,7 +7,7 @@ Example: python tools/plot_runs.py curves.png DB=output/db EAST=output/east
 import argparse
 from pathlib import Path
 
-from vlpt_d2.visualization.curves import plot_runs
+from vlpt_d2.visualization.curves import plot_bands, read_metrics
 
 
 def main() -> None:
@@ -25,8 +25,11 @@ def main() -> None:
         name, separator, folder = run.partition("=")
         if not separator:
             parser.error(f"{run!r} is not NAME=FOLDER")
-        runs[name] = Path(folder) / "metrics.json"
-    plot_runs(runs, args.result, args.output, args.title)
+        curves = read_metrics(Path(folder) / "metrics.json")
+        if args.result not in curves:
+            parser.error(f"{folder} has no {args.result!r}, but {', '.join(sorted(curves))}")
+        runs[name] = [curves[args.result]]
+    plot_bands({args.title: runs}, args.output, args.result)
 
 
 if __name__ == "__main__":

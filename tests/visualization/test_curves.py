@@ -5,7 +5,7 @@ import json
 import cv2
 import pytest
 
-from vlpt_d2.visualization.curves import plot_pretraining, plot_runs, read_metrics
+from vlpt_d2.visualization.curves import plot_pretraining, read_metrics
 
 
 def write(path, rows):
@@ -50,16 +50,3 @@ def test_pointing_has_a_panel_where_it_was_measured(tmp_path):
     plot_pretraining(write(tmp_path / "metrics.json", rows), tmp_path / "four.png")
     three, four = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("three", "four"))
     assert 3 * four.shape[1] == 4 * three.shape[1]
-
-
-def test_runs_are_drawn_together(tmp_path):
-    runs = {}
-    for name, slope in (("first", 10.0), ("second", 5.0)):
-        rows = [{"iteration": i, "text/hmean": slope * i} for i in range(5)]
-        runs[name] = write(tmp_path / f"{name}.json", rows)
-    plot_runs(runs, "text/hmean", tmp_path / "runs.png", "title")
-    picture = cv2.imread(str(tmp_path / "runs.png"))
-    for colour in ((180, 119, 31), (14, 127, 255)):  # tab:blue and tab:orange, in BGR
-        assert (picture == colour).all(axis=2).any()
-    with pytest.raises(ValueError, match="first.json has no 'hmean', but text/hmean"):
-        plot_runs(runs, "hmean", tmp_path / "none.png")

@@ -8,15 +8,6 @@ from .keys import declare_keys
 @declare_keys
 def add_general_keys(cfg: CN) -> None:
     """Add the keys that no single part reads."""
-    _add_data(cfg)
-    _add_optimizer(cfg)
-    _add_schedule(cfg)
-    _add_step(cfg)
-    _add_evaluation(cfg)
-    _add_run(cfg)
-
-
-def _add_data(cfg: CN) -> None:
     # The mapper of the training and test loaders: "detection", or that of the pre-training:
     # "pretrain" (VLPT), "regions" (VLPTWithDetection), "oclip", "stkm".
     cfg.INPUT.DATASET_MAPPER_NAME = "detection"
@@ -42,8 +33,6 @@ def _add_data(cfg: CN) -> None:
     # Images that each worker holds in memory, as files, to shuffle what it reads from shards.
     cfg.DATALOADER.SHARD_BUFFER = 1000
 
-
-def _add_optimizer(cfg: CN) -> None:
     # "SGD", "Adam" or "AdamW".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # Betas of Adam and AdamW.
@@ -57,8 +46,6 @@ def _add_optimizer(cfg: CN) -> None:
     # the whole gradient.
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "value"
 
-
-def _add_schedule(cfg: CN) -> None:
     # detectron2's, or "WarmupPolyLR" (exponent 0.9) or "WarmupLinearLR": after the warm-up the rate
     # falls to 0 at MAX_ITER.
     cfg.SOLVER.LR_SCHEDULER_NAME = "WarmupMultiStepLR"
@@ -68,8 +55,6 @@ def _add_schedule(cfg: CN) -> None:
     # The milestones STEPS in epochs; they count where EPOCHS does, and () leaves STEPS as it is.
     cfg.SOLVER.EPOCH_STEPS = ()
 
-
-def _add_step(cfg: CN) -> None:
     # Micro-batches one optimiser step is made of; IMS_PER_BATCH is the whole step's batch.
     cfg.SOLVER.ACCUMULATE = 1
     # Precision of autocast where SOLVER.AMP.ENABLED: "bfloat16" or "float16".
@@ -83,8 +68,6 @@ def _add_step(cfg: CN) -> None:
     # Backend of torch.compile for the trunk in training, such as "inductor"; "": not compiled.
     cfg.SOLVER.COMPILE = ""
 
-
-def _add_evaluation(cfg: CN) -> None:
     # Detections below this score do not count in the evaluation; 0 leaves it to the detector's own
     # thresholds. Choose it on held-out training images, never on the test set.
     cfg.TEST.SCORE_THRESH = 0.0
@@ -102,8 +85,6 @@ def _add_evaluation(cfg: CN) -> None:
     # the attention before it looks for its peak; all if empty.
     cfg.TEST.POINTING_LAYERS = []
 
-
-def _add_run(cfg: CN) -> None:
     # Periodic checkpoints kept, newest first; 0 keeps all.
     cfg.SOLVER.CHECKPOINTS_KEPT = 0
     # Threads of torch and OpenCV in the main process; 0: the cores this process may use, shared

@@ -260,7 +260,9 @@ def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
     final.MODEL.WEIGHTS = ""
     path = output / "model.safetensors"
     save_weights(detector.state_dict(), describe_trunk(final), path)
-    write_text(output / "config.yaml", _portable(final).dump())
+    shared = final.clone()
+    shared.MODEL.DEVICE = get_cfg().MODEL.DEVICE  # not this machine's
+    write_text(output / "config.yaml", shared.dump())
     detector = build_model_with_weights(final, str(path))
     after = _evaluate(final, detector, validation)
     before = _evaluate(cfg, build_model_with_weights(cfg, f"{PREFIX}{model}"), validation)
@@ -298,13 +300,6 @@ def _choose_thresholds(cfg: CfgNode, detector: TextDetector, dataset: str) -> di
     equal = [row[: len(now)] for row in rows if row[-1] >= rows[0][-1] - _TIE]
     chosen = min(equal, key=lambda values: sum(abs(a - b) for a, b in zip(values, now)))
     return dict(zip(head.threshold_keys.values(), chosen))
-
-
-def _portable(cfg: CfgNode) -> CfgNode:
-    """Return the config without the device of this machine."""
-    cfg = cfg.clone()
-    cfg.MODEL.DEVICE = get_cfg().MODEL.DEVICE
-    return cfg
 
 
 @torch.no_grad()

@@ -2,8 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,16 +17,6 @@ from .step import autocast
 
 #: Values that are tried for each threshold.
 GRID = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
-
-
-@contextmanager
-def _without_lines() -> Iterator[None]:
-    """Keep the evaluators (one per combination) from writing to the log."""
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def score_thresholds(
@@ -73,8 +62,11 @@ def score_thresholds(
     head.decoding = before
     rows = []
     for chosen, evaluator in evaluators.items():
-        with _without_lines():
+        logging.disable(logging.INFO)  # a line for each combination
+        try:
             measured = evaluator.evaluate()
+        finally:
+            logging.disable(logging.NOTSET)
         if "text" not in measured:
             raise ValueError(f"{dataset} has no ground truth to choose thresholds by")
         scores = measured["text"]

@@ -56,6 +56,7 @@ def fill_masks(
         ValueError: the prompt has no mask, unknown words, or too many tokens.
     """
     ids, places = _prompt_ids(loaded, prompt)
+    mask = ids != loaded.tokenizer.special["pad"]
     model = loaded.model
     image, grid = model.encode_images([{"image": picture.pixels}])
     guesses: dict[int, Guess] = {}
@@ -63,7 +64,6 @@ def fill_masks(
         asked = [place for place in places if place not in guesses]
         labels = torch.full_like(ids, IGNORE_INDEX)
         labels[:, asked] = 0
-        mask = torch.arange(ids.shape[1], device=ids.device)[None] < _length(loaded, ids)
         # What is masked is not known: neither are the words.
         tokens = TokenBatch(ids, ids, mask, labels, torch.full_like(ids, -1))
         encoded = model.with_captions(image, grid, tokens)
@@ -146,7 +146,3 @@ def _prompt_ids(loaded: LoadedModel, prompt: str) -> tuple[torch.Tensor, list[in
     places = [place for place, i in enumerate(row) if i == special["mask"]]
     row += [special["pad"]] * (tokenizer.max_tokens - len(row))
     return torch.tensor([row], device=loaded.model.device), places
-
-
-def _length(loaded: LoadedModel, ids: torch.Tensor) -> int:
-    return int((ids != loaded.tokenizer.special["pad"]).sum())

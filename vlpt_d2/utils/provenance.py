@@ -50,15 +50,12 @@ def config_hash(cfg: CfgNode) -> str:
 
 def file_hash(path: str) -> str | None:
     """SHA-256 of a file; None, with a warning, where it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with PathManager.open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         logger.warning("%s cannot be read for its hash: %s", path, error)
         return None
-    return digest.hexdigest()
 
 
 def git_commit() -> str | None:

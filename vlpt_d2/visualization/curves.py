@@ -93,33 +93,6 @@ def plot_pretraining(metrics: str | Path, output: str | Path, title: str = "") -
     figure.savefig(output, dpi=100)
 
 
-def plot_runs(
-    runs: Mapping[str, str | Path], result: str, output: str | Path, title: str = ""
-) -> None:
-    """Draw one result of several runs over their iterations.
-
-    Args:
-        runs: name of a run to its ``metrics.json``, in the order of the legend.
-        result: name of the result, such as "text/hmean".
-        output: picture to write.
-        title: above the axes.
-
-    Raises:
-        ValueError: a run never recorded the result; the message lists what it did.
-    """
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for name, path in runs.items():
-        curves = read_metrics(path)
-        if result not in curves:
-            raise ValueError(f"{path} has no {result!r}, but {', '.join(sorted(curves))}")
-        axes.plot(*zip(*curves[result]), marker=".", label=name)
-    axes.set(title=title, xlabel="iteration", ylabel=result, ylim=(0, None))
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    figure.savefig(output, dpi=100)
-
-
 def plot_training(metrics: str | Path, output: str | Path, result: str, title: str) -> None:
     """Draw the loss of a training and one of its results, each over the steps.
 
@@ -186,11 +159,11 @@ def plot_bands(
             columns = [[v[i] for v in values] for i in common]
             colour = f"C{names.index(name) % 10}"
             means = [sum(column) / len(column) for column in columns]
-            label = f"{name} ({len(runs)} seeds)" if len(runs) > 1 else f"{name} (1 seed)"
+            label = f"{name} ({len(runs)} seeds)" if len(runs) > 1 else name
             axes.plot(common, means, marker=".", color=colour, label=label)
             low, high = [min(c) for c in columns], [max(c) for c in columns]
             axes.fill_between(common, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.set(title=title, xlabel="fine-tuning step", ylabel=result, ylim=(0, None))
+        axes.set(title=title, xlabel="step", ylabel=result, ylim=(0, None))
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(output, dpi=100)

@@ -12,10 +12,7 @@ def add_backbone_keys(cfg: CN) -> None:
     # CLIP and oCLIP, with a stem of three convolutions and average pools for strides; "lcnet":
     # PP-LCNetV4, the small backbone of PP-OCRv6 (DEPTH 13).
     cfg.MODEL.RESNETS.VARIANT = "plain"
-    _add_image_encoder(cfg)
 
-
-def _add_image_encoder(cfg: CN) -> None:
     node = cfg.MODEL.IMAGE_ENCODER = CN()
     # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
     # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).

@@ -17,11 +17,8 @@ def add_detection_keys(cfg: CN) -> None:
     node.NORM = "BN"
     # What decoding returns: "box" (minimum-area rectangles) or "polygon" (contours).
     node.OUTPUT = "box"
-    _add_mapper(cfg)
 
-
-def _add_mapper(cfg: CN) -> None:
-    """Keys of the detection mapper's augmentations, in the order they are applied."""
+    # Those of the augmentations are in the order they are applied.
     node = cfg.INPUT.DETECTION = CN()
     # Share of a text's area that must be left inside the image for it to stay a text; with less,
     # or cut into several parts, it is ignored.

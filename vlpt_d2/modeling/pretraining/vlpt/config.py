@@ -11,12 +11,6 @@ def add_vlpt_keys(cfg: CN) -> None:
 
     Where release and paper leave a choice, docs/pretraining.md names the default and the release's.
     """
-    _add_text_encoder(cfg)
-    _add_cross_encoder(cfg)
-    _add_tasks(cfg)
-
-
-def _add_text_encoder(cfg: CN) -> None:
     node = cfg.MODEL.TEXT_ENCODER = CN()
     # A registered text encoder: "VLPTTextEncoder" or "HuggingFaceTextEncoder".
     node.NAME = "VLPTTextEncoder"
@@ -30,16 +24,12 @@ def _add_text_encoder(cfg: CN) -> None:
     # Transformer blocks.
     node.DEPTH = 3
 
-
-def _add_cross_encoder(cfg: CN) -> None:
     node = cfg.MODEL.CROSS_ENCODER = CN()
     # Blocks; each is self-attention over text, cross-attention to the image, MLP.
     node.DEPTH = 4
     # Whether text attends to the image tokens (off: the ablation "without MHCA").
     node.CROSS_ATTENTION = True
 
-
-def _add_tasks(cfg: CN) -> None:
     node = cfg.MODEL.VLPT = CN()
     # Pretext tasks, any subset of ITC, WIP and MLM; the others are not built.
     node.TASKS = ["ITC", "WIP", "MLM"]
