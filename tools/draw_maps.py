@@ -2,8 +2,8 @@
 """Draw a detector's label maps on one image, and the maps it predicts if there are weights."""
 
 import argparse
+from pathlib import Path
 
-import cv2
 import numpy as np
 from detectron2.data import DatasetCatalog
 
@@ -12,6 +12,7 @@ from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.inspection.maps import draw_labels, draw_predictions
+from vlpt_d2.visualization.polygons import write_picture
 
 EXAMPLE = """example:
   python tools/draw_maps.py --config-file quickstart/db_icdar2015.yaml --index 0 \\
@@ -53,8 +54,7 @@ def main() -> None:
     sheets = [
         np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets
     ]
-    if not cv2.imwrite(args.output, np.concatenate(sheets)[:, :, ::-1]):
-        parser.error(f"{args.output} cannot be written")
+    write_picture(Path(args.output), np.concatenate(sheets))
     print(args.output)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vlpt_d2.visualization import contact_sheet, draw_polygons
+from vlpt_d2.visualization.polygons import scaled, write_picture
 
 SQUARE = np.array([[20, 20], [80, 20], [80, 60], [20, 60]])
 
@@ -29,10 +30,8 @@ def test_outline_is_smooth_and_of_sub_pixel_precision():
     assert (shifted != drawn).any()
 
 
-def test_fill_and_empty():
+def test_nothing_to_draw():
     image = np.zeros((100, 120, 3), np.uint8)
-    drawn = draw_polygons(image, [SQUARE], colour=(0, 200, 0), fill=0.5)
-    assert drawn[40, 50].tolist() == [0, 100, 0]
     np.testing.assert_array_equal(draw_polygons(image, []), image)
 
 
@@ -61,13 +60,24 @@ def test_wrong_input():
 def test_contact_sheet():
     red, wide = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 40, 3), np.uint8)
     red[..., 0] = 255
-    sheet = contact_sheet([red, wide, red], columns=2, margin=2)
-    assert sheet.shape == (2 * 24, 2 * 44, 3)
-    assert sheet[12, 22].tolist() == [255, 0, 0]  # centre of the first cell
-    assert sheet[12, 4].tolist() == [255, 255, 255]  # beside the narrow image
-    assert sheet[12, 66].tolist() == [0, 0, 0]
-    assert sheet[36, 66].tolist() == [255, 255, 255]  # the empty cell
-    titled = contact_sheet([red], columns=4, titles=["hello"], cell=(10, 30), margin=0)
-    assert titled.shape == (28, 30, 3)
-    assert (titled[:18].sum(axis=2) < 200).any()
-    assert titled[23, 15].tolist() == [255, 0, 0]
+    sheet = contact_sheet([red, wide, red], columns=2)
+    assert sheet.shape == (2 * 28, 2 * 48, 3)
+    assert sheet[14, 24].tolist() == [255, 0, 0]  # centre of the first cell
+    assert sheet[14, 6].tolist() == [255, 255, 255]  # beside the narrow image
+    assert sheet[14, 72].tolist() == [0, 0, 0]
+    assert sheet[42, 72].tolist() == [255, 255, 255]  # the empty cell
+    titled = contact_sheet([red], columns=4, titles=["hello"], cell=(10, 30))
+    assert titled.shape == (36, 38, 3)
+    assert (titled[4:22].sum(axis=2) < 200).any()
+    assert titled[27, 19].tolist() == [255, 0, 0]
+
+
+def test_pictures_are_written_as_their_suffix_says(tmp_path):
+    image = np.zeros((6, 4, 3), np.uint8)
+    image[..., 0] = 200
+    write_picture(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], image)
+    for path in (tmp_path / "a.txt", tmp_path / "a", tmp_path / "no" / "a.png"):
+        with pytest.raises(OSError, match=str(path)):
+            write_picture(path, image)
+    assert scaled(image, 0.1).shape == (1, 1, 3)

@@ -66,11 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
-    import cv2
-
     from ..inspection import attend
     from ..inspection.attention_pictures import attention_figure
     from ..utils.names import free_path
+    from ..visualization.polygons import write_picture
 
     picture = loaded.read(args.image)
     if args.words:
@@ -92,8 +91,7 @@ def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
     stem = Path(args.image).stem.replace(":", "_")
     output = args.output or free_path(Path(f"attention_{stem}.png"))
     output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(output), figure[:, :, ::-1]):
-        raise ValueError(f"{output}: cannot be written as a picture")
+    write_picture(output, figure)
     print(f"written: {output}")
     return 0
 

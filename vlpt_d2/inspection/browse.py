@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data.transforms import AugmentationList
@@ -23,9 +22,12 @@ from ..utils.names import counted
 from ..utils.rng import SAMPLES, seeded_rng
 from ..visualization.detections import IGNORED, TRUTH
 from ..visualization.page import render_page
-from ..visualization.polygons import draw_polygons
+from ..visualization.polygons import draw_polygons, scaled, write_picture
 
 __all__ = ["STAGES", "Picture", "browse_dataset"]
+
+# Pixels of the longer side of a written picture.
+_LARGEST = 1600
 
 
 @dataclass
@@ -44,7 +46,6 @@ def browse_dataset(
     count: int = 30,
     seed: int = 0,
     title: str = "dataset",
-    largest: int = 1600,
 ) -> Path:
     """Draw images, evenly spread over a dataset, into a folder with a page that shows them.
 
@@ -58,7 +59,6 @@ def browse_dataset(
         count: number of images.
         seed: of augmentations and masks.
         title: of the page.
-        largest: longer side of a written picture in pixels.
 
     Returns:
         The path of the page.
@@ -80,7 +80,8 @@ def browse_dataset(
         with seeded_rng(SAMPLES, seed, number):
             picture = draw(record)
         file = f"{number:04d}.jpg"
-        _write(folder / file, picture.image, largest)
+        scale = min(1.0, _LARGEST / max(picture.image.shape[:2]))
+        write_picture(folder / file, scaled(picture.image, scale))
         pictures.append({"file": file, "name": name, "caption": picture.caption})
     page = folder / "index.html"
     text = render_page("browse.html", f"{title}: {stage}", "none", pictures=pictures)
@@ -150,12 +151,3 @@ def _drawn(image: np.ndarray, texts: TextInstances, with_words: bool = False) ->
 def _counted(ignore: np.ndarray) -> str:
     skipped = sum(map(bool, ignore))
     return f"{counted(len(ignore) - skipped, 'text')}, {skipped} ignored"
-
-
-def _write(path: Path, image: np.ndarray, largest: int) -> None:
-    scale = largest / max(image.shape[:2])
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if not cv2.imwrite(str(path), image[:, :, ::-1]):
-        raise OSError(f"{path} cannot be written")

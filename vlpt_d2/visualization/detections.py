@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 from detectron2.data import DatasetCatalog
 
 from ..data.sample import load_sample
 from ..utils.names import UniqueNames
-from .polygons import contact_sheet, draw_polygons
+from .polygons import contact_sheet, draw_polygons, write_picture
 
 # Colours in RGB: ground truth that counts, don't-care regions, detections.
 TRUTH, IGNORED, DETECTED = (30, 110, 255), (150, 150, 150), (0, 210, 60)
@@ -47,15 +46,10 @@ def draw_results(report: str | Path, folder: str | Path, count: int = 12) -> Pat
         found = [np.reshape(p, (-1, 2)) for p in row["polygons"]]
         image = draw_polygons(image, found, DETECTED, scores=row["scores"])
         name = names(Path(dataset_dict["file_name"]).stem, number)
-        _write(folder / f"{name}.jpg", image)
+        write_picture(folder / f"{name}.jpg", image)
         pictures.append(image)
         titles.append(f"{name}: hmean {100 * row['hmean']:.0f}")
     sheet = folder / "sheet.jpg"
     page = contact_sheet(pictures, columns=3, titles=titles, cell=(270, 480))
-    _write(sheet, page)
+    write_picture(sheet, page)
     return sheet
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image[:, :, ::-1]):
-        raise OSError(f"{path} cannot be written")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["contact_sheet", "draw_polygons"]
+__all__ = ["contact_sheet", "draw_polygons", "scaled", "write_picture"]
 
 # Bits of sub-pixel precision in OpenCV's drawing functions.
 _SHIFT = 4
+# Pixels around each cell of a sheet.
+_MARGIN = 4
 
 
 def draw_polygons(
@@ -22,7 +26,6 @@ def draw_polygons(
     texts: Sequence[str] | None = None,
     scores: Sequence[float] | None = None,
     thickness: int | None = None,
-    fill: float = 0.0,
 ) -> np.ndarray:
     """Draw anti-aliased outlines, and a small label at the first corner of each.
 
@@ -33,7 +36,6 @@ def draw_polygons(
         texts: a label per polygon, any script that DejaVu Sans has.
         scores: a score per polygon, shown with two decimals (after the text, if both are given).
         thickness: of the outlines in pixels; chosen by the image's size if not given.
-        fill: opacity of the inside, in [0, 1].
 
     Returns:
         A new (H, W, 3) uint8 image, RGB.
@@ -53,11 +55,6 @@ def draw_polygons(
     # Far points would overflow OpenCV's 32-bit fixed-point numbers.
     reach = 4 * max(image.shape[:2])
     fixed = [np.rint(np.clip(r, -reach, reach) * 2**_SHIFT).astype(np.int32) for r in rings]
-    if fill > 0:
-        inside = canvas.copy()
-        for ring in fixed:
-            cv2.fillPoly(inside, [ring], colour, cv2.LINE_AA, _SHIFT)
-        canvas = cv2.addWeighted(inside, fill, canvas, 1 - fill, 0)
     cv2.polylines(canvas, fixed, True, colour, thickness, cv2.LINE_AA, _SHIFT)
     if any(labels):
         canvas = _draw_labels(canvas, rings, labels, colour)
@@ -69,7 +66,6 @@ def contact_sheet(
     columns: int,
     titles: Sequence[str] | None = None,
     cell: tuple[int, int] | None = None,
-    margin: int = 4,
 ) -> np.ndarray:
     """Lay images out in rows, each scaled to fit its cell and centred on white.
 
@@ -78,7 +74,6 @@ def contact_sheet(
         columns: images in one row; the last row may be shorter.
         titles: a line above each image.
         cell: (height, width) of a cell; the largest height and width of the images if not given.
-        margin: pixels around each cell.
 
     Returns:
         One (H, W, 3) uint8 image, RGB.
@@ -92,21 +87,35 @@ def contact_sheet(
     head = 18 if titles is not None else 0
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    step_y, step_x = height + head + 2 * margin, width + 2 * margin
+    step_y, step_x = height + head + 2 * _MARGIN, width + 2 * _MARGIN
     sheet = np.full((rows * step_y, columns * step_x, 3), 255, np.uint8)
     for number, image in enumerate(images):
-        small = _fit(image, height, width)
-        top = (number // columns) * step_y + margin + head + (height - small.shape[0]) // 2
-        left = (number % columns) * step_x + margin + (width - small.shape[1]) // 2
+        small = scaled(image, min(height / image.shape[0], width / image.shape[1]))
+        top = (number // columns) * step_y + _MARGIN + head + (height - small.shape[0]) // 2
+        left = (number % columns) * step_x + _MARGIN + (width - small.shape[1]) // 2
         sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
     if titles is not None:
         picture = Image.fromarray(sheet)
         pen = ImageDraw.Draw(picture)
         for number, title in enumerate(titles):
-            corner = (number % columns * step_x + margin, number // columns * step_y + margin)
+            corner = (number % columns * step_x + _MARGIN, number // columns * step_y + _MARGIN)
             pen.text(corner, title, fill=(0, 0, 0), font=_font(13))
         sheet = np.array(picture)
     return sheet
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an (H, W, 3) uint8 image, RGB, in the format of the path's suffix.
+
+    Raises:
+        OSError: the file cannot be written, or there is no such format.
+    """
+    encoded, data = False, np.zeros(0, np.uint8)
+    with suppress(cv2.error):
+        encoded, data = cv2.imencode(path.suffix or ".", image[:, :, ::-1])
+    if not encoded:
+        raise OSError(f"{path}: an image cannot be written as {path.suffix!r}; use .png or .jpg")
+    path.write_bytes(data.tobytes())
 
 
 def _labels(number: int, texts: Sequence[str] | None, scores: Sequence[float] | None) -> list[str]:
@@ -146,8 +155,8 @@ def _draw_labels(
     return np.array(picture)
 
 
-def _fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    scale = min(height / image.shape[0], width / image.shape[1])
+def scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    """Resize an (H, W, 3) uint8 image by a factor, to one pixel at least."""
     if scale == 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -12,7 +12,7 @@ import cv2
 from ...data.image_io import CorruptImageError, read_image, readable_suffixes
 from ...visualization.curves import threshold_curve_svg
 from ...visualization.page import render_page
-from ...visualization.polygons import draw_polygons
+from ...visualization.polygons import draw_polygons, scaled
 from ..file_evaluation import Evaluation
 from ..files import ImageTexts
 from ..protocols import ImageResult
@@ -119,9 +119,7 @@ def _draw(path: Path, image: ImageTexts, result: ImageResult, row: dict[str, Any
     """The image with all outlines as a JPEG in base64."""
     pixels = read_image(path, path.name)
     scale = min(1.0, _WIDTH / pixels.shape[1])
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in pixels.shape[1::-1])
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    pixels = scaled(pixels, scale)
     missed, alarms = ([index for index, _ in row[key]] for key in ("missed", "false_alarms"))
     groups = (
         (image.gt_polygons, result.ignored_gt, _IGNORED),
