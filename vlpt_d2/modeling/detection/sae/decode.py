@@ -16,6 +16,8 @@ STRIDE = 2
 _MAX_DISTANCE = 1.0
 # The smallest centre, in input pixels: that of a text of the least area has more.
 _MIN_CENTRE = 16
+# Pixels that are looked at together: larger arrays leave the cache.
+_BLOCK = 2048
 # Pairs of a pixel and a centre that are looked at in one image: 50 centres in every component if
 # 30,000 pixels lie in components with several.
 _MAX_PAIRS = 1_500_000
@@ -100,57 +102,59 @@ def assign_pixels(
     Returns:
         (H, W) int32, the number of each pixel's text, from 1 without gaps; 0 is none.
     """
-    _, labels = cv2.connectedComponents(centre.view(np.uint8), connectivity=4)
-    keep = np.bincount(labels.ravel()) >= min_centre
-    keep[0] = False
-    labels = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
-    count, centre = np.count_nonzero(keep) + 1, labels > 0
-    if count == 1:
-        return labels
-    _, regions = cv2.connectedComponents(text.view(np.uint8), connectivity=4)
-    flat_labels, flat_regions = labels.ravel(), regions.ravel()
-    vectors = embedding.reshape(len(embedding), -1)
     seeds = np.flatnonzero(centre)
-    owners = flat_labels[seeds]
-    sizes = np.bincount(owners, minlength=count)
-    means = np.array([np.bincount(owners, channel[seeds], count) for channel in vectors])
-    means = (means / np.maximum(sizes, 1)).astype(np.float32).T
-    region_of = np.zeros(count, np.int32)
-    region_of[owners] = flat_regions[seeds]
-    rivals = np.bincount(region_of[1:], minlength=regions.max() + 1)
-
-    free = np.flatnonzero(text & ~centre)
-    place = flat_regions[free]
-    # Most texts are alone in their component: all of it is compared with one mean.
-    only = np.zeros(len(rivals), np.int32)
-    only[region_of[1:]] = np.arange(1, count)
-    alone = free[rivals[place] == 1]
-    owner = only[flat_regions[alone]]
-    apart = vectors.take(alone, axis=1) - means.T.take(owner, axis=1)
-    near = np.einsum("ij,ij->j", apart, apart) <= _MAX_DISTANCE**2
-    flat_labels[alone[near]] = owner[near]
-
-    contested = free[rivals[place] > 1]
-    if not contested.size:
+    owners = cv2.connectedComponents(centre.view(np.uint8), connectivity=4)[1].ravel()[seeds]
+    keep = np.bincount(owners, minlength=1) >= min_centre
+    keep[0] = False
+    owners = np.where(keep, np.cumsum(keep), 0)[owners]
+    seeds, owners = seeds[owners > 0], owners[owners > 0]
+    labels = np.zeros(text.shape, np.int32)
+    flat_labels = labels.ravel()
+    flat_labels[seeds] = owners
+    if not seeds.size:
         return labels
-    # Both by component; the centres largest first.
-    contested = contested[np.argsort(flat_regions[contested], kind="stable")]
-    order = np.lexsort((-sizes[1:], region_of[1:])) + 1
-    where, starts = np.unique(flat_regions[contested], return_index=True)
-    first = np.searchsorted(region_of[order], where)
-    limit = max(1, _MAX_PAIRS // len(contested))
-    ends = [*starts[1:].tolist(), len(contested)]
-    points = vectors.take(contested, axis=1)
-    for begin, end, at, number in zip(
-        starts.tolist(), ends, first.tolist(), rivals[where].tolist()
-    ):
-        candidates = order[at : at + min(number, limit)]
-        # Squared distances less the pixel's own square.
-        mean = means[candidates]
-        scores = (-2.0 * mean) @ points[:, begin:end]
-        scores += np.einsum("ij,ij->i", mean, mean)[:, None]
-        nearest = scores.argmin(axis=0)
-        apart = points[:, begin:end] - mean.T.take(nearest, axis=1)
+    components, regions = cv2.connectedComponents(text.view(np.uint8), connectivity=4)
+    regions = regions.ravel()
+    vectors = embedding.reshape(len(embedding), -1)
+    sizes = np.bincount(owners)
+    means = np.array([np.bincount(owners, channel[seeds]) for channel in vectors])
+    means = (means / np.maximum(sizes, 1)).astype(np.float32)
+    region_of = np.zeros(len(sizes), np.int32)
+    region_of[owners] = regions[seeds]
+    rivals = np.bincount(region_of[1:], minlength=components)
+
+    def give(pixels: np.ndarray, owner: np.ndarray, points: np.ndarray) -> None:
+        """Give pixels to those of these texts that are near enough."""
+        apart = points - means.take(owner, axis=1)
         near = np.einsum("ij,ij->j", apart, apart) <= _MAX_DISTANCE**2
-        flat_labels[contested[begin:end][near]] = candidates[nearest[near]]
+        flat_labels[pixels[near]] = owner[near]
+
+    free = np.flatnonzero(text & (labels == 0))
+    places = regions[free]
+    numbers = rivals[places]
+    # Most texts are alone in their component: all of it is compared with one mean.
+    only = np.zeros(components, np.int32)
+    only[region_of] = np.arange(len(sizes))
+    alone = np.flatnonzero(numbers == 1)
+    for begin in range(0, len(alone), _BLOCK):
+        block = alone[begin : begin + _BLOCK]
+        give(free[block], only[places[block]], vectors.take(free[block], axis=1))
+
+    # The other pixels and the centres, the largest first, by component.
+    contested = np.flatnonzero(numbers > 1)
+    contested = contested[np.argsort(places[contested], kind="stable")]
+    pixels, places = free[contested], places[contested]
+    order = np.lexsort((-sizes, region_of))
+    first = np.searchsorted(region_of[order], np.arange(components + 1)).tolist()
+    limit = max(1, _MAX_PAIRS // max(1, len(pixels)))
+    cuts = np.append(np.flatnonzero(np.diff(places)) + 1, np.arange(0, len(pixels), _BLOCK))
+    cuts = np.unique(cuts)
+    for begin, end, place in zip(cuts.tolist(), [*cuts[1:].tolist(), None], places[cuts].tolist()):
+        candidates = order[first[place] : first[place + 1]][:limit]
+        points = vectors.take(pixels[begin:end], axis=1)
+        # Squared distances less the pixel's own square.
+        mean = means[:, candidates]
+        scores = (-2.0 * mean.T) @ points
+        scores += np.einsum("ij,ij->j", mean, mean)[:, None]
+        give(pixels[begin:end], candidates[scores.argmin(axis=0)], points)
     return labels
