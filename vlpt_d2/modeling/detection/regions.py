@@ -40,7 +40,7 @@ def choose_regions(
         The numbers of the regions, in order, and their scores, (M,) float32.
     """
     pixels = np.flatnonzero(labels)
-    owners = labels.ravel()[pixels]
+    owners = labels.ravel()[pixels].astype(np.intp)  # counted twice
     areas = np.bincount(owners)
     scores = np.bincount(owners, probability.ravel()[pixels]) / np.maximum(areas, 1)
     kept = np.flatnonzero((areas >= max(min_area, 1)) & (scores >= score_thresh))

@@ -80,12 +80,13 @@ def _label_texts(
     maps = probabilities > kernel_thresh
     maps[1:] &= maps[0]
     _, labels = cv2.connectedComponents(maps[-1].view(np.uint8), connectivity=4)
-    keep = np.bincount(labels.ravel()) >= min_kernel_area
+    seeds = np.flatnonzero(maps[-1])
+    owners = labels.ravel()[seeds]
+    keep = np.bincount(owners, minlength=1) >= min_kernel_area
     keep[0] = False
-    if not keep.all():
-        # The map of a network in its first epochs holds tens of thousands of specks: they are
-        # gone before anything grows, and the rest is numbered without gaps.
-        labels = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+    # The map of a network in its first epochs holds tens of thousands of specks: they are gone
+    # before anything grows, and the rest is numbered without gaps.
+    labels.ravel()[seeds] = np.where(keep, np.cumsum(keep), 0)[owners]
     return _expand(labels, maps[-2::-1]) if keep.any() else labels
 
 
@@ -107,8 +108,5 @@ def _expand(labels: np.ndarray, kernels: np.ndarray) -> np.ndarray:
     alone = np.zeros(count, np.int32)
     alone[owners[1:]] = np.arange(1, len(owners))
     alone[rivals != 1] = 0
-    grown = alone[regions]
-    if (rivals > 1).any():
-        contested = (rivals > 1)[regions]
-        grown += expand_kernels(np.where(contested, labels, 0), list(kernels & contested))
-    return grown
+    grown = np.maximum(labels, alone[regions])
+    return expand_kernels(grown, kernels) if (rivals > 1).any() else grown
