@@ -108,8 +108,8 @@ def _contours(labels: np.ndarray, kept: np.ndarray, closing: int) -> list[np.nda
         )
         if len(parts) > 1:
             # A ring of n pixels is at most n * sqrt(2) long: most are too short to be the largest.
-            least = 2 * math.pi * cv2.contourArea(max(parts, key=len))
-            parts = [part for part in parts if len(part) ** 2 >= least]
+            least = math.sqrt(2 * math.pi * cv2.contourArea(max(parts, key=len)))
+            parts = [part for part in parts if len(part) >= least]
             parts = [max(parts, key=cv2.contourArea)]
         contours.append(parts[0][:, 0])
     return contours
