@@ -94,15 +94,16 @@ def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
         verb = importlib.import_module(f".{name}", __package__)
         text = verb.__doc__ or ""
         summary = text.splitlines()[0].rstrip(".")
-        # What the engine parses itself, --help too.
-        own = {"add_help": False, "allow_abbrev": False} if name == "train" else {}
+        # The engine parses what follows "train" itself, --help too.
+        parses = name != "train"
         verb_parser = subparsers.add_parser(
             name,
             help=summary[0].lower() + summary[1:],
             description=text,
             epilog=getattr(verb, "EPILOG", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            **own,
+            add_help=parses,
+            allow_abbrev=parses,
         )
         verb_parser.set_defaults(run=verb.run, parser=verb_parser)
         verb.add_arguments(verb_parser)
