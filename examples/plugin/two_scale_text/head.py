@@ -71,7 +71,7 @@ class TwoScaleHead(TextHead):
         strides = tuple(shape.stride for shape in shapes)
         if strides != tuple(STRIDES.values()):
             raise ValueError(f"TwoScaleHead reads maps of strides 4 and 8, not {strides}")
-        super().__init__(in_features, nn.Identity())
+        super().__init__(in_features, nn.Identity(), decoding)
         self.branches = nn.ModuleDict(
             {
                 name: nn.Sequential(
@@ -80,7 +80,6 @@ class TwoScaleHead(TextHead):
                 for name, shape in zip(STRIDES, shapes)
             }
         )
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

@@ -350,4 +350,4 @@ def test_a_head_without_decoding_cannot_be_built():
         build_labels = losses = predict = None
 
     with pytest.raises(TypeError, match="decode"):
-        Incomplete([], torch.nn.Identity())
+        Incomplete([], torch.nn.Identity(), {})

@@ -53,12 +53,13 @@ class TextHead(nn.Module, ABC):
     # The sides of the images are padded to a multiple of this, and of what the backbone needs.
     size_divisibility: int = 1
 
-    def __init__(self, in_features: list[str], neck: Any):
+    def __init__(self, in_features: list[str], neck: Any, decoding: Mapping[str, Any]):
         """
         Args:
             in_features: names of the backbone's maps the neck reads, finest first.
-            neck: module from the list of these maps to one, or to several levels; of any kind
-                that the head knows.
+            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``;
+                or to several levels, of any kind that the head knows.
+            decoding: keyword arguments of ``decode_maps``.
 
         Raises:
             TypeError: the head has neither ``decode_maps`` nor a ``decode`` of its own.
@@ -68,7 +69,21 @@ class TextHead(nn.Module, ABC):
         super().__init__()
         self.in_features = list(in_features)
         self.neck = neck
+        self.decoding = dict(decoding)
         self._counts: Counter[str] = Counter()
+
+    def expect_stride(self, stride: int) -> None:
+        """Check the neck's stride, that of the finest map.
+
+        Raises:
+            ValueError: it is another than the head is made for.
+        """
+        if self.neck.stride != stride:
+            raise ValueError(
+                f"{type(self).__name__} works at stride {stride}, but {self.in_features[0]!r} has "
+                f"stride {self.neck.stride}: put a map of stride {stride} first in "
+                "MODEL.TEXT_HEAD.IN_FEATURES"
+            )
 
     @classmethod
     @abstractmethod

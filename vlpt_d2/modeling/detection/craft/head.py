@@ -39,20 +39,14 @@ class CRAFTHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             norm: of the layers at stride 2, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`.decode.decode_craft_maps`.
 
         Raises:
             ValueError: the finest map is not at stride 4, which is upsampled twice.
         """
-        super().__init__(in_features, neck)
-        if neck.stride != 2 * STRIDE:
-            raise ValueError(
-                f"CRAFTHead upsamples twice, but {in_features[0]!r} has stride {neck.stride}: put "
-                f"a map of stride {2 * STRIDE} first in MODEL.TEXT_HEAD.IN_FEATURES"
-            )
+        super().__init__(in_features, neck, decoding)
+        self.expect_stride(2 * STRIDE)
         self.fused = conv_norm_relu(neck.out_channels, CHANNELS, 3, norm)
         self.scores = nn.Sequential(
             conv_norm_relu(CHANNELS, CHANNELS, 3, norm),
@@ -63,7 +57,6 @@ class CRAFTHead(TextHead):
         )
         nn.init.normal_(output.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, output.bias))
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

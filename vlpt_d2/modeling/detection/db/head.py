@@ -44,23 +44,16 @@ class DBHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             norm: normalisation of the two branches, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`~.decode.decode_probability_map`.
 
         Raises:
             ValueError: the finest map is not at stride 4, which the two upsamplings assume.
         """
-        super().__init__(in_features, neck)
-        if neck.stride != 4:
-            raise ValueError(
-                f"DBHead upsamples four times, but {in_features[0]!r} has stride {neck.stride}: "
-                "put a map of stride 4 first in MODEL.TEXT_HEAD.IN_FEATURES"
-            )
+        super().__init__(in_features, neck, decoding)
+        self.expect_stride(4)
         self.probability = _branch(neck.out_channels, norm)
         self.threshold = _branch(neck.out_channels, norm)
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

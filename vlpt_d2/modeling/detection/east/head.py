@@ -59,30 +59,23 @@ class EASTHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             angle_range: angles are predicted within +- this many degrees, 45 or 90.
             distance_scale: distances are predicted between 0 and this many pixels.
             score_loss: one of SCORE_LOSSES.
-            decoding: keyword arguments of :func:`~.decode.decode_east_maps`.
 
         Raises:
             ValueError: one of the choices is unknown, or the finest map is not at stride 4, where
                 the labels are drawn.
         """
-        super().__init__(in_features, neck)
+        super().__init__(in_features, neck, decoding)
         for key, value, known in (
             ("ANGLE_RANGE", angle_range, ANGLE_RANGES),
             ("SCORE_LOSS", score_loss, tuple(SCORE_LOSSES)),
         ):
             if value not in known:
                 raise ValueError(f"MODEL.EAST.{key} is one of {known}, not {value!r}")
-        if neck.stride != STRIDE:
-            raise ValueError(
-                f"{type(self).__name__} works at stride {STRIDE}, but {in_features[0]!r} has "
-                f"stride {neck.stride}: put a map of stride {STRIDE} first in "
-                "MODEL.TEXT_HEAD.IN_FEATURES"
-            )
+        self.expect_stride(STRIDE)
         # Score, top, right, bottom, left, angle.
         self.output = nn.Conv2d(neck.out_channels, 6, 1)
         nn.init.normal_(self.output.weight, std=0.01)
@@ -96,7 +89,6 @@ class EASTHead(TextHead):
         self.angle_range = math.radians(angle_range)
         self.distance_scale = distance_scale
         self.score_loss = score_loss
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

@@ -47,18 +47,16 @@ class PSENetHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             channels: of the hidden layer.
             norm: its normalisation, as in :func:`detectron2.layers.get_norm`.
             kernels: number of maps, the text's included.
             decode_stride: of the predicted maps; they are upsampled from the neck's stride.
-            decoding: keyword arguments of :func:`~.decode.decode_kernel_maps` but the stride.
 
         Raises:
             ValueError: ``decode_stride`` does not divide the neck's stride.
         """
-        super().__init__(in_features, neck)
+        super().__init__(in_features, neck, {**decoding, "stride": decode_stride})
         if decode_stride < 1 or neck.stride % decode_stride:
             raise ValueError(
                 f"MODEL.PSENET.DECODE_STRIDE = {decode_stride} does not divide {neck.stride}, the "
@@ -71,7 +69,6 @@ class PSENetHead(TextHead):
         nn.init.normal_(self.kernels.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.kernels.bias))
         self.decode_stride = decode_stride
-        self.decoding = {**decoding, "stride": decode_stride}
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

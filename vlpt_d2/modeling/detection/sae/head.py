@@ -41,17 +41,16 @@ class SAEHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
+            in_features, decoding: see :class:`TextHead`.
             neck: module from the list of these maps to one for the embedding and one for the
                 segmentation, with ``out_channels`` and ``stride``.
             channels: of the hidden layers.
             norm: their normalisation, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`~.decode.decode_sae_maps`.
 
         Raises:
             ValueError: the finest map's stride is no multiple of that of the labels.
         """
-        super().__init__(in_features, neck)
+        super().__init__(in_features, neck, decoding)
         if neck.stride % STRIDE:
             raise ValueError(
                 f"SAEHead predicts at stride {STRIDE}, which does not divide {neck.stride}, "
@@ -69,7 +68,6 @@ class SAEHead(TextHead):
         self.segmentation = nn.Sequential(
             conv_norm_relu(neck.out_channels, channels, 3, norm), output
         )
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

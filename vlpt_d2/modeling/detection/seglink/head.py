@@ -47,12 +47,11 @@ class SegLinkHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
+            in_features, decoding: see :class:`TextHead`.
             neck: module from the list of these maps to one for each of STRIDES, with
                 ``out_channels``, a list.
-            decoding: keyword arguments of :func:`decode_seglink_maps`.
         """
-        super().__init__(in_features, neck)
+        super().__init__(in_features, neck, decoding)
         self.outputs = nn.ModuleList()
         for level, channels in enumerate(neck.out_channels):
             links = len(WITHIN) + (len(ACROSS) if level else 0)
@@ -60,7 +59,6 @@ class SegLinkHead(TextHead):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
             self.outputs.append(conv)
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

@@ -50,20 +50,14 @@ class TextDragonHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
-            decoding: keyword arguments of :func:`~.decode.decode_dragon_maps`.
+            in_features, neck, decoding: see :class:`TextHead`.
             reader: reads the neck's output; None: the head only detects.
 
         Raises:
             ValueError: the finest map is not at stride 4, where the labels are drawn.
         """
-        super().__init__(in_features, neck)
-        if neck.stride != STRIDE:
-            raise ValueError(
-                f"TextDragonHead works at stride {STRIDE}, but {in_features[0]!r} has stride "
-                f"{neck.stride}: put a map of stride {STRIDE} first in MODEL.TEXT_HEAD.IN_FEATURES"
-            )
+        super().__init__(in_features, neck, decoding)
+        self.expect_stride(STRIDE)
         # Score, top, right, bottom, left, cos, sin.
         self.output = nn.Conv2d(neck.out_channels, 7, 1)
         nn.init.normal_(self.output.weight, std=0.01)
@@ -72,7 +66,6 @@ class TextDragonHead(TextHead):
         nn.init.constant_(bias[:1], math.log(_START_SCORE / (1 - _START_SCORE)))
         # To the right, as most texts run; a direction needs a length.
         nn.init.constant_(bias[5], 0.5)
-        self.decoding = dict(decoding)
         self.reader = reader
 
     @classmethod

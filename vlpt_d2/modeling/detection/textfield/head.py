@@ -35,16 +35,14 @@ class TextFieldHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             channels: of the two hidden layers.
             norm: their normalisation, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`~.decode.decode_direction_field`.
 
         Raises:
             ValueError: the finest map's stride is no multiple of that of the labels.
         """
-        super().__init__(in_features, neck)
+        super().__init__(in_features, neck, decoding)
         if neck.stride % STRIDE:
             raise ValueError(
                 f"TextFieldHead predicts at stride {STRIDE}, which does not divide {neck.stride}, "
@@ -58,7 +56,6 @@ class TextFieldHead(TextHead):
         self.direction = nn.Conv2d(channels, 2 * self.factor**2, 1)
         nn.init.normal_(self.direction.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.direction.bias))
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:

@@ -38,20 +38,14 @@ class TextSnakeHead(TextHead):
         """Build the head.
 
         Args:
-            in_features: names of the maps the neck reads, finest first.
-            neck: module from the list of these maps to one, with ``out_channels`` and ``stride``.
+            in_features, neck, decoding: see :class:`TextHead`.
             norm: normalisation of the upsampling, as in :func:`detectron2.layers.get_norm`.
-            decoding: keyword arguments of :func:`~.decode.decode_snake_maps`.
 
         Raises:
             ValueError: the finest map is not at stride 4, which the upsampling assumes.
         """
-        super().__init__(in_features, neck)
-        if neck.stride != 2 * STRIDE:
-            raise ValueError(
-                f"TextSnakeHead upsamples twice to stride {STRIDE}, but {in_features[0]!r} has "
-                f"stride {neck.stride}: put a map of stride 4 first in MODEL.TEXT_HEAD.IN_FEATURES"
-            )
+        super().__init__(in_features, neck, decoding)
+        self.expect_stride(2 * STRIDE)
         channels = neck.out_channels
         conv = nn.ConvTranspose2d(channels, channels, 2, stride=2, bias=not norm)
         # Each output pixel sums one tap of every input channel.
@@ -66,7 +60,6 @@ class TextSnakeHead(TextHead):
         nn.init.constant_(bias[:2], math.log(_START_PROBABILITY / (1 - _START_PROBABILITY)))
         # To the right, as most texts run; a direction needs a length.
         nn.init.constant_(bias[3], 0.5)
-        self.decoding = dict(decoding)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
