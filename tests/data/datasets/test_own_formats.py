@@ -283,7 +283,7 @@ def test_a_name_is_registered_once(tmp_path):
             register_folder("icdar2015_train", *first)
         with pytest.raises(ValueError, match="'once' is registered already"):
             register_text_dataset("once", lambda: [], "icdar2015")
-        with pytest.raises(ValueError, match="dataset 'once' that is not rendered"):
+        with pytest.raises(ValueError, match="'once' is registered already"):
             register_rendered("once")
         assert "first" in DatasetCatalog.get("once")[0]["file_name"]
     finally:

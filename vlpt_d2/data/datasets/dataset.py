@@ -117,8 +117,8 @@ class TextDataset:
 
 #: Name -> dataset; :mod:`~.builtin` fills in those of this package.
 DATASETS: dict[str, TextDataset] = {}
-# Registered name -> source and protocol.
-_registered: dict[str, tuple[Hashable, str]] = {}
+# Registered name -> kind, source and protocol.
+_registered: dict[str, tuple[str, Hashable, str]] = {}
 
 
 def register_dataset(dataset: TextDataset) -> None:
@@ -171,7 +171,11 @@ def read_split(name: str, root: str | Path | None = None) -> tuple[Dicts, ReadRe
 
 
 def register_text_dataset(
-    name: str, load: Callable[[], Dicts], evaluator_type: str, source: Hashable = None
+    name: str,
+    load: Callable[[], Dicts],
+    evaluator_type: str,
+    source: Hashable = None,
+    kind: str = "",
 ) -> None:
     """Register one set of dataset dicts.
 
@@ -181,20 +185,25 @@ def register_text_dataset(
         evaluator_type: the protocol that measures it, such as ``"icdar2015"``.
         source: what ``load`` reads. A name may be registered again with the same one, as configs
             are read more than once.
+        kind: of what configs describe, such as "shards"; one of the same kind is replaced.
 
     Raises:
         ValueError: the name is registered already, with another source or without one.
     """
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    entry = (source, evaluator_type)
+    entry = (kind, source, evaluator_type)
     if name in DatasetCatalog.list():
-        if source is not None and _registered.get(name) == entry:
+        known = _registered.get(name)
+        if source is not None and known == entry:
             return
-        raise ValueError(
-            f"a dataset {name!r} is registered already. Choose another name, or call "
-            f"DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r}) before."
-        )
+        if not kind or known is None or known[0] != kind:
+            raise ValueError(
+                f"a dataset {name!r} is registered already. Choose another name, or call "
+                f"DatasetCatalog.remove({name!r}) and MetadataCatalog.remove({name!r}) before."
+            )
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
     DatasetCatalog.register(name, load)
     _registered[name] = entry
     MetadataCatalog.get(name).set(thing_classes=["text"], evaluator_type=evaluator_type)

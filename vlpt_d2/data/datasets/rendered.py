@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from ..rendering.settings import resolve_settings
+from .dataset import register_text_dataset
 
 __all__ = ["load_rendered", "register_rendered", "register_rendered_from_config"]
 
@@ -72,19 +72,9 @@ def register_rendered(
 ) -> None:
     """Register a rendered corpus, see :func:`load_rendered`, replacing one of the same name."""
     resolve_settings(preset, settings)
-    if name in DatasetCatalog.list():
-        if "rendered_preset" not in MetadataCatalog.get(name).as_dict():
-            raise ValueError(
-                f"there is a dataset {name!r} that is not rendered; choose another name"
-            )
-        DatasetCatalog.remove(name)
-        MetadataCatalog.pop(name, None)
-    DatasetCatalog.register(
-        name, partial(load_rendered, preset, dict(settings or {}), size, start_index, seed)
-    )
-    MetadataCatalog.get(name).set(
-        evaluator_type="icdar2015", thing_classes=["text"], rendered_preset=preset
-    )
+    corpus = (preset, dict(settings or {}), size, start_index, seed)
+    load = partial(load_rendered, *corpus)
+    register_text_dataset(name, load, "icdar2015", repr(corpus), "rendered")
 
 
 def register_rendered_from_config(cfg: CfgNode) -> None:
@@ -110,5 +100,4 @@ def register_rendered_from_config(cfg: CfgNode) -> None:
 def register_builtin_rendered() -> None:
     """Register the rendered datasets that come with the package, once."""
     for name, (preset, size, start_index) in _BUILTIN.items():
-        if name not in DatasetCatalog.list():
-            register_rendered(name, preset, size=size, start_index=start_index)
+        register_rendered(name, preset, size=size, start_index=start_index)

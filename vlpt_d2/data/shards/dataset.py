@@ -245,7 +245,9 @@ def open_shards(source: str) -> ShardedDicts:
 
 
 def register_shards(name: str, source: str, evaluator_type: str = "icdar2015") -> None:
-    """Register shards as a dataset; their index is read when it is first used.
+    """Register shards as a dataset, replacing shards of the same name.
+
+    Their index is read when it is first used.
 
     Args:
         name: the name for ``cfg.DATASETS.TRAIN`` and ``TEST``.
@@ -254,7 +256,7 @@ def register_shards(name: str, source: str, evaluator_type: str = "icdar2015") -
     """
     from ..datasets.dataset import register_text_dataset
 
-    register_text_dataset(name, lambda: open_shards(source), evaluator_type, source)
+    register_text_dataset(name, lambda: open_shards(source), evaluator_type, source, "shards")
 
 
 def register_shards_from_config(cfg: CfgNode) -> None:
@@ -263,19 +265,8 @@ def register_shards_from_config(cfg: CfgNode) -> None:
     Raises:
         ValueError: an entry is not of that form, or its name belongs to another dataset.
     """
-    from detectron2.data import DatasetCatalog, MetadataCatalog
-
     for entry in cfg.DATASETS.SHARDS:
         name, equals, source = entry.partition("=")
         if not (name and equals and source):
             raise ValueError(f"DATASETS.SHARDS has {entry!r}; an entry is NAME=SOURCE")
-        known = MetadataCatalog.get(name).get("shards") if name in DatasetCatalog.list() else None
-        if name in DatasetCatalog.list() and known is None:
-            raise ValueError(
-                f"DATASETS.SHARDS: there is a dataset {name!r} already; choose another name"
-            )
-        if known not in (None, source):
-            DatasetCatalog.remove(name)
-            MetadataCatalog.pop(name)
         register_shards(name, source)
-        MetadataCatalog.get(name).shards = source
