@@ -93,12 +93,12 @@ def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:
     for name in verbs:
         verb = importlib.import_module(f".{name}", __package__)
         text = verb.__doc__ or ""
-        summary = text.splitlines()[0].rstrip(".")
+        summary = text.partition("\n")[0].rstrip(".")
         # The engine parses what follows "train" itself, --help too.
         parses = name != "train"
         verb_parser = subparsers.add_parser(
             name,
-            help=summary[0].lower() + summary[1:],
+            help=summary[:1].lower() + summary[1:],
             description=text,
             epilog=getattr(verb, "EPILOG", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
