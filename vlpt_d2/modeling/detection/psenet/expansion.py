@@ -8,7 +8,7 @@ import numpy as np
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def expand_kernels(labels: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndarray:
+def expand_kernels(labels: np.ndarray, kernels: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     """Grow labelled kernels through larger and larger maps, breadth first (PSENet algorithm 1).
 
     For each map in turn, all labelled pixels enter a first-in-first-out queue in raster order. Each
