@@ -81,13 +81,6 @@ def test_where_vlpt_looks(demo, path):
         demo.attention(path, "  ")
 
 
-def test_without_vlpt_it_says_so(predictor, path):
-    demo = Demo(predictor)
-    assert not demo.has_vlpt
-    with pytest.raises(ValueError, match="--vlpt-config"):
-        demo.attention(path, "the")
-
-
 def test_a_broken_photo(demo, tmp_path):
     (tmp_path / "x.jpg").write_text("no image")
     with pytest.raises(CorruptImageError, match=r"x\.jpg"):

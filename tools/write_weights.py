@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Write a model's weights in 16 bits as a .safetensors file, in the model zoo's format.
 
-Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py. Next to it the network's
+Prints the file's SHA-256, for the table in vlpt_d2/model_zoo/models.py. Next to it a detector's
 graph is written as an .onnx file, which has no weights.
 """
 
@@ -10,11 +10,14 @@ import hashlib
 import sys
 from pathlib import Path
 
+from detectron2.utils.file_io import PathManager
+
 from vlpt_d2.checkpoint import CheckpointError, describe_trunk, save_weights
 from vlpt_d2.checkpoint.files import read_checkpoint
 from vlpt_d2.engine import ConfigError, load_config
 from vlpt_d2.engine.models import build_model_with_weights
 from vlpt_d2.export.write import write_graph
+from vlpt_d2.modeling.detection.text_detector import TextDetector
 
 
 def main() -> int:
@@ -25,14 +28,21 @@ def main() -> int:
     parser.add_argument("checkpoint", help="such as model_best.pth")
     parser.add_argument("output", type=Path, help="the file to write")
     parser.add_argument("--config-file", required=True, help="the config it was trained with")
+    parser.add_argument(
+        "--base", default="", help="leave out the weights of this model of the zoo, vlpt://NAME"
+    )
     parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     try:
         cfg = load_config(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu"])
         weights = read_checkpoint(args.checkpoint)["model"]
-        content = save_weights(weights, describe_trunk(cfg), args.output)
+        if args.base:
+            base = read_checkpoint(PathManager.get_local_path(args.base))["model"]
+            weights = {name: value for name, value in weights.items() if name not in base}
+        content = save_weights(weights, describe_trunk(cfg), args.output, args.base)
         model = build_model_with_weights(cfg, str(args.output))
-        write_graph(cfg, model, args.output.with_suffix(".onnx"))
+        if isinstance(model, TextDetector):
+            write_graph(cfg, model, args.output.with_suffix(".onnx"))
     except (ConfigError, CheckpointError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Demo", "Photo", "build_page", "serve"]
 
-_NO_VLPT = (
-    "No VLPT model is loaded. Start the page with `--vlpt-config CONFIG --vlpt-weights CHECKPOINT` "
-    "of a pre-training."
-)
 # How often uploaded photos are looked through, and how old they get.
 _CACHE_SECONDS = (600, 3600)
 
@@ -58,7 +54,7 @@ class Demo:
         thresholds: config key of each threshold of the detector to its value.
     """
 
-    def __init__(self, predictor: TextPredictor, loaded: LoadedModel | None = None):
+    def __init__(self, predictor: TextPredictor, loaded: LoadedModel):
         """
         Args:
             predictor: the detector; of the backend torch.
@@ -73,11 +69,6 @@ class Demo:
         self._lock = threading.Lock()
         keys = self._head.threshold_keys
         self.thresholds = {key: self._head.decoding[name] for name, key in keys.items()}
-
-    @property
-    def has_vlpt(self) -> bool:
-        """Whether there is a VLPT model."""
-        return self._loaded is not None
 
     def look(self, path: str) -> Photo:
         """Read a photo and run the network.
@@ -147,8 +138,6 @@ class Demo:
         Raises:
             ValueError: no VLPT model is loaded, or the words cannot be asked for.
         """
-        if self._loaded is None:
-            raise ValueError(_NO_VLPT)
         picture = self._loaded.read(path)
         with self._lock:
             maps = attend(self._loaded, picture, words.split())
@@ -218,14 +207,11 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
         with gr.Tab("Detections"):
             detections = gr.JSON(label="Detections")
         with gr.Tab("Where VLPT looks"):
-            if demo.has_vlpt:
-                words = gr.Textbox(label="Words", placeholder="exit open")
-                button = gr.Button("Look")
-                figure = gr.Image(label="Attention", **picture)
-                for event in (button.click, words.submit):
-                    event(attention, [state, words], figure, api_name=False)
-            else:
-                gr.Markdown(_NO_VLPT)
+            words = gr.Textbox(label="Words", placeholder="exit open")
+            button = gr.Button("Look")
+            figure = gr.Image(label="Attention", **picture)
+            for event in (button.click, words.submit):
+                event(attention, [state, words], figure, api_name=False)
         outputs = [drawn, number, detections, json_file, crops_file, crops]
         photo.change(look, photo, [state, maps], api_name=False).then(
             show, [state, *sliders], outputs, api_name=False

@@ -6,6 +6,8 @@ import pytest
 import torch
 from helpers.inspection import tiny_checkpoint, tiny_inspected
 from helpers.real_images import icdar2015_dicts
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 
 from vlpt_d2.checkpoint import CheckpointError, TextCheckpointer
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config
@@ -13,6 +15,7 @@ from vlpt_d2.inspection import attend, load_for_inspection, measure_pointing
 from vlpt_d2.inspection import pointing as pointing_module
 from vlpt_d2.inspection.pointing import windows_of_words
 from vlpt_d2.modeling.attention_maps import recorded_attention
+from vlpt_d2.modeling.pretraining.pointing import peak_of
 from vlpt_d2.structures import TextInstances
 
 
@@ -108,6 +111,20 @@ def test_words_that_cannot_be_asked_for(loaded, picture):
         attend(loaded, picture, ["exits", "exits", "exits", "bar"])
     with pytest.raises(ValueError, match="no words"):
         attend(loaded, picture, [])
+
+
+def test_the_model_of_the_zoo_finds_the_words_of_a_sign(tmp_path):
+    # In a font and a case that its training images do not have.
+    image = Image.new("RGB", (128, 128), (200, 190, 160))
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Serif"), 26)
+    for word, top in (("COFFEE", 16), ("House", 80)):
+        ImageDraw.Draw(image).text((12, top), word, (20, 20, 40), font)
+    image.save(tmp_path / "sign.png")
+    loaded = load_for_inspection(opts=["NUM_THREADS", "1", "MODEL.DEVICE", "cpu"])
+    maps = attend(loaded, loaded.read(str(tmp_path / "sign.png")), ["coffee", "house"])
+    for number, top in enumerate((16, 80)):
+        x, y = peak_of(maps.masked[:, :, number].mean(axis=(0, 1)), (128, 128), maps.centre)
+        assert 12 < 128 * x < 116 and top < 128 * y < top + 32
 
 
 def test_models_that_cannot_be_looked_into(tmp_path):

@@ -11,7 +11,7 @@ import torch
 from detectron2.modeling import build_model
 from helpers.detectors import detector_cfg
 
-from vlpt_d2.checkpoint import TextCheckpointer
+from vlpt_d2.checkpoint import TextCheckpointer, describe_trunk, save_weights
 from vlpt_d2.checkpoint.files import read_checkpoint
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "write_weights.py"
@@ -51,6 +51,24 @@ def test_halved_weights_load_without_a_warning(checkpoint, tmp_path, monkeypatch
         if ours.is_floating_point():
             torch.testing.assert_close(theirs, ours.half().float(), rtol=0, atol=0, msg=name)
     assert read_checkpoint(str(output))["trunk"]["depth"] == 50
+
+
+def test_weights_of_a_model_of_the_zoo_are_left_out(checkpoint, tmp_path, monkeypatch):
+    path, config, model, cfg = checkpoint
+    weights = {k: v for k, v in model.state_dict().items() if k.startswith("backbone.")}
+    save_weights(weights, describe_trunk(cfg), tmp_path / "trunk.safetensors")
+    trunk = str(tmp_path / "trunk.safetensors")
+    monkeypatch.setattr("vlpt_d2.model_zoo.handler.get_checkpoint", {"some_trunk": trunk}.get)
+    output = tmp_path / "rest.safetensors"
+    base = ["--base", "vlpt://some_trunk"]
+    assert run(monkeypatch, path, output, "--config-file", config, *base) == 0
+    assert all(name.startswith("text_head.") for name in read_checkpoint(str(output))["model"])
+    other = build_model(cfg)
+    checkpointer = TextCheckpointer(other, cfg=cfg)
+    checkpointer.load(str(output), checkpointables=[])
+    assert all(name.endswith("num_batches_tracked") for name in checkpointer.missing)
+    name = "backbone.bottom_up.stem.conv1.weight"
+    assert torch.equal(other.state_dict()[name], model.state_dict()[name].half().float())
 
 
 def test_what_cannot_be_written(checkpoint, tmp_path, monkeypatch, capsys):

@@ -43,7 +43,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Returns:
         A dict with "model", a plain dict of tensors, and whatever else the file holds ("trunk",
-        "trainer", "iteration", "__author__" …).
+        "trainer", "iteration", "__author__" …; "base" names the model of the zoo that has the
+        other weights).
 
     Raises:
         OSError: the file cannot be opened.
@@ -198,6 +199,8 @@ def _read_safetensors(path: str) -> dict[str, Any]:
     metadata = header.get("__metadata__", {})
     if "trunk" in metadata:
         content["trunk"] = json.loads(metadata["trunk"])
+    if "base" in metadata:
+        content["base"] = metadata["base"]
     return content
 
 

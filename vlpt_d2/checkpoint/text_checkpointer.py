@@ -250,7 +250,12 @@ class TextCheckpointer(DetectionCheckpointer):
                 f"no checkpoint {path}; set MODEL.WEIGHTS to a file that exists, or to '' to start "
                 "from random weights"
             )
-        return self._take_over(path, read_checkpoint(local), checkpointables)
+        content = read_checkpoint(local)
+        base = str(content.pop("base", ""))
+        if base.startswith("vlpt://"):  # else a file could have any other read
+            rest = read_checkpoint(self.path_manager.get_local_path(base))["model"]
+            content["model"] = rest | content["model"]
+        return self._take_over(path, content, checkpointables)
 
     def _take_over(
         self, path: str, checkpoint: dict[str, Any], checkpointables: list[str] | None

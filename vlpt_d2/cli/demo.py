@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", help="a model of the zoo (default: db_mobile)")
     add("--config-file", default="", help="the config of a detector, instead of --model")
     add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    add("--vlpt-config", default="", help="the config of a pre-training, to see where it looks")
+    add("--vlpt-config", default="", help="the config of a pre-training (default: vlpt_R_50_half)")
     add("--vlpt-weights", default="", help="its checkpoint")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
@@ -48,8 +48,6 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     set_threads(predictor.cfg)
-    loaded = None
-    if args.vlpt_config:
-        loaded = load_for_inspection(args.vlpt_config, weights=args.vlpt_weights)
+    loaded = load_for_inspection(args.vlpt_config, weights=args.vlpt_weights)
     serve(build_page(Demo(predictor, loaded), predictor.weights), args.host, args.port)
     return 0

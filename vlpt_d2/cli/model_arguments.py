@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
     Options may follow any argument, so they are what is left over.
     """
-    parser.add_argument("--config-file", required=True, help="the config of the pre-training")
+    parser.add_argument(
+        "--config-file",
+        default="",
+        help="the config of the pre-training (default: vlpt_R_50_half, with its weights)",
+    )
     parser.add_argument("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     parser.set_defaults(forward=True)
 
@@ -35,7 +40,13 @@ def load_model(args: argparse.Namespace) -> LoadedModel:
     from ..inspection import load_for_inspection
 
     setup_logger(name="vlpt_d2")
-    return load_for_inspection(args.config_file, args.rest, args.weights)
+    trainer = logging.getLogger("vlpt_d2.engine.trainer")
+    level = trainer.level
+    trainer.setLevel(logging.WARNING)  # else it prints every layer
+    try:
+        return load_for_inspection(args.config_file, args.rest, args.weights)
+    finally:
+        trainer.setLevel(level)
 
 
 def write_figure(path: Path, draw: Callable[..., None], *content: object) -> None:

@@ -20,6 +20,8 @@ from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer, w
 from ..engine.defaults import ConfigError, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
+from ..model_zoo import get, get_config_file
+from ..model_zoo.models import DEFAULT_PRETRAINING, PREFIX
 from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining import ITC, MLM, VLPT
 
@@ -126,12 +128,13 @@ class LoadedModel:
 
 
 def load_for_inspection(
-    config_file: str, opts: Sequence[str] = (), weights: str = ""
+    config_file: str = "", opts: Sequence[str] = (), weights: str = ""
 ) -> LoadedModel:
     """Build a VLPT model and load its checkpoint.
 
     Args:
-        config_file: the config it was pre-trained with.
+        config_file: the config it was pre-trained with; if not given, that of the zoo's model
+            :data:`~vlpt_d2.model_zoo.models.DEFAULT_PRETRAINING`, whose weights are taken too.
         opts: "KEY value" pairs on top.
         weights: the checkpoint; if not given MODEL.WEIGHTS. Without either the model has its
             initial weights, those that a training with this SEED begins with.
@@ -140,6 +143,9 @@ def load_for_inspection(
         ConfigError: the config cannot be read, or is not of VLPT.
         CheckpointError: the checkpoint does not fit, or holds no VLPT model.
     """
+    if not config_file:
+        config_file = get_config_file(get(DEFAULT_PRETRAINING).config)
+        opts = ["MODEL.WEIGHTS", f"{PREFIX}{DEFAULT_PRETRAINING}", *opts]
     cfg = load_config(config_file, opts)
     name = cfg.MODEL.META_ARCHITECTURE
     if name not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(name), VLPT):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MODEL",
+    "DEFAULT_PRETRAINING",
     "PREFIX",
     "Model",
     "get",
@@ -25,8 +26,10 @@ __all__ = [
     "list_models",
 ]
 
-#: The model that is taken where none is named.
+#: The detector that is taken where none is named.
 DEFAULT_MODEL = "db_mobile"
+#: The pre-training that is looked into where none is named.
+DEFAULT_PRETRAINING = "vlpt_R_50_half"
 #: How the zoo's weights are named in MODEL.WEIGHTS, before the model's name.
 PREFIX = "vlpt://"
 
@@ -50,7 +53,7 @@ class Model:
             the thresholds of the config: "precision", "recall" and "hmean", as far as known.
         licence: of the weights, with what they were made from.
         not_for: what it was not made for.
-        detects: whether it finds text; if not it is a trunk that a detector starts from.
+        detects: whether it finds text; if not it is a pre-training that a detector starts from.
     """
 
     name: str
@@ -119,9 +122,22 @@ _MODELS = (
     Model(
         name="vlpt_R_50_half",
         config="pretrain/vlpt_R_50_half.yaml",
+        summary="a VLPT that reads large rendered words: the trunk below and encoders for 8,000 "
+        "tokens, 8.2 M parameters",
+        weights="vlpt_R_50_half.safetensors",
+        sha256="57da51c16fc79efd0088934bc1bb2448f097c81fa6cf25e0ed1571da88ee0edb",
+        trained_on="the trunk below, frozen; 83,200 rendered images of two words each on plain "
+        "grounds, the 6,000 most frequent words, seed 1",
+        licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
+        not_for="reading photographs",
+        detects=False,
+    ),
+    Model(
+        name="vlpt_R_50_half_trunk",
+        config="pretrain/vlpt_R_50_half_trunk.yaml",
         summary="the half-width R-50 of a VLPT that reads rendered words, 5.9 M parameters: a "
         "trunk for detectors",
-        weights="vlpt_R_50_half.safetensors",
+        weights="vlpt_R_50_half_trunk.safetensors",
         sha256="5ce42631f1d57acdceeeb04246a5b07fa30975a5f64b5f8a0303a7052f8559d6",
         trained_on="a trunk trained on photographs, VLPT on 204,800 rendered images of two words "
         "each on plain grounds, whole vocabulary, seed 1",

@@ -80,6 +80,19 @@ def test_sign_words_are_those_of_the_quickstart_corpus():
     assert tokenizer.vocabulary_size == len(words) + len(tokenizer.special_ids)
 
 
+def test_frequent_tokens_spell_every_word():
+    tokenizer = build_tokenizer("frequent", 30)
+    tokens = tokenizer.tokens(range(tokenizer.vocabulary_size))
+    assert len(set(tokens)) == len(tokens) == 8000
+    whole = build_tokenizer("", 30)
+    ids = np.array([whole.tokenizer.token_to_id(token) for token in tokens])
+    # After the special tokens and characters the most frequent come first, as in the whole.
+    assert (np.diff(ids[-7000:]) > 0).all() and ids.max() < 10_000
+    unknown = tokenizer.special["unk"]
+    words = ["the", "Station", "xqzjvwk", "3.50", "e-mail", "50%", *map(chr, range(33, 127))]
+    assert not any(unknown in tokenizer.pieces(word) for word in words)
+
+
 def numbers(tmp_path, words, max_tokens=12):
     tokenizer = build_tokenizer(tiny_vlpt_cfg(tmp_path).MODEL.TEXT_ENCODER.TOKENIZER, max_tokens)
     return words_of_tokens(words, tokenizer.encode(" ".join(words))).tolist()

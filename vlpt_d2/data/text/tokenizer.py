@@ -15,6 +15,8 @@ DEFAULT_VOCABULARY = _ASSETS / "bert_base_uncased_vocab.txt"
 # Vocabularies that come with the package, by the names TOKENIZER knows them by.
 SHIPPED_VOCABULARIES = {
     "": DEFAULT_VOCABULARY,
+    # Its characters and its most frequent tokens, 8,000 in all.
+    "frequent": _ASSETS / "frequent_vocab.txt",
     # The words of the rendered corpus "quickstart", each one token.
     "sign_words": _ASSETS / "sign_words_vocab.txt",
 }

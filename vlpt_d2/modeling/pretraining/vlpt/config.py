@@ -14,8 +14,9 @@ def add_vlpt_keys(cfg: CN) -> None:
     node = cfg.MODEL.TEXT_ENCODER = CN()
     # A registered text encoder: "VLPTTextEncoder" or "HuggingFaceTextEncoder".
     node.NAME = "VLPTTextEncoder"
-    # Vocabulary: "" for the shipped bert-base-uncased WordPieces, "sign_words" for the words of the
-    # quickstart's corpus, a vocab.txt, or a tokenizer's Hugging Face name or folder.
+    # Vocabulary: "" for the shipped bert-base-uncased WordPieces, "frequent" for its most frequent
+    # 8,000, "sign_words" for the words of the quickstart's corpus, a vocab.txt, or a tokenizer's
+    # Hugging Face name or folder.
     node.TOKENIZER = ""
     # Hugging Face name or local folder of a BERT-family encoder, for "HuggingFaceTextEncoder".
     node.PRETRAINED = ""
