@@ -166,7 +166,7 @@ class RunProcess:
 
     def _save(self, status: str = "running") -> None:
         self._saved = time.monotonic()
-        self._record.update(status=status, seconds=round(self.seconds, 1))
+        self._record.update(status=status, seconds=round(self.seconds, 2))
         write_json(self.run.folder / RECORD, self._record, indent=1)
 
 
