@@ -12,12 +12,14 @@ from vlpt_d2.utils.locks import FolderInUseError, lock_folder
 
 # Holds the folder, starts a forked child that sleeps, and then waits.
 HOLDER = f"""
-import multiprocessing, runpy, sys, time
+import multiprocessing, os, runpy, sys, time
 lock_folder = runpy.run_path({locks.__file__!r})["lock_folder"]  # without importing torch
+def wait():  # a forked child has let go of the lock when it gets here
+    print(os.getpid(), flush=True)
+    time.sleep(20)
 with lock_folder(sys.argv[1]):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(20,))
+    child = multiprocessing.get_context("fork").Process(target=wait)
     child.start()
-    print(child.pid, flush=True)
     time.sleep(20)
 """
 
