@@ -136,7 +136,7 @@ class Demo:
             (H, W, 3) uint8, RGB.
 
         Raises:
-            ValueError: no VLPT model is loaded, or the words cannot be asked for.
+            ValueError: the words cannot be asked for.
         """
         picture = self._loaded.read(path)
         with self._lock:

@@ -68,6 +68,21 @@ def test_one_by_one_asks_again_with_the_surest_filled_in(loaded, picture):
     assert other.words == [WORDS[then[3 - first].argmax()]]
 
 
+def test_a_guess_of_padding_does_not_shorten_the_caption(loaded, picture, monkeypatch):
+    lengths = []
+
+    def padding(encoded):
+        lengths.append(int(encoded.tokens.attention_mask.sum()))
+        values = torch.zeros(int(encoded.tokens.masked.sum()), len(WORDS))
+        values[:, WORDS.index("[PAD]")] = 9.0
+        return values
+
+    monkeypatch.setattr(loaded.mlm, "logits", padding)
+    guesses = fill_masks(loaded, picture, "[MASK] [MASK]", top=1, one_by_one=True)
+    assert [guess.words for guess in guesses] == [["[PAD]"]] * 2
+    assert lengths == [4, 4]  # [CLS], both masks, [SEP]
+
+
 def test_wrong_prompts(loaded, picture):
     for prompt, message in (
         ("exit", r"no \[MASK\]"),

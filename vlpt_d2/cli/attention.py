@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..inspection import AttentionMaps, LoadedModel
 
 EPILOG = """examples:
+  vlpt-d2 attention sign.jpg --words "coffee house"
   vlpt-d2 attention sign.jpg --words "send the group" --config-file pretrain.yaml \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
   vlpt-d2 attention rendered_quickstart_val:3 --config-file quickstart/pretrain.yaml \\
@@ -21,7 +22,8 @@ EPILOG = """examples:
   vlpt-d2 attention icdar2015_test --min-width 0.125 \\
       --config-file quickstart/pretrain.yaml --weights model_final.pth
 The figure has a row for each token: shown, masked, and masked in each layer or head. For a whole
-dataset, the pointing accuracy is printed; without weights, it is that of an untrained model.
+dataset, the pointing accuracy is printed; with --config-file and no weights, it is that of an
+untrained model.
 docs/inside.md describes the arrays and the controls."""
 
 

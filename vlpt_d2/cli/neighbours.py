@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .model_arguments import add_model_arguments, load_model, write_figure
 
-EPILOG = """example:
+EPILOG = """examples:
+  vlpt-d2 neighbours vote sale river
   vlpt-d2 neighbours vote sale river --config-file pretrain.yaml --bert bert-base-uncased \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
 Words are compared by the cosine of their rows in the embedding table. A word of several tokens has

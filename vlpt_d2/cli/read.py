@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..inspection import LoadedModel, Picture
 
 EPILOG = """examples:
+  vlpt-d2 read sign.jpg --prompt "exit [MASK]"
   vlpt-d2 read sign.jpg --prompt "exit [MASK]" --config-file pretrain.yaml \\
       MODEL.WEIGHTS output/pretrain/model_final.pth
   vlpt-d2 read rendered_quickstart_val:3 --words-count 2 --one-by-one \\

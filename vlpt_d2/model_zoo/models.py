@@ -122,12 +122,12 @@ _MODELS = (
     Model(
         name="vlpt_R_50_half",
         config="pretrain/vlpt_R_50_half.yaml",
-        summary="a VLPT that reads large rendered words: the trunk below and encoders for 8,000 "
-        "tokens, 8.2 M parameters",
+        summary="a VLPT that reads large rendered words: vlpt_R_50_half_trunk and encoders for "
+        "8,000 tokens, 8.2 M parameters",
         weights="vlpt_R_50_half.safetensors",
         sha256="57da51c16fc79efd0088934bc1bb2448f097c81fa6cf25e0ed1571da88ee0edb",
-        trained_on="the trunk below, frozen; 83,200 rendered images of two words each on plain "
-        "grounds, the 6,000 most frequent words, seed 1",
+        trained_on="the encoders on the frozen trunk: 83,200 rendered images of two words each on "
+        "plain grounds, the 6,000 most frequent words, seed 1",
         licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
         not_for="reading photographs",
         detects=False,
