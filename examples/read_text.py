@@ -23,9 +23,12 @@ from PIL import Image
 from rapidocr import RapidOCR
 
 from vlpt_d2 import TextPredictor
+from vlpt_d2.data.image_io import CorruptImageError
 from vlpt_d2.structures import quadrilateral
 from vlpt_d2.structures.lines import group_lines
 from vlpt_d2.structures.quadrilateral import is_clockwise
+from vlpt_d2.utils.errors import describe
+from vlpt_d2.utils.names import printable
 
 # From this height over width on, a crop is read as text that runs up or down.
 TALL = 1.5
@@ -104,7 +107,8 @@ def to_hocr(pages: Sequence[Page]) -> str:
     body = []
     for number, page in enumerate(pages, 1):
         height, width = page.image.shape[:2]
-        title = html.escape(f'image "{page.name}"; bbox 0 0 {width} {height}; ppageno {number - 1}')
+        name = printable(page.name)
+        title = html.escape(f'image "{name}"; bbox 0 0 {width} {height}; ppageno {number - 1}')
         body.append(f"<div class='ocr_page' id='page_{number}' title='{title}'>")
         for line in page.lines:
             box = _box(np.concatenate([word.polygon for word in line]))
@@ -173,17 +177,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in args.images:
         try:
             pages.append(read_page(predictor, recogniser, path))
-        except (OSError, ValueError, RuntimeError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+        except (OSError, CorruptImageError) as error:
+            print(error, file=sys.stderr)
     if not pages:
         return 1
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.with_suffix(".txt").write_text(to_text(pages), "utf-8")
-    args.output.with_suffix(".hocr").write_text(to_hocr(pages), "utf-8")
-    write_pdf(pages, args.output.with_suffix(".pdf"))
+    # Not with_suffix, which would take a part of the name for one.
+    Path(f"{args.output}.txt").write_text(to_text(pages), "utf-8")
+    Path(f"{args.output}.hocr").write_text(to_hocr(pages), "utf-8")
+    write_pdf(pages, Path(f"{args.output}.pdf"))
     print(f"{args.output}.txt, .hocr, .pdf: {len(pages)} of {len(args.images)} images")
     return 0 if len(pages) == len(args.images) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(describe(error))

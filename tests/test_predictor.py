@@ -288,11 +288,34 @@ def _annotation(box):
         (np.full((5, 5, 3), np.nan), ValueError, "floats must be in"),
         (np.full((5, 5), 300), ValueError, "integers in"),
         ([object()], TypeError, "not object"),
+        (None, TypeError, "not NoneType"),
     ],
 )
 def test_what_is_no_image(predictor, image, error, message):
     with pytest.raises(error, match=message):
         predictor(image)
+
+
+def test_a_file_that_pillow_opened_and_cannot_decode(predictor, picture, tmp_path):
+    content = encoded(picture, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
+    for source in (tmp_path / "cut.jpg", io.BytesIO(content[: len(content) // 2])):
+        name = r"cut\.jpg" if source == tmp_path / "cut.jpg" else "the Pillow image"
+        with pytest.raises(CorruptImageError, match=f"{name}: cannot be decoded .*truncated"):
+            predictor(Image.open(source))
+
+
+def test_a_long_strip_in_tiles(predictor, monkeypatch):
+    image, (box, _) = sign(("Bar", ""))
+    strip = Image.new("RGB", (1500, 50), (210, 210, 210))
+    places = (100, 700, 1300)
+    for x in places:
+        strip.paste(image.crop((20, 25, 100, 70)), (x, 0))
+    monkeypatch.setitem(predictor.detector.settings["input"], "resize_limit", 320)
+    assert len(predictor(strip)) == 0
+    monkeypatch.setattr(predictor, "tile", "auto")
+    offsets = np.array([(x - 20, -25, x - 20, -25) for x in places])
+    assert_finds(predictor(strip), box + offsets, 0.5)
 
 
 def test_odd_sizes(predictor):
@@ -316,6 +339,7 @@ def test_the_detections_keep_their_own_pixels(predictor, picture):
         ({"model": "db_mobil"}, "no model 'db_mobil'; did you mean 'db_mobile'"),
         ({"model": "db_mobile", "config_file": "quickstart/pretrain.yaml"}, "not both"),
         ({"model": "east_R_50"}, "there are no weights of east_R_50"),
+        ({"model": "vlpt_R_50_half"}, "vlpt_R_50_half finds no text.*Take one of db_mobile"),
         ({"config_file": "quickstart/pretrain.yaml"}, "only a TextDetector"),
         ({"config_file": "quickstart/db_rendered.yaml"}, "name the weights"),
         ({"config_file": "nowhere.yaml"}, "no config 'nowhere.yaml'"),
@@ -331,6 +355,7 @@ def test_the_detections_keep_their_own_pixels(predictor, picture):
         ({"backend": "onnx", "device": "cuda"}, "on the CPU"),
         ({"backend": "onnx", "weights": "nowhere.onnx"}, "nowhere.onnx"),
         ({"backend": "onnx", "opts": ["MODEL.NOTHING", "1"]}, "MODEL.NOTHING cannot be set"),
+        ({"backend": "onnx", "opts": ["NUM_THREADS", "few"]}, "NUM_THREADS is 'few'"),
     ],
 )
 def test_what_cannot_be_built(arguments, message):

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from vlpt_d2.detections import TextDetections
 
@@ -58,6 +59,17 @@ def test_a_curved_text_and_one_without_size():
     crops = detections(image, [curved, [(5, 5), (5, 5), (5, 5)]]).crops()
     assert crops[0].size == (40, 20)
     assert crops[1].size == (1, 1)
+
+
+def test_images_longer_than_their_formats_hold(tmp_path):
+    image = np.zeros((8, 70_000, 3), np.uint8)
+    image[2:6, 69_000:69_010] = 255
+    found = detections(image, [[(69_000, 2), (69_010, 2), (69_010, 6), (69_000, 6)]])
+    for name, longest in (("a.jpg", 65500), ("a.webp", 16383), ("a.png", 70_000)):
+        found.save(tmp_path / name)
+        assert Image.open(tmp_path / name).width == longest
+    (crop,) = found.crops()
+    assert crop.size == (10, 4) and np.asarray(crop).min() == 255
 
 
 def test_repr_and_length():

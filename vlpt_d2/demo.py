@@ -189,7 +189,10 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
         state = gr.State()
         with gr.Row():
             with gr.Column():
-                photo = gr.Image(type="filepath", sources=["upload"], label="Photo")
+                # Without a mode the file is read here, whatever its depth and colours.
+                photo = gr.Image(
+                    type="filepath", sources=["upload"], label="Photo", image_mode=None
+                )
                 sliders = [
                     gr.Slider(0, 1, value, step=0.01, label=key, interactive=True)
                     for key, value in demo.thresholds.items()

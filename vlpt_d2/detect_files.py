@@ -24,6 +24,7 @@ from .data.pages import CAMERA, VIDEO_SUFFIXES, Pages, camera_frames, open_pages
 from .detections import TextDetections
 from .predictor import TextPredictor
 from .utils.atomic import write_json, write_text
+from .utils.errors import describe
 from .utils.json_lines import read_json_lines
 from .utils.locks import lock_folder
 from .utils.names import UniqueNames, counted, distinct_stems, natural_key, printable
@@ -69,11 +70,12 @@ class _Page:
     path: Path
     number: int
     pages: int
+    changed: list[int]  # the file's size and modification time before it is read
 
     @property
     def source(self) -> str:
         """The name by which later runs recognise it."""
-        path = str(self.path.resolve())
+        path = os.path.realpath(self.path)
         return f"{path}#{self.number + 1}" if self.pages > 1 else path
 
     @property
@@ -82,33 +84,20 @@ class _Page:
         path = self.path
         return str(path.with_stem(f"{path.stem}_p{self.number + 1}") if self.pages > 1 else path)
 
-    @property
-    def changed(self) -> list[int]:
-        """Size and modification time, which tell whether the file is still the same."""
-        status = self.path.stat()
-        return [status.st_size, status.st_mtime_ns]
-
 
 @dataclass(frozen=True)
 class _Frame(_Page):
-    """A frame of a camera, which is processed only once."""
-
-    time: int
+    """A frame of a camera, which is processed only once; ``changed`` holds its time."""
 
     @property
     def source(self) -> str:
         """The camera and the time."""
-        return f"{self.path}#{self.time}"
+        return f"{self.path}#{self.changed[1]}"
 
     @property
     def label(self) -> str:
         """A file name of its own."""
-        return f"{self.path.name.replace(':', '')}_{self.time}.jpg"
-
-    @property
-    def changed(self) -> list[int]:
-        """The time."""
-        return [0, self.time]
+        return f"{self.path.name.replace(':', '')}_{self.changed[1]}.jpg"
 
 
 def detect_files(
@@ -123,8 +112,9 @@ def detect_files(
     """Find text in files, and write the detections to a folder.
 
     ``detections.jsonl`` in the folder lists every processed image with its detections. An image is
-    processed again only if it changed or one of its files is missing. Files of other images and
-    the user's own files are never replaced.
+    processed again only if it changed or one of its files is missing; the other files, which may
+    have been corrected by hand, stay. Files of other images and the user's own files are never
+    replaced.
 
     Args:
         predictor: the detector.
@@ -163,18 +153,20 @@ def detect_files(
         per_image = [name for name in _NAMES if name in wanted]
         index.name(pages)
         todo = [page for page in pages if not index.is_done(page, per_image)]
-        done.resumed = len(pages) - len(todo)
+        finished = {page.source for page in pages} - {page.source for page in todo}
+        done.resumed = len(finished)
         remaining = iter(todo)
         with tqdm(total=len(pages), initial=done.resumed, unit="image", disable=None) as bar:
             while batch := list(islice(remaining, predictor.batch_size)):
                 for page, found in _detect(predictor, batch, failed):
                     index.write(page, found.lines() if lines else found, per_image)
+                    finished.add(page.source)
                 bar.update(len(batch))
         _open.cache_clear()
         for camera in cameras:
-            pages += _watch(predictor, camera, index, per_image, lines)
-        entries = [index.entries[p.source] for p in pages if index.is_done(p, per_image)]
-        done.images, done.texts = len(entries), sum(len(entry["texts"]) for entry in entries)
+            finished |= _watch(predictor, camera, index, per_image, lines)
+        done.images = len(finished)
+        done.texts = sum(len(index.entries[source]["texts"]) for source in finished)
         if "coco" in formats:
             _write_coco(folder / _COCO, list(index.entries.values()))
         if "html" in formats:
@@ -191,6 +183,11 @@ class _Index:
         lines = read_json_lines(self.path_of_index)
         header = lines.pop(0) if lines else None
         if header is None:
+            for path in (folder / _COCO, folder / _HTML):
+                if path.exists():
+                    raise ValueError(
+                        f"{path} would be replaced: move it, or name another folder with --output"
+                    )
             write_text(self.path_of_index, json.dumps(described) + "\n")
         elif header != described:
             raise ValueError(
@@ -244,27 +241,30 @@ class _Index:
         with self.path_of_index.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         for name in formats:
-            found.save(self.path(page, name), name)
+            path = self.path(page, name)
+            if not path.exists():
+                found.save(path, name)
 
 
 def _find(inputs: Sequence[str], folder: Path, failed: Callable[[str], None]) -> Iterator[Path]:
     """Yield the files of the inputs, each once; from folders, images outside the output folder."""
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            if _is_below(path, folder):
-                raise ValueError(f"{path} is in the output folder: name another with --output")
-            found = [file for file in _images_below(path, failed) if not _is_below(file, folder)]
-        elif path.exists():
-            found = [path]
-        else:
-            found = sorted(map(Path, glob.glob(given, recursive=True)), key=_order)
-            found = [file for file in found if file.is_file()]
-            if not found:
-                failed(f"{given}: no such file")
+        if os.path.isdir(given) and _is_below(Path(given), folder):
+            raise ValueError(f"{given} is in the output folder: name another with --output")
+        # A name may look like a pattern. os.path takes one that is too long for a missing file.
+        paths = [given] if os.path.lexists(given) else glob.glob(given, recursive=True)
+        if not paths:
+            failed(f"{given}: no such file")
+        found: list[Path] = []
+        for path in sorted(map(Path, paths), key=_order):
+            if path.is_dir():
+                below = _images_below(path, failed)
+                found += [file for file in below if not _is_below(file, folder)]
+            else:
+                found.append(path)
         for file in found:
-            key = file.resolve()
+            key = os.path.realpath(file)
             if key not in seen:
                 seen.add(key)
                 yield file
@@ -297,17 +297,20 @@ def _order(path: Path) -> list[Any]:
 
 
 def _is_below(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve())
+    # Not Path.resolve, which raises an error at a link to itself.
+    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
 
 
 def _pages(path: Path, every: int, failed: Callable[[str], None]) -> list[_Page]:
     try:
+        status = path.stat()
         count = len(open_pages(path))
     except (OSError, CorruptImageError) as error:
-        failed(str(error))
+        failed(describe(error))
         return []
     step = every if path.suffix.lower() in VIDEO_SUFFIXES else 1
-    return [_Page(path, number, count) for number in range(0, count, step)]
+    changed = [status.st_size, status.st_mtime_ns]
+    return [_Page(path, number, count, changed) for number in range(0, count, step)]
 
 
 def _detect(
@@ -319,7 +322,7 @@ def _detect(
         try:
             image = _open(page.path)[page.number]
         except (OSError, CorruptImageError) as error:
-            failed(str(error))
+            failed(describe(error))
         else:
             readable.append((page, image))
     results = cast(list[TextDetections], predictor([image for _, image in readable]))
@@ -335,16 +338,16 @@ def _open(path: Path) -> Pages:
 
 def _watch(
     predictor: TextPredictor, camera: str, index: _Index, formats: list[str], lines: bool
-) -> list[_Page]:
-    """Find text in the frames of a camera until Ctrl-C or its end; return the frames."""
-    frames: list[_Page] = []
+) -> set[str]:
+    """Find text in the frames of a camera until Ctrl-C or its end; return their sources."""
+    frames: set[str] = set()
     try:
         for image in camera_frames(camera):
-            frame = _Frame(Path(camera), len(frames), 1, time.time_ns())
+            frame = _Frame(Path(camera), len(frames), 1, [0, time.time_ns()])
             found = replace(cast(TextDetections, predictor(image)), file_name=camera)
             index.name([frame])
             index.write(frame, found.lines() if lines else found, formats)
-            frames.append(frame)
+            frames.add(frame.source)
     except KeyboardInterrupt:
         pass
     return frames

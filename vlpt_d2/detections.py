@@ -27,6 +27,8 @@ __all__ = ["FORMATS", "TextDetections"]
 
 # Decimal places in files, of pixels and of scores.
 _PIXEL_DIGITS, _SCORE_DIGITS = 2, 5
+# Pixels of a side that Pillow can write.
+_LONGEST_SIDES = {"JPEG": 65500, "WEBP": 16383}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,7 +140,8 @@ class TextDetections:
             file_format: "json": :meth:`to_dict`; "icdar": a line ``x1,y1,…,x4,y4`` for each text,
                 in whole pixels, as ``vlpt-d2 evaluate`` reads it; "coco": a COCO dataset of one
                 image; "labelme": labelme's JSON, which names the image; "image": :meth:`draw`, in
-                the format of the path's suffix. If not given, ".json" is "json", ".txt" is
+                the format of the path's suffix, reduced to the largest size that it can hold. If
+                not given, ".json" is "json", ".txt" is
                 "icdar", and other suffixes are "image".
 
         Raises:
@@ -200,8 +203,11 @@ def _write_image(found: TextDetections, path: Path) -> None:
     kind = Image.registered_extensions().get(suffix)
     if kind not in Image.SAVE:
         raise ValueError(f"{path}: an image cannot be written as {suffix!r}; use .png or .jpg")
+    drawn = found.draw()
+    if kind in _LONGEST_SIDES:
+        drawn.thumbnail((_LONGEST_SIDES[kind],) * 2)
     with replacing(path) as file:
-        found.draw().save(file, kind)
+        drawn.save(file, kind)
 
 
 #: Format -> writer of one image's detections.
@@ -227,6 +233,11 @@ def _around(polygons: list[np.ndarray]) -> np.ndarray:
 
 def _crop(image: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     corners = _upright(quadrilateral(polygon))
+    # Only what is around them: OpenCV warps no image with a side of 2**15 pixels or more.
+    last = np.array(image.shape[1::-1]) - 1
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, last)
+    high = np.maximum(np.ceil(corners.max(axis=0)).astype(int) + 2, low + 1)
+    image, corners = image[low[1] : high[1], low[0] : high[0]], corners - low
     top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
     width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
     # OpenCV counts from the centre of the first pixel.

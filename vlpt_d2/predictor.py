@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .data.image_io import open_source, pixels_of, read_image
+from .data.image_io import CorruptImageError, open_source, pixels_of, read_image
 from .detections import TextDetections
-from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint, get_graph
+from .model_zoo.models import DEFAULT_MODEL, PREFIX, get, get_checkpoint, get_detector, get_graph
 from .modeling.detection import DecodedTexts
 from .structures.tiles import merge_texts, tile_windows
 from .utils.environment import thread_count
@@ -153,7 +153,7 @@ class TextPredictor:
 
         if not config_file:
             model = DEFAULT_MODEL if model is None else model
-            config_file = get(model).config
+            config_file = get_detector(model).config
             weights = weights or f"{PREFIX}{model}"
         if weights.startswith(PREFIX):
             get_checkpoint(weights.removeprefix(PREFIX))  # before the time that building takes
@@ -200,7 +200,8 @@ class TextPredictor:
             FileNotFoundError, CorruptImageError: see :func:`~vlpt_d2.data.image_io.read_image`.
             TypeError, ValueError: an image is of another type, shape or range.
         """
-        if isinstance(images, _IMAGES) or _is_tensor(images):
+        # What is neither an image nor an iterable gets the error of an image.
+        if isinstance(images, _IMAGES) or _is_tensor(images) or not isinstance(images, Iterable):
             return next(self.iterate([cast(ImageLike, images)], image_format))
         return list(self.iterate(images, image_format))
 
@@ -232,11 +233,12 @@ class TextPredictor:
     def _detect_tiled(self, image: np.ndarray) -> DecodedTexts:
         """Find text in an image and in its tiles, and merge the detections."""
         size = image.shape[:2]
-        if isinstance(self.tile, int):
-            side = self.tile
-        else:
-            side = 2 * min(self.detector.size_for_test(size))
-            side = side if side < min(size) else max(size)
+        side = self.tile
+        if not isinstance(side, int):
+            # A square of that size is reduced to half.
+            side = 2 * min(self.detector.size_for_test((max(size),) * 2))
+            if 2 * min(np.divide(self.detector.size_for_test(size), size)) >= 1:
+                side = max(size)
         if max(size) <= side:
             return self.detector([image])[0]
         windows = np.concatenate([[(0, 0, *size[::-1])], tile_windows(size, side)])
@@ -265,7 +267,12 @@ def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:
     wanted = 0
     for i in range(0, len(opts), 2):
         if opts[i] == "NUM_THREADS" and len(opts) > i + 1:
-            wanted = int(opts[i + 1])
+            try:
+                wanted = int(opts[i + 1])
+            except ValueError:
+                raise ValueError(
+                    f"NUM_THREADS is {opts[i + 1]!r}; it must be a whole number"
+                ) from None
         else:
             rest += opts[i : i + 2]
     return rest, thread_count(wanted)
@@ -300,7 +307,11 @@ def _read(image: ImageLike, image_format: str) -> np.ndarray:
     if isinstance(image, Image.Image):
         if not min(image.size):
             raise ValueError("the image has no pixels")
-        return pixels_of(image)
+        try:
+            return pixels_of(image)
+        except (OSError, SyntaxError) as error:  # Pillow decodes a file when its pixels are needed
+            name = getattr(image, "filename", "") or "the Pillow image"
+            raise CorruptImageError(f"{name}: cannot be decoded ({error})") from error
     if _is_tensor(image):
         image = image.detach().cpu()
         # numpy lacks some of torch's floats.

@@ -202,6 +202,34 @@ def test_an_interruption_leaves_no_files_of_an_image_as_it_was(photos, monkeypat
     assert not Path("out/res_sub_a.txt").exists()
 
 
+def test_a_page_of_something_else_stays(photos, capsys):
+    Path("out").mkdir()
+    Path("out/detections.html").write_text("mine")
+    assert detect("photos", "--output", "out", "--format", "html") == 2
+    assert "out/detections.html would be replaced: move it" in capsys.readouterr().err
+    assert Path("out/detections.html").read_text() == "mine"
+
+
+def test_files_corrected_by_hand_stay(photos):
+    command = ["photos/a.png", "--output", "out", "--format"]
+    assert detect(*command, "labelme") == 0
+    Path("out/a.labelme.json").write_text("corrected")
+    assert detect(*command, "labelme,icdar") == 0
+    assert Path("out/a.labelme.json").read_text() == "corrected"
+    assert len(Path("out/res_a.txt").read_text().splitlines()) == 2
+
+
+def test_patterns_of_folders_and_odd_names(photos, capsys):
+    (photos / "loop.png").symlink_to("loop.png")
+    Path("photo[1].jpg").write_bytes((photos / "ä 写.jpg").read_bytes())
+    arguments = ["p*s", "photo[1].jpg", "x" * 300, "--output", "photos/out", "--format", "json"]
+    assert detect(*arguments) == 1
+    captured = capsys.readouterr()
+    assert "photos/out: 4 images, 4 texts; 2 could not be read" in captured.out
+    assert "photos/loop.png: Too many levels" in captured.err
+    assert f"{'x' * 300}: no such file" in captured.err
+
+
 def test_links_to_folders_are_followed_once(photos, capsys):
     (photos / "sub/up").symlink_to(photos)
     Path("elsewhere").mkdir()

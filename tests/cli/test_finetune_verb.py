@@ -172,13 +172,16 @@ def without_labels(folder):
         (None, ["--model", "db_R_50"], "there are no weights of db_R_50"),
         (None, ["--model", "vlpt_R_50_half"], "vlpt_R_50_half finds no text"),
         (None, ["--format", "yolo"], "did you mean 'yolo-obb'"),
-        (None, ["--images", "nowhere"], "nowhere"),
+        (None, ["--images", "nowhere"], "nowhere: no such folder"),
+        (None, ["--labels", "nowhere"], "nowhere: no such file or folder of labels"),
+        (None, ["--output", "used"], "used holds other files: name a new folder"),
     ],
 )
 def test_wrong_requests_are_told_in_one_line(
     photos, tmp_path, monkeypatch, capsys, damage, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "used/data").mkdir(parents=True)
     if damage is not None:
         photos = shutil.copytree(photos, tmp_path / "photos")
         damage(photos)
@@ -187,13 +190,14 @@ def test_wrong_requests_are_told_in_one_line(
     lines = [line for line in errors.splitlines() if line.startswith("vlpt-d2 finetune: ")]
     assert len(lines) == 1 and re.search(message, lines[0]), errors
     assert "Traceback" not in errors
-    assert not (tmp_path / "out/training").exists()
+    assert not (tmp_path / "out/training").exists() and (tmp_path / "used/data").exists()
 
 
-def test_a_label_that_was_fixed_lets_the_same_command_run_on(photos, tmp_path):
+def test_what_was_fixed_lets_the_command_run_on(photos, tmp_path):
     damaged = shutil.copytree(photos, tmp_path / "photos")
     with_nine(damaged)
     assert finetune(damaged, tmp_path / "out", "--seed", 7) == 2
+    assert finetune(photos, tmp_path / "out", "SOLVER.MAX_ITERS", 5) == 2  # a key misspelt
     shutil.copy(photos / "gt_p3.txt", damaged)
 
     class Reached(Exception):

@@ -28,17 +28,17 @@ def files(example, tmp_path_factory):
     sign()[0].save(folder / "sign.png")
     sign(("STOP",))[0].transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png")
     (folder / "broken.png").write_text("no image")
-    names = [str(folder / name) for name in ("sign.png", "turned.png", "broken.png")]
-    assert example.main([*names, "--output", str(folder / "out"), "--opts", *SMALL]) == 1
+    names = [str(folder / name) for name in ("sign.png", "turned.png", "broken.png", "gone.png")]
+    assert example.main([*names, "--output", str(folder / "out.v2"), "--opts", *SMALL]) == 1
     return folder
 
 
 def test_the_words_are_read_in_lines(files):
-    assert (files / "out.txt").read_text() == "COFFEE\nopen\n\nSTOP\n"
+    assert (files / "out.v2.txt").read_text() == "COFFEE\nopen\n\nSTOP\n"
 
 
 def test_hocr_has_words_with_boxes(files):
-    root = ElementTree.parse(files / "out.hocr").getroot()
+    root = ElementTree.parse(files / "out.v2.hocr").getroot()
     by_class = {}
     for element in root.iter():
         by_class.setdefault(element.get("class"), []).append(element)
@@ -57,7 +57,7 @@ def test_hocr_has_words_with_boxes(files):
 
 def test_the_pdf_can_be_searched(files):
     """By another library: the text of each page, where it is, and that it is not drawn."""
-    document = pypdfium2.PdfDocument(files / "out.pdf")
+    document = pypdfium2.PdfDocument(files / "out.v2.pdf")
     assert [page.get_size() for page in document] == [(224, 160), (160, 224)]
     text = document[0].get_textpage()
     assert text.get_text_range().split() == ["COFFEE", "open"]

@@ -18,6 +18,7 @@ from PIL import Image
 
 from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.cli.main import main
+from vlpt_d2.data.image_io import CorruptImageError, read_image
 from vlpt_d2.data.sizes import resize
 from vlpt_d2.export import Detector, ExportError, export_detector, load_exported, write
 from vlpt_d2.export.bundle import write_bundle
@@ -215,7 +216,10 @@ def test_what_cannot_be_exported_is_told(tmp_path):
         (["MODEL.DEVICE", "cpu"], "MODEL.DEVICE cannot be set for an exported detector; these"),
         (["MODEL.DB.BOX_THRESH"], "come in pairs"),
         (["MODEL.DB.BOX_THRESH", "high"], "MODEL.DB.BOX_THRESH is 'high'"),
+        (["MODEL.DB.BOX_THRESH", "(1, 2)"], r"'\(1, 2\)'; it must be a number"),
         (["INPUT.DETECTION.TEST_RESIZE", "long"], "TEST_RESIZE is one of"),
+        (["INPUT.DETECTION.TEST_SIZE", "640"], "TEST_SIZE is '640'; it must be two numbers"),
+        (["INPUT.DETECTION.TEST_SIZE", "(640, 'x')"], "it must be two numbers"),
     ],
 )
 def test_what_cannot_be_set(options, message):
@@ -232,12 +236,23 @@ def test_wrong_requests(tmp_path, capsys, usual_logging):
     for arguments, status, message in (
         ([], 2, "--model or --config-file"),
         (["--model", "db_mobile", "--config-file", "x.yaml"], 2, "--model or --config-file"),
-        (["--model", "db_mobil"], 1, "did you mean 'db_mobile'"),
+        (["--model", "db_mobil"], 2, "did you mean 'db_mobile'"),
+        (["--model", "db_R_50"], 2, "there are no weights of db_R_50"),
+        (["--model", "vlpt_R_50_half"], 2, "vlpt_R_50_half finds no text"),
+        (["--model", "db_mobile", "--int8", "nowhere"], 2, "nowhere: no such folder"),
+        (["--model", "db_mobile", "--int8", str(tmp_path)], 2, "holds no .jpg or .png image"),
+        (["--model", "db_mobile", "--output", str(tmp_path)], 2, "is a folder: name the file"),
         (["--model", "db_mobile", "--format", "torchscript", "--int8", "."], 2, "onnx and bundle"),
     ):
-        assert main(["export", *arguments, *output]) == status
+        assert main(["export", *output, *arguments]) == status
         assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+    (tmp_path / "mine.txt").touch()
+    bundle = ["--model", "db_mobile", "--format", "bundle", "--output"]
+    assert main(["export", *bundle, str(tmp_path)]) == 2
+    assert "holds other files, such as mine.txt" in capsys.readouterr().err
+    assert main(["export", *bundle, str(tmp_path / "mine.txt")]) == 2
+    assert "mine.txt is a file: name a new folder" in capsys.readouterr().err
 
 
 def test_the_verb(tmp_path, capsys, usual_logging):
@@ -249,7 +264,7 @@ def test_the_verb(tmp_path, capsys, usual_logging):
     command += ["--output", str(tmp_path / "out" / "network.pt")]
     assert main(command) == 2
     assert "--weights" in capsys.readouterr().err
-    assert main([*command, "--weights", str(tmp_path / "none.pth")]) == 1
+    assert main([*command, "--weights", str(tmp_path / "none.pth")]) == 2
     assert "no checkpoint" in capsys.readouterr().err
     assert main([*command, "--weights", str(tmp_path / "model.pth"), "NUM_THREADS", "1"]) == 0
     assert "torchscript, maps within" in capsys.readouterr().out
@@ -271,6 +286,7 @@ def test_a_bundle_works_alone(trained, onnx_file, tmp_path):
     assert json.loads((folder / "settings.json").read_text())["decoding"] == settings["decoding"]
     image = as_array(sample["image"])
     Image.fromarray(image).save(tmp_path / "a.png")
+    (tmp_path / "broken.jpg").touch()
     script = (
         "import runpy, sys\n"
         "for name in ('torch', 'detectron2', 'torchvision', 'vlpt_d2'): sys.modules[name] = None\n"
@@ -283,10 +299,11 @@ def test_a_bundle_works_alone(trained, onnx_file, tmp_path):
         "-c",
         script,
         str(folder / "detect.py"),
+        str(tmp_path / "broken.jpg"),
         str(tmp_path / "a.png"),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1 and "broken.jpg: cannot be decoded" in done.stderr
     (expected,) = load_exported(onnx_file)([image])
     found = json.loads(done.stdout)["texts"]
     assert len(found) == len(expected.polygons)
@@ -312,3 +329,5 @@ def test_eight_bits(trained, onnx_file, tmp_path):
             assert np.abs(maps[name] - wanted).mean() < 0.1 * max(1, np.abs(wanted).mean())
     with pytest.raises(ExportError, match="no image to calibrate"):
         quantize_onnx(path, [])
+    with pytest.raises(CorruptImageError, match=r"empty\.png"):
+        quantize_onnx(path, (read_image(b"", name) for name in ["empty.png"]))

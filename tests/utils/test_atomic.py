@@ -54,6 +54,13 @@ def test_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, small_disk, wr
     assert os.listdir(tmp_path) == ["model.pth"]
 
 
+def test_a_folder_that_is_missing_is_told_with_the_file(tmp_path):
+    path = tmp_path / "gone" / "a.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_json(path, {})
+    assert caught.value.filename == str(path)
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_errors_of_the_writer_keep_the_old_file(tmp_path, error):
     path = tmp_path / "a"

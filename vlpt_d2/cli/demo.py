@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
     add("--port", type=positive, default=7860, help="port to listen at (default: 7860)")
     add("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options of the detector")
-    parser.set_defaults(failed=1)
 
 
 def run(args: argparse.Namespace) -> int:

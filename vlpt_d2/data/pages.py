@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +13,22 @@ import numpy as np
 
 from .image_io import CorruptImageError, count_pages, read_image
 
-__all__ = ["CAMERA", "PAGED_SUFFIXES", "VIDEO_SUFFIXES", "Pages", "camera_frames", "open_pages"]
+__all__ = ["CAMERA", "VIDEO_SUFFIXES", "Pages", "camera_frames", "open_pages"]
 
 #: Suffixes of videos, which OpenCV reads.
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
-#: Suffixes of files with several images, TIFFs not counted.
-PAGED_SUFFIXES = VIDEO_SUFFIXES | {".pdf"}
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
+        *(".wmv", ".flv", ".3gp", ".ogv", ".ts", ".mts", ".m2ts"),
+    )
+)
 #: How the name of a camera begins.
 CAMERA = "camera:"
 
 # Pixels of a PDF's page to a point, which is 1/72 inch.
 _PDF_SCALE = 200 / 72
+# Pixels of a page at most, so many as Pillow reads without a warning.
+_PDF_PIXELS = 89_478_485
 
 
 class Pages:
@@ -70,7 +76,11 @@ class _PdfPages(Pages):
 
     def __getitem__(self, number: int) -> np.ndarray:
         try:
-            image = self._file[number].render(scale=_PDF_SCALE, rev_byteorder=True).to_numpy()
+            page = self._file[number]
+            area = max(1, math.prod(page.get_size()))
+            # Drawings of a building have pages that would not fit into the memory.
+            scale = min(_PDF_SCALE, math.sqrt(_PDF_PIXELS / area))
+            image = page.render(scale=scale, rev_byteorder=True).to_numpy()
         except Exception as error:  # pypdfium2 and numpy raise many kinds
             raise CorruptImageError(
                 f"{self.path}: page {number + 1} cannot be drawn ({error})"
@@ -128,7 +138,8 @@ def open_pages(path: Path) -> Pages:
     """Open a file of images.
 
     Args:
-        path: an image, a PDF (by pypdfium2, 200 dots per inch) or a video (by OpenCV).
+        path: an image, a PDF (by pypdfium2, 200 dots per inch; fewer for huge pages) or a video
+            (by OpenCV).
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -26,7 +26,7 @@ from ..evaluation.analysis import analyse, to_page
 from ..evaluation.file_evaluation import Evaluation, evaluate_images, to_report
 from ..evaluation.files import ImageTexts
 from ..export import ExportError, export_detector
-from ..model_zoo.models import PREFIX, get, get_checkpoint, list_models
+from ..model_zoo.models import PREFIX, get_checkpoint, get_detector
 from ..modeling.detection import TextDetector
 from ..utils.atomic import write_json, write_text
 from ..utils.environment import usable_cores
@@ -141,16 +141,15 @@ def finetune(
         percent, the thresholds, the numbers of images, the steps, and the provenance.
 
     Raises:
-        ValueError: there is no such model or format, there are too few images or some cannot be
-            read, or the folder holds another fine-tuning.
+        ValueError: there is no such model, format or config key, there are too few images or some
+            cannot be read, or the folder holds another fine-tuning or other files.
         OSError, GroundTruthError, CorruptImageError: files cannot be read or written.
         FolderInUseError: another process writes to the folder.
     """
     start = time.monotonic()
-    if not get(model).detects:
-        known = ", ".join(list_models(with_weights=True, detectors=True))
-        raise ValueError(f"{model} finds no text: it is {get(model).summary}. Take one of {known}")
+    config = get_detector(model).config
     get_checkpoint(model)
+    load_config(config, opts)  # before anything is written
     request: dict[str, Any] = {
         "images": str(images.resolve()),
         "labels": str(labels.resolve()),
@@ -167,9 +166,9 @@ def finetune(
             return json.loads((output / RESULTS).read_text("utf-8"))
         counts = _prepare_data(images, labels, str(request["format"]), seed, output)
         options = _options(output, model, seed, counts["train"], opts)
-        command = ["--config-file", get(model).config, "--resume", *options]
+        command = ["--config-file", config, "--resume", *options]
         run(argument_parser().parse_args(command))
-        results = _finish(output, load_config(get(model).config, options), model)
+        results = _finish(output, load_config(config, options), model)
         minutes = round((time.monotonic() - start) / 60, 1)
         results |= {"images": counts, "minutes": minutes, "request": request}
         write_json(output / RESULTS, results, indent=1)
@@ -180,6 +179,8 @@ def _hold_request(output: Path, request: dict[str, Any]) -> None:
     """Refuse to mix two fine-tunings in one folder."""
     path = output / _REQUEST
     if not (output / _SPLIT).is_file():  # nothing that could be mixed
+        if not path.is_file() and any(not p.name.startswith(".") for p in output.iterdir()):
+            raise ValueError(f"{output} holds other files: name a new folder with --output")
         write_json(path, request, indent=1)
         return
     before = json.loads(path.read_text("utf-8"))
@@ -201,9 +202,10 @@ def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path
     record = output / _SPLIT
     if not record.is_file():
         shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
-        dicts, report = read_folder(form, images, labels, images.name)
+        name = images.resolve().name
+        dicts, report = read_folder(form, images, labels, name)
         statistics = measure_dataset(dicts, decode=True)
-        text = format_statistics(images.name, statistics, [report])
+        text = format_statistics(name, statistics, [report])
         write_text(output / "data.txt", text + "\n")
         print(text.split("\n\n")[0], flush=True)
         if statistics.broken:

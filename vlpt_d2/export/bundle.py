@@ -11,7 +11,7 @@ from typing import Any
 from ..utils.atomic import write_json, write_text
 from .detector import ExportError, open_onnx
 
-__all__ = ["PACKAGE", "write_bundle"]
+__all__ = ["PACKAGE", "check_folder", "write_bundle"]
 
 #: The package that a bundle holds, a part of this one.
 PACKAGE = "text_detector"
@@ -42,20 +42,39 @@ _SCRIPT = f'''"""Print the texts of images as JSON: python detect.py photo.jpg â
 import json
 import sys
 
-import numpy as np
-from PIL import Image, ImageOps
 from {PACKAGE} import open_detector
+from {PACKAGE}.data.image_io import CorruptImageError, read_image
 
-detector = open_detector()
+detector, status = open_detector(), 0
 for path in sys.argv[1:]:
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    (found,) = detector([np.asarray(image)])
+    try:
+        image = read_image(path, path)
+    except (OSError, CorruptImageError) as error:
+        print(error, file=sys.stderr)
+        status = 1
+        continue
+    (found,) = detector([image])
     texts = [
         {{"polygon": polygon.astype(float).round(2).tolist(), "score": round(float(score), 5)}}
         for polygon, score in zip(found.polygons, found.scores)
     ]
     print(json.dumps({{"file_name": path, "texts": texts}}))
+sys.exit(status)
 '''
+_FILES = {"model.onnx", "settings.json", "detect.py", PACKAGE}
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a bundle replaces nothing but an earlier one.
+
+    Raises:
+        ExportError: the folder holds other files, or is a file.
+    """
+    if folder.is_file():
+        raise ExportError(f"{folder} is a file: name a new folder")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if strangers := sorted(names - _FILES):
+        raise ExportError(f"{folder} holds other files, such as {strangers[0]}: name a new folder")
 
 
 def write_bundle(path: str | Path, folder: str | Path) -> None:
@@ -85,8 +104,9 @@ def write_bundle(path: str | Path, folder: str | Path) -> None:
         shutil.copyfile(path, folder / "model.onnx")
     write_json(folder / "settings.json", _without_config(detector.settings))
     shutil.rmtree(folder / PACKAGE, ignore_errors=True)
-    start = _ROOT / "modeling" / "detection" / decoder / "decode.py"
-    for file in sorted(_needed([_ROOT / "export" / "detector.py", start])):
+    decoding = _ROOT / "modeling" / "detection" / decoder / "decode.py"
+    reading = _ROOT / "data" / "image_io.py"
+    for file in sorted(_needed([_ROOT / "export" / "detector.py", decoding, reading])):
         copy = folder / PACKAGE / file.relative_to(_ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)

@@ -156,15 +156,25 @@ class Detector:
             group, name = keys[key]
             node = self.settings[group] if group else self.settings
             try:
-                node[name] = text if isinstance(node.get(name), str) else _number(text)
+                node[name] = _parsed(text, node.get(name))
             except ValueError as error:
-                raise ValueError(f"{key} is {text!r}; it must be a number") from error
+                raise ValueError(f"{key} is {text!r}; it must be {error}") from None
         _ = self.size_for_test  # checks it
 
 
-def _number(text: str) -> Any:
-    """A number, or a list of a tuple of numbers."""
-    return json.loads(text.strip().replace("(", "[").replace(")", "]").replace(",]", "]"))
+def _parsed(text: str, before: Any) -> Any:
+    """A value of the form of the one before: a string, a number or a list of two numbers."""
+    if isinstance(before, str):
+        return text
+    try:
+        value = json.loads(text.strip().replace("(", "[").replace(")", "]").replace(",]", "]"))
+    except ValueError:
+        value = None
+    pair = isinstance(before, list)
+    numbers = value if pair and isinstance(value, list) else [value]
+    if len(numbers) != 1 + pair or not all(isinstance(v, int | float) for v in numbers):
+        raise ValueError("two numbers, such as (736, 736)" if pair else "a number")
+    return value
 
 
 def open_onnx(path: str, threads: int = 0) -> Detector:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.image_io import CorruptImageError
+from ..utils.atomic import replacing
 from .detector import KEY, ExportError, open_onnx
 
 __all__ = ["quantize_onnx"]
@@ -27,6 +29,7 @@ def quantize_onnx(path: str | Path, images: Iterable[np.ndarray]) -> None:
 
     Raises:
         ExportError: a package is missing, or there is no image.
+        OSError, CorruptImageError: an image cannot be read, or the file cannot be written.
     """
     try:
         import onnx
@@ -74,7 +77,10 @@ def quantize_onnx(path: str | Path, images: Iterable[np.ndarray]) -> None:
         del model.metadata_props[:]
         entry = model.metadata_props.add()
         entry.key, entry.value = KEY, json.dumps({**detector.settings, "precision": "int8"})
-        onnx.save(model, str(path))
+        with replacing(path) as file:
+            onnx.save(model, file)
+    except (OSError, CorruptImageError):
+        raise
     except Exception as error:
         if not reader.count:
             raise ExportError("there is no image to calibrate with") from error

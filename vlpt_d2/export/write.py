@@ -230,14 +230,15 @@ def _write_onnx(network: ExportNetwork, description: str, path: Path) -> None:
             f"and this is torch {torch.__version__}. TorchScript can hold them"
         )
     convert = _convert_program if _EXPORTS_PROGRAMS else _convert_trace
-    with warnings.catch_warnings():
+    # The file is opened before the time that converting takes.
+    with replacing(path) as file, warnings.catch_warnings():
         # torch's and detectron2's own use of what is deprecated.
         warnings.simplefilter("ignore")
         proto = convert(network)
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = KEY, description
-    onnx.checker.check_model(proto)
-    onnx.save(proto, str(path))
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = KEY, description
+        onnx.checker.check_model(proto)
+        onnx.save(proto, file)
 
 
 def dynamic_shapes(network: ExportNetwork) -> dict[str, dict[int, Any]]:
@@ -291,7 +292,8 @@ def _write_torchscript(network: ExportNetwork, description: str, path: Path) -> 
         # Python values of shapes; whether one of them was frozen is seen in the comparison.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(network, network.example(*_EXAMPLE), check_trace=False)
-    torch.jit.save(traced, str(path), _extra_files={KEY: description.encode()})
+    with replacing(path) as file:
+        torch.jit.save(traced, file, _extra_files={KEY: description.encode()})
 
 
 def _first_line(error: Exception) -> str:

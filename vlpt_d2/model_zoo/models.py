@@ -22,6 +22,7 @@ __all__ = [
     "get",
     "get_checkpoint",
     "get_config",
+    "get_detector",
     "get_graph",
     "list_models",
 ]
@@ -195,6 +196,19 @@ def get(name: str) -> Model:
     )
 
 
+def get_detector(name: str) -> Model:
+    """Return the entry of a model that finds text.
+
+    Raises:
+        ValueError: there is no such model, or it finds no text.
+    """
+    model = get(name)
+    if not model.detects:
+        known = ", ".join(list_models(with_weights=True, detectors=True))
+        raise ValueError(f"{name} finds no text: it is {model.summary}. Take one of {known}")
+    return model
+
+
 def get_config(name: str) -> CfgNode:
     """Return a model's config, not frozen; MODEL.WEIGHTS names its weights if it has any.
 
@@ -250,12 +264,10 @@ def get_graph(name: str) -> str:
         ValueError: there is no such model, or it finds no text.
         FileNotFoundError: there is no such file.
     """
-    if not get(name).detects:
-        known = ", ".join(list_models(with_weights=True, detectors=True))
-        raise ValueError(f"{name} finds no text: it is {get(name).summary}. Take one of {known}")
-    path = _FOLDER / f"{get(name).name}.onnx"
+    model = get_detector(name)
+    path = _FOLDER / f"{name}.onnx"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}, the network of {name}, is missing. {_remedy(get(name))}")
+        raise FileNotFoundError(f"{path}, the network of {name}, is missing. {_remedy(model)}")
     return str(path)
 
 

@@ -15,7 +15,10 @@ class _Part(io.FileIO):
     """The file while it is written; its errors name the path that it will have."""
 
     def __init__(self, path: Path):
-        super().__init__(f"{path}.part", "wb")
+        try:
+            super().__init__(f"{path}.part", "wb")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         self.path = path
         self.error: OSError | None = None
 

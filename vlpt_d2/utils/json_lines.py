@@ -36,7 +36,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
             records.append(None)
         if not isinstance(records[-1], dict):
             raise ValueError(
-                f"{path}, line {number}: is damaged, so what is finished is not known. Delete "
-                f"{path.parent} and start again"
+                f"{path}, line {number}: is damaged, so what is finished is not known. Start again "
+                "in another folder"
             )
     return records

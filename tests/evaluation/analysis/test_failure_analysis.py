@@ -129,7 +129,7 @@ def test_page_is_escaped_and_draws_the_worst_images(tmp_path):
     report = to_report(evaluation)
     report["analysis"] = analyse(evaluation)
     assert json.loads(json.dumps(report)) == report
-    cv2.imwrite(str(tmp_path / "img_1.jpg"), np.zeros((80, 120, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "img_1.Jpg"), np.zeros((80, 120, 3), np.uint8))
     page = to_page(evaluation, report, tmp_path)
     assert "&lt;b&gt;" in page
     assert "<b></b>" not in page

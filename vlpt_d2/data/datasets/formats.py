@@ -65,13 +65,16 @@ def guess_format(labels: str | Path) -> str:
     ``.txt`` files ICDAR's, ``.gt`` files MSRA-TD500's.
 
     Raises:
+        FileNotFoundError: there is no such file or folder.
         ValueError: there are none, or of several kinds.
     """
     path = Path(labels)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder of labels")
     if path.is_file():
         return "coco"
     suffixes = {".json": "labelme", ".txt": "icdar", ".gt": "msra-td500"}
-    found = {p.suffix.lower() for p in path.iterdir()} & set(suffixes) if path.is_dir() else set()
+    found = {p.suffix.lower() for p in path.iterdir()} & set(suffixes)
     if len(found) != 1:
         kinds = " and ".join(sorted(found)) or "no label"
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +106,10 @@ def _worst(
 def _find(folder: Path, name: str) -> Path | None:
     """The image of a name as files have it: ``img_7``, ``7``, ``1001``."""
     stems = [name, f"img{name}", f"img_{name}"] + ([f"{int(name):04d}"] if name.isdecimal() else [])
-    for stem in stems:
-        for suffix in sorted(readable_suffixes()):
-            for path in (folder / f"{stem}{suffix}", folder / f"{stem}{suffix.upper()}"):
-                if os.path.isfile(path):
-                    return path
-    return None
+    suffixes = readable_suffixes()
+    images = (p for p in sorted(folder.iterdir(), reverse=True) if p.suffix.lower() in suffixes)
+    found = {path.stem: path for path in images if path.is_file()}
+    return next((found[stem] for stem in stems if stem in found), None)
 
 
 def _draw(path: Path, image: ImageTexts, result: ImageResult, row: dict[str, Any]) -> str:
