@@ -182,7 +182,7 @@ def as_exported(model):
         (without_the_last_convolution, "it has 84 convolutions, not 85"),
         (with_another_kernel, r"where backbone.bottom_up.stem.conv1 is expected.*\(5, 5\) with"),
         (without_a_bias, r"stem.conv1 is expected.*\(3, 3\) without bias"),
-        (as_exported, "vlpt-d2 export wrote it"),
+        (as_exported, "vlpt-d2 export wrote it, for detection with --backend onnx"),
     ],
 )
 def test_other_networks_are_refused(tmp_path, edit, message):

@@ -89,7 +89,7 @@ def _convolutions(path: str) -> list[tuple[np.ndarray, np.ndarray | None]]:
             f"{path} cannot be read as ONNX; it may be cut off or damaged: {error}"
         ) from error
     if any(entry.key == "vlpt_d2.json" for entry in model.metadata_props):
-        raise _another(path, "vlpt-d2 export wrote it")
+        raise _another(path, "vlpt-d2 export wrote it, for detection with --backend onnx")
     return found
 
 

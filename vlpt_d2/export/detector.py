@@ -232,7 +232,10 @@ def _session(path: str, threads: int, weights: Mapping[str, np.ndarray]) -> Any:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     # The runtime's own exceptions have no common class.
     except Exception as error:
-        raise ExportError(f"{path}: no ONNX file that can be run ({error})") from error
+        raise ExportError(
+            f"{path}: no ONNX file that can be run ({error}). Name a file of vlpt-d2 export, or "
+            "take the backend torch"
+        ) from error
 
 
 def parse(text: str | None, path: str) -> dict[str, Any]:

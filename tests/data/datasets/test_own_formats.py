@@ -377,3 +377,15 @@ def test_a_format_is_guessed_by_suffix(tmp_path, names, form):
         return
     with pytest.raises(ValueError, match=form):
         guess_format(tmp_path)
+
+
+def test_txt_files_without_a_comma_are_yolos(tmp_path):
+    for name, content in (("a.txt", "\n"), ("b.txt", "0 .1 .2 .3 .4\n"), ("classes.txt", "a, b")):
+        (tmp_path / name).write_text(content)
+    assert guess_format(tmp_path) == "yolo-obb"
+
+
+def test_the_folder_of_a_coco_file_is_no_labelmes(tmp_path):
+    (tmp_path / "coco.json").write_text(json.dumps({"images": [], "annotations": []}))
+    with pytest.raises(GroundTruthError, match=r"coco\.json: is a COCO file. Name it instead"):
+        read_labelme(tmp_path, tmp_path)

@@ -14,6 +14,7 @@ from .dataset import register_text_dataset
 from .ground_truth import TextReader, read_folders
 from .icdar2013 import read_icdar2013_file
 from .icdar2015 import read_quad_file
+from .image_files import NO_LABELS
 from .labelme import read_labelme
 from .msra_td500 import read_msra_file
 from .report import ReadResult, load_logged
@@ -62,7 +63,7 @@ FORMATS: dict[str, Callable[..., ReadResult]] = {
 
 def guess_format(labels: str | Path) -> str:
     """The format of label files by their suffix: a JSON file is COCO, JSON files are labelme's,
-    ``.txt`` files ICDAR's, ``.gt`` files MSRA-TD500's.
+    ``.txt`` files ICDAR's, those without a comma YOLO's, ``.gt`` files MSRA-TD500's.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -80,7 +81,12 @@ def guess_format(labels: str | Path) -> str:
         raise ValueError(
             f"{path} has {kinds} files; name their format with --format: {', '.join(FORMATS)}"
         )
-    return suffixes[found.pop()]
+    form = suffixes[found.pop()]
+    if form == "icdar":
+        files = (p for p in sorted(path.glob("*.txt")) if p.name not in NO_LABELS)
+        text = next(filter(None, (file.read_bytes().strip() for file in files)), b",")
+        form = form if b"," in text else "yolo-obb"
+    return form
 
 
 def read_folder(form: str, image_dir: str | Path, labels: str | Path, name: str) -> ReadResult:

@@ -11,11 +11,11 @@ import numpy as np
 from ...utils.names import natural_key
 from .report import ReadReport
 
-__all__ = ["ImageHeader", "list_images", "note_unused_labels", "read_header"]
+__all__ = ["NO_LABELS", "ImageHeader", "list_images", "note_unused_labels", "read_header"]
 
 _UNREADABLE = "images of a kind that cannot be read here: convert them to .png or .jpg"
-# What tools write next to their label files.
-_NO_LABELS = {"classes.txt", "obj.names", "readme.txt", "README.txt", "notes.json"}
+#: What tools write next to their label files.
+NO_LABELS = {"classes.txt", "obj.names", "readme.txt", "README.txt", "notes.json"}
 # Orientations of the EXIF standard -> whether to swap x and y first, then whether to mirror the
 # new x and the new y.
 _TURNS = {
@@ -130,6 +130,6 @@ def note_unused_labels(used: Iterable[Path], report: ReadReport) -> None:
         if not folder.is_dir():
             continue
         found = (p for p in folder.iterdir() if p.suffix in wanted and not p.name.startswith("."))
-        unused = (p for p in found if p not in names and p.name not in _NO_LABELS)
+        unused = (p for p in found if p not in names and p.name not in NO_LABELS)
         for path in sorted(unused, key=lambda path: natural_key(path.name)):
             report.count(report.dropped, "label files without an image", path.name)

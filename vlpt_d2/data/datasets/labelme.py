@@ -63,6 +63,8 @@ def read_labelme(image_dir: str | Path, labels: str | Path, name: str = "labelme
     label_files: dict[Path, Path] = {}
     for image_id, path in enumerate(files, 1):
         content = expect(read_json(path, report), dict, str(path))
+        if "images" in content:
+            raise GroundTruthError(f"{path}: is a COCO file. Name it instead of its folder.")
         image = _find_image(Path(image_dir), path, content, by_stem, report)
         if image in label_files:
             raise GroundTruthError(
