@@ -5,9 +5,11 @@ import shutil
 import socket
 import threading
 
+import numpy as np
 import pytest
 from helpers.inspection import tiny_inspected
 from helpers.signs import SMALL, sign
+from PIL import Image
 
 from vlpt_d2 import TextPredictor
 from vlpt_d2.demo import Demo, build_page, serve
@@ -73,3 +75,13 @@ def test_words_show_where_vlpt_looks(page):
     page.get_by_label("Words").fill("bar")
     page.get_by_role("button", name="Look").click()
     page.locator("img").nth(before).wait_for()
+
+
+def test_photos_of_other_kinds(page, tmp_path):
+    grey = np.asarray(sign(("Bar",))[0].convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    (tmp_path / "text.jpg").write_text("no image")
+    for name, expected in (("deep.png", "1 text"), ("text.jpg", "text.jpg: cannot be decoded")):
+        page.reload()
+        page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        page.get_by_text(expected).first.wait_for()

@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +154,15 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
     """
     import gradio as gr
 
+    wrong = partial(gr.Error, print_exception=False)  # what a visitor does is no fault here
+
     def look(path: str | None) -> tuple[Photo | None, list[tuple[np.ndarray, str]]]:
         if path is None:
             return None, []
         try:
             photo = demo.look(path)
         except (OSError, ValueError, RuntimeError) as error:
-            raise gr.Error(str(error)) from error
+            raise wrong(str(error)) from error
         return photo, demo.maps(photo)
 
     def show(photo: Photo | None, *thresholds: float) -> tuple[Any, ...]:
@@ -172,11 +175,11 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
 
     def attention(photo: Photo | None, words: str) -> np.ndarray:
         if photo is None:
-            raise gr.Error("Choose a photo first.")
+            raise wrong("Choose a photo first.")
         try:
             return demo.attention(photo.path, words)
         except ValueError as error:
-            raise gr.Error(str(error)) from error
+            raise wrong(str(error)) from error
 
     picture: dict[str, Any] = {
         "interactive": False,
@@ -189,10 +192,10 @@ def build_page(demo: Demo, name: str) -> gradio.Blocks:
         state = gr.State()
         with gr.Row():
             with gr.Column():
-                # Without a mode the file is read here, whatever its depth and colours.
-                photo = gr.Image(
-                    type="filepath", sources=["upload"], label="Photo", image_mode=None
-                )
+                photo = gr.Image(type="filepath", sources=["upload"], label="Photo")
+                # Gradio would decode the file and cut 16 bits off; what it cannot decode would have
+                # no message.
+                photo.preprocess = lambda payload: payload and payload.path
                 sliders = [
                     gr.Slider(0, 1, value, step=0.01, label=key, interactive=True)
                     for key, value in demo.thresholds.items()
