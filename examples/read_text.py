@@ -24,11 +24,12 @@ from rapidocr import RapidOCR
 
 from vlpt_d2 import TextPredictor
 from vlpt_d2.data.image_io import CorruptImageError
+from vlpt_d2.data.pages import open_pages
 from vlpt_d2.structures import quadrilateral
 from vlpt_d2.structures.lines import group_lines
 from vlpt_d2.structures.quadrilateral import is_clockwise
 from vlpt_d2.utils.errors import describe
-from vlpt_d2.utils.names import printable
+from vlpt_d2.utils.names import counted, printable
 
 # From this height over width on, a crop is read as text that runs up or down.
 TALL = 1.5
@@ -60,9 +61,9 @@ class Page:
     lines: list[list[Word]]
 
 
-def read_page(predictor: TextPredictor, recogniser: RapidOCR, path: str) -> Page:
+def read_page(predictor: TextPredictor, recogniser: RapidOCR, image: np.ndarray, name: str) -> Page:
     """Detect and read the texts of an image; those that nothing is read of are left out."""
-    found = predictor(path)
+    found = predictor(image)
     words = []
     for polygon, crop in zip(found.polygons, found.crops()):
         pixels = np.asarray(crop)
@@ -81,7 +82,7 @@ def read_page(predictor: TextPredictor, recogniser: RapidOCR, path: str) -> Page
         if best.text:
             words.append(best)
     lines = group_lines([word.polygon for word in words])
-    return Page(Path(path).name, found.image, [[words[i] for i in line] for line in lines])
+    return Page(name, found.image, [[words[i] for i in line] for line in lines])
 
 
 def upright(polygon: np.ndarray) -> np.ndarray:
@@ -162,23 +163,26 @@ def _box(polygon: np.ndarray) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read images; return 0, or 1 if one could not be read."""
+    """Read images; return 0, or 1 if one of the files could not be read."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", nargs="+", help="the pages, in their order")
+    parser.add_argument("images", nargs="+", help="images, TIFFs or PDFs, in their order")
     parser.add_argument("--model", default="db_mobile", help="detector of the zoo")
     parser.add_argument("--output", type=Path, default=Path("read"), help="files, without suffix")
     parser.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE")
     args = parser.parse_args(argv)
     predictor = TextPredictor(args.model, opts=args.opts)
     recogniser = RapidOCR(params={"Global.log_level": "error"})
-    pages = []
-    for path in args.images:
+    pages, failed = [], 0
+    for path in map(Path, args.images):
         try:
-            pages.append(read_page(predictor, recogniser, path))
+            opened = open_pages(path)
+            for i in range(len(opened)):
+                pages.append(read_page(predictor, recogniser, opened[i], path.name))
         except (OSError, CorruptImageError) as error:
-            print(error, file=sys.stderr)
+            print(describe(error), file=sys.stderr)
+            failed += 1
     if not pages:
         return 1
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -186,8 +190,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Path(f"{args.output}.txt").write_text(to_text(pages), "utf-8")
     Path(f"{args.output}.hocr").write_text(to_hocr(pages), "utf-8")
     write_pdf(pages, Path(f"{args.output}.pdf"))
-    print(f"{args.output}.txt, .hocr, .pdf: {len(pages)} of {len(args.images)} images")
-    return 0 if len(pages) == len(args.images) else 1
+    told = f"; {counted(failed, 'file')} could not be read" if failed else ""
+    print(f"{args.output}.txt, .hocr, .pdf: {counted(len(pages), 'page')}{told}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the page of ``vlpt-d2 demo`` does, without a browser."""
 
 import json
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from vlpt_d2 import TextPredictor
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.image_io import CorruptImageError
-from vlpt_d2.demo import Demo, build_page
+from vlpt_d2.demo import Demo, build_page, serve
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,14 @@ def test_the_page_has_a_slider_for_each_threshold(demo):
     page = build_page(demo, "db_mobile")
     sliders = [b for b in page.blocks.values() if isinstance(b, gradio.Slider)]
     assert {slider.label: slider.value for slider in sliders} == demo.thresholds
+
+
+def test_a_port_in_use(demo):
+    pytest.importorskip("gradio")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=rf"port {port} of 127.0.0.1.*--port"):
+            serve(build_page(demo, "db_mobile"), "127.0.0.1", port)
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):

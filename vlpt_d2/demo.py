@@ -245,21 +245,27 @@ def serve(page: gradio.Blocks, host: str, port: int) -> None:
         port: to listen at.
 
     Raises:
-        OSError: the port is in use.
+        OSError: the port is in use, or the address is not of this computer.
     """
     import gradio as gr
 
     # The standard themes load their fonts from a server.
     theme = gr.themes.Default(font="sans-serif", font_mono="monospace")
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        theme=theme,
-        max_file_size="100mb",
-        footer_links=[],
-        quiet=True,
-        prevent_thread_lock=True,
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            theme=theme,
+            max_file_size="100mb",
+            footer_links=[],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except (OSError, OverflowError) as error:
+        raise OSError(
+            f"cannot listen at port {port} of {host}: the port is in use, or the address is not of "
+            "this computer. Choose others with --port and --host"
+        ) from error
     print(f"open {address} in a browser; Ctrl-C stops the page", flush=True)
     page.block_thread()

@@ -23,12 +23,12 @@ def example():
 
 @pytest.fixture(scope="module")
 def files(example, tmp_path_factory):
-    """What it writes of a sign, one that is turned to the left, and a file that is no image."""
+    """What it writes of a sign and one that is turned to the left, pages of a file; others fail."""
     folder = tmp_path_factory.mktemp("read")
-    sign()[0].save(folder / "sign.png")
-    sign(("STOP",))[0].transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png")
+    turned = sign(("STOP",))[0].transpose(Image.Transpose.ROTATE_90)
+    sign()[0].save(folder / "signs.tif", save_all=True, append_images=[turned])
     (folder / "broken.png").write_text("no image")
-    names = [str(folder / name) for name in ("sign.png", "turned.png", "broken.png", "gone.png")]
+    names = [str(folder / name) for name in ("signs.tif", "broken.png", "gone.png")]
     assert example.main([*names, "--output", str(folder / "out.v2"), "--opts", *SMALL]) == 1
     return folder
 
@@ -43,8 +43,8 @@ def test_hocr_has_words_with_boxes(files):
     for element in root.iter():
         by_class.setdefault(element.get("class"), []).append(element)
     assert [page.get("title").split("; ")[:2] for page in by_class["ocr_page"]] == [
-        ['image "sign.png"', "bbox 0 0 224 160"],
-        ['image "turned.png"', "bbox 0 0 160 224"],
+        ['image "signs.tif"', "bbox 0 0 224 160"],
+        ['image "signs.tif"', "bbox 0 0 160 224"],
     ]
     words = by_class["ocrx_word"]
     assert [word.text for word in words] == ["COFFEE", "open", "STOP"]
