@@ -113,7 +113,13 @@ def test_grey_images_of_any_depth(predictor, picture):
     expected = predictor(np.dstack([grey] * 3))
     wide = Image.fromarray(grey.astype(np.uint16) * 257)
     forms = [grey, grey[:, :, None], torch.from_numpy(grey), torch.from_numpy(grey)[None]]
-    forms += [grey.astype(np.uint16) * 257, Image.fromarray(grey), wide, encoded(wide, "PNG")]
+    forms += [
+        grey.astype(np.uint16) * 257,
+        grey.astype(">u2") * 257,
+        Image.fromarray(grey),
+        wide,
+        encoded(wide, "PNG"),
+    ]
     for form in forms:
         assert_same(predictor(form), expected)
 

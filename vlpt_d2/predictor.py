@@ -344,6 +344,7 @@ def _from_array(array: np.ndarray, image_format: str) -> np.ndarray:
 
 
 def _to_bytes(array: np.ndarray) -> np.ndarray:
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -298,6 +299,25 @@ def test_wrong_requests_are_told_in_one_line(photos, capsys, arguments, message)
     assert len(lines) == 1
     assert (message or "photos/sub/none: no such file") in lines[0]
     assert "Traceback" not in errors
+
+
+def test_without_onnxruntime_or_with_damaged_files_of_the_zoo(photos, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "onnxruntime", None)
+        assert detect("photos", "--backend", "onnx") == 1
+        assert "pip install onnxruntime, or vlpt-d2[export]" in capsys.readouterr().err
+    folder = Path(model_zoo.get_checkpoint("db_mobile")).parent
+    shutil.copytree(folder, "zoo", ignore=lambda _, names: [n for n in names if "mobile" not in n])
+    monkeypatch.setattr("vlpt_d2.model_zoo.models._FOLDER", Path("zoo"))
+    for name, message in (
+        ("db_mobile.json", "db_mobile.json is damaged"),
+        ("db_mobile.onnx", "db_mobile.onnx: no ONNX file that can be run"),
+        ("db_mobile.safetensors", "db_mobile.safetensors is damaged or of another version"),
+    ):
+        Path("zoo", name).write_bytes(Path("zoo", name).read_bytes()[:-100])
+        assert detect("photos", "--backend", "onnx") == 2
+        assert message in capsys.readouterr().err
+        shutil.copy(folder / name, "zoo")
 
 
 def test_a_batch_has_at_least_an_image(capsys):

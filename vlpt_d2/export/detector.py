@@ -246,14 +246,21 @@ def parse(text: str | None, path: str) -> dict[str, Any]:
         path: of the file, for messages.
 
     Raises:
-        ExportError: nothing is described, or in another version.
+        ExportError: nothing is described, or in another version, or the text is damaged.
     """
     if not text:
         raise ExportError(f"{path} was not written by vlpt-d2 export: it has no entry {KEY}")
-    content = json.loads(text)
-    if content["version"] != VERSION:
+    try:
+        content = json.loads(text)
+        version = content["version"]
+    except (ValueError, TypeError, KeyError) as error:
         raise ExportError(
-            f"{path} is of version {content['version']}, this package reads {VERSION}: export "
+            f"{path} is damaged (its settings are no JSON of vlpt-d2 export): export the "
+            "checkpoint again; for a model of the zoo, reinstall the package"
+        ) from error
+    if version != VERSION:
+        raise ExportError(
+            f"{path} is of version {version}, this package reads {VERSION}: export "
             f"the checkpoint again (the file is of {content['producer']})"
         )
     return content
