@@ -27,7 +27,7 @@ def row(output, what):
 
 
 def test_check(total_text, capsys):
-    out = total_text / "numbers.json"
+    out = total_text / "new" / "numbers.json"
     assert main(["data", "check", "total_text_test", "--decode", "--json", str(out)]) == 0
     output = capsys.readouterr().out
     assert [row(output, k) for k in ("images", "texts", "ignored texts")] == [2, 4, 2]
@@ -41,6 +41,19 @@ def test_check(total_text, capsys):
     assert {k: v for k, v in numbers["histograms"]["side"].items() if v} == {"0-320": 2}
     assert numbers["reports"][0]["words"] == 4
     assert re.search(r"16-24 +2  100\.0 %  #{40}\n", output)
+
+
+def test_check_finds_the_datasets_of_a_plugin(tmp_path, monkeypatch, capsys):
+    image(tmp_path / "images/a.jpg")
+    text(tmp_path / "gt/gt_a.txt", f"{QUAD},Joy\n")
+    (tmp_path / "own_sets.py").write_text(
+        "from vlpt_d2.data.datasets.formats import register_folder\n"
+        f"register_folder('own_set', 'icdar', '{tmp_path}/images', '{tmp_path}/gt')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("VLPT_D2_PLUGINS", "")
+    assert main(["--plugin", "own_sets", "data", "check", "own_set"]) == 0
+    assert row(capsys.readouterr().out, "texts") == 1
 
 
 def test_check_of_own_folder_with_faults(tmp_path, capsys):
@@ -91,6 +104,18 @@ def test_browse_original(total_text, capsys):
     blue, _, red = (int(v) for v in pictures[0][20, 30])  # the outline of a text that counts
     assert blue > red + 80
     assert abs(int(pictures[0][5, 5, 0]) - 60) < 12
+
+
+def test_browse_replaces_only_its_own_pages(total_text, capsys):
+    photo = total_text / "photos" / "0001.jpg"
+    photo.parent.mkdir()
+    photo.write_text("mine")
+    command = ["data", "browse", "total_text_test"]
+    assert main([*command, str(photo.parent)]) == 2
+    assert f"{photo} would be replaced" in capsys.readouterr().err
+    assert photo.read_text() == "mine" and len(list(photo.parent.iterdir())) == 1
+    for _ in range(2):
+        assert main([*command, str(total_text / "page"), "--count", "1"]) == 0
 
 
 def test_browse_escapes_names_and_words(tmp_path):

@@ -66,6 +66,7 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
     [
         ({"seed": [1]}, "no key seed; did you mean 'seeds'"),
         ({"seeds": [1, -1]}, "seeds must be a list of numbers"),
+        ({"seeds": [0, True]}, "seeds must be a list of numbers"),
         ({"seeds": []}, "seeds is missing or empty"),
         ({"baseline": "VLTP"}, "baseline 'VLTP' is none of pretrainings; did you mean 'VLPT'"),
         ({"pretrainings": {"A": {"weight": "x"}}, "baseline": "A"}, r"pretrainings\.A\.weight"),
@@ -73,6 +74,12 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
         ({"pretrainings": {"A": {"options": ["x"]}}, "baseline": "A"}, "'name: …' entries"),
         ({"pretrainings": {"A": None, "a": None}, "baseline": "A"}, "share the folder"),
         ({"detectors": {"DB": "db.yaml"}}, r"detectors\.DB must hold"),
+        ({"detectors": {"DB": {1: ["x"]}}}, r"detectors\.DB\.1 must name a file"),
+        ({"pretrainings": {1: {"weights": 2}}, "baseline": 1}, r"pretrainings\.1\.weights must"),
+        ({"pretrainings": {"A": {"config": [3]}}, "baseline": "A"}, r"A\.config must name a file"),
+        ({"baseline": ["VLPT"]}, "is none of pretrainings"),
+        ({"options": {"OUTPUT_DIR": "x"}}, "options: OUTPUT_DIR follows from the grid's output"),
+        ({"pretrainings": {"A": {"options": {"SEED": 4}}}, "baseline": "A"}, "the grid's seeds"),
     ],
 )
 def test_faults_are_named(grid_file, changes, message):
@@ -85,6 +92,27 @@ def test_unknown_file_and_odd_options(grid_file):
         read_grid("smal")
     with pytest.raises(GridError, match="pairs"):
         read_grid(str(grid_file), ["SEED"])
+    with pytest.raises(GridError, match="the options: SEED follows from the grid's seeds"):
+        read_grid(str(grid_file), ["SEED", "3"])
+
+
+def test_names_of_a_grid_may_look_like_numbers(grid_file):
+    arms, detectors = {2019: None}, {2: {2015: "db.yaml"}}
+    path = edited(grid_file, pretrainings=arms, baseline=2019, detectors=detectors)
+    assert read_grid(path).runs[0].name == "2 on 2015 from 2019, seed 1"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"seeds: [1]\nseeds: [2]\n", "seeds is there twice.*line 2"),
+        (b"\xff\xfe", "not a text file"),
+    ],
+)
+def test_a_faulty_file_is_named_with_the_line(tmp_path, content, message):
+    (tmp_path / "grid.yaml").write_bytes(content)
+    with pytest.raises(GridError, match=rf"grid\.yaml: .*{message}"):
+        read_grid(str(tmp_path / "grid.yaml"))
 
 
 @pytest.mark.parametrize("name", list_grids())

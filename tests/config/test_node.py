@@ -57,6 +57,7 @@ def test_it_stays_a_config_of_detectron2(tmp_path):
         ("_BASE_: missing.yaml\n", r"missing\.yaml: there is no such config file; .*bad\.yaml"),
         ("_BASE_: /no/such.yaml\n", r"/no/such\.yaml: there is no such config file; .*bad\.yaml"),
         ("_BASE_: s3://a/b.yaml\n", "there is no such config file"),
+        ("SOLVER: {MAX_ITER: 1}\nSEED: 1\nSOLVER: {GAMMA: 1}\n", "SOLVER is there twice.*line 3"),
         ("", "is empty; a config is made of KEY: value lines"),
         ("just words", "holds a str; a config is made of"),
         ("- a\n- b\n", "holds a list; a config is made of"),

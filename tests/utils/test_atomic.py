@@ -61,6 +61,14 @@ def test_a_folder_that_is_missing_is_told_with_the_file(tmp_path):
     assert caught.value.filename == str(path)
 
 
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_json(tmp_path / "a.json", {})
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_errors_of_the_writer_keep_the_old_file(tmp_path, error):
     path = tmp_path / "a"

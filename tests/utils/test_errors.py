@@ -28,6 +28,11 @@ class Broken:
         (TypeError("odd"), "TypeError: odd (--debug shows the traceback)"),
         (RuntimeError(), "RuntimeError: no message (--debug shows the traceback)"),
         (OSError(28, "No space left on device", "a.pth"), "a.pth: No space left on device"),
+        (
+            FileExistsError(17, "File exists", "a"),
+            "a: is no folder, and one is needed: name another, or move the file",
+        ),
+        (IsADirectoryError(21, "Is a directory", "a"), "a: is a folder; name a file"),
         (FileNotFoundError("a: no such folder;\nb"), "a: no such folder;\nb"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .model_arguments import IMAGE_HELP, add_model_arguments, load_model
 from .numbers import positive
+from .outputs import write_output
 
 if TYPE_CHECKING:
     from ..inspection import AttentionMaps, LoadedModel
@@ -137,6 +138,5 @@ def _measure(args: argparse.Namespace, loaded: LoadedModel) -> int:
     ]
     print(tabulate(rows, headers=["word is", *names], disable_numparse=True))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(results, indent=1), "utf-8")
+        write_output(args.json, json.dumps(results, indent=1))
     return 0

@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 
-from .numbers import positive
+from .numbers import natural, positive
 
 EPILOG = """examples:
   vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=positive, default=1, help="runs at once (default 1)")
     add(
         "--threads",
-        type=int,
+        type=natural,
         default=0,
         help="threads of each run; 0 (default): the cores divided among the jobs",
     )
     add(
         "--num-gpus",
-        type=int,
+        type=natural,
         default=0,
         metavar="N",
         help="GPUs of each run (default: 1 if there are any, shared if there are fewer than jobs)",

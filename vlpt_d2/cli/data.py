@@ -10,6 +10,7 @@ from typing import Any
 
 from ..utils.names import counted
 from .numbers import natural, positive
+from .outputs import write_output
 
 EPILOG = """examples:
   vlpt-d2 data check icdar2015_train --decode
@@ -118,7 +119,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         numbers = {"name": args.name, **statistics.as_dict()}
         numbers["reports"] = [report.as_dict() for report in reports]
-        args.json.write_text(json.dumps(numbers, indent=1), "utf-8")
+        write_output(args.json, json.dumps(numbers, indent=1))
     return 1 if statistics.broken else 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.names import counted
+from .outputs import write_output
 
 EPILOG = """examples:
   vlpt-d2 evaluate --protocol icdar2015 --gt gt.zip --dt submission.zip
@@ -75,18 +76,12 @@ def run(args: argparse.Namespace) -> int:
         if args.why:
             print(summarise(analysis))
     if args.json:
-        _write(args.json, json.dumps(report, indent=1))
+        write_output(args.json, json.dumps(report, indent=1))
     if args.html:
         from ..evaluation.analysis import to_page
 
-        _write(args.html, to_page(evaluation, report, args.images))
+        write_output(args.html, to_page(evaluation, report, args.images))
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    print(f"written: {path}")
 
 
 def _summary(report: dict[str, Any]) -> str:

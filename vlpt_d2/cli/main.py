@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # KEY value pairs after an option: argparse fills a list of words only once.
         args.opts = [*args.opts, *rest]
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return args.run(args)
     except KeyboardInterrupt:

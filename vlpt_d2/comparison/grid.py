@@ -1,13 +1,12 @@
 """A grid file: which pre-trainings, detectors, datasets and seeds are compared."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..config.node import read_yaml
 from ..model_zoo import find_grid
 from ..utils.nearest import did_you_mean
 from .run import GridRun
@@ -130,31 +129,32 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
     """
     try:
         file = Path(find_grid(path))
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except (FileNotFoundError, yaml.YAMLError) as error:
-        raise GridError(f"{path}: {error}") from error
+        content = read_yaml(str(file))
+    except (FileNotFoundError, ValueError) as error:
+        raise GridError(str(error)) from error
     _check_keys(file, "", content, _KEYS)
     for key in ("pretrainings", "detectors", "seeds"):
         if not content.get(key):
             raise GridError(f"{file}: {key} is missing or empty")
-    arms = content["pretrainings"]
-    _check_mapping(file, "pretrainings", arms)
-    detectors = content["detectors"]
-    _check_mapping(file, "detectors", detectors)
-    for detector, datasets in detectors.items():
-        _check_mapping(file, f"detectors.{detector}", datasets)
+    arms = _mapping(file, "pretrainings", content["pretrainings"])
+    detectors = {
+        detector: _configs(file, f"detectors.{detector}", datasets)
+        for detector, datasets in _mapping(file, "detectors", content["detectors"]).items()
+    }
     seeds = content["seeds"]
-    if not isinstance(seeds, list) or not all(isinstance(s, int) and s >= 0 for s in seeds):
+    if not isinstance(seeds, list) or not all(type(s) is int and s >= 0 for s in seeds):
         raise GridError(f"{file}: seeds must be a list of numbers from 0, not {seeds!r}")
-    baseline = content.get("baseline", next(iter(arms)))
+    baseline = str(content.get("baseline", next(iter(arms))))
     if baseline not in arms:
-        hint = did_you_mean(str(baseline), arms)
+        hint = did_you_mean(baseline, arms)
         raise GridError(f"{file}: baseline {baseline!r} is none of pretrainings{hint}")
     if len(options) % 2:
         raise GridError(f"options come in pairs, KEY value; there are {len(options)}")
+    _check_free("the options", options[::2])
+    default = f"output/comparison/{file.stem}"
     grid = Grid(
         name=file.stem,
-        output=Path(output or content.get("output", f"output/comparison/{file.stem}")),
+        output=Path(output or _text(file, "output", content.get("output", default))),
         pretrainings=tuple(_pretraining(file, name, arms[name], detectors) for name in arms),
         detectors=detectors,
         seeds=tuple(dict.fromkeys(seeds)),
@@ -173,11 +173,12 @@ def _pretraining(
     _check_keys(file, place, content, _ARM_KEYS)
     config = content.get("config", "")
     if isinstance(config, dict):
+        config = _configs(file, f"{place}.config", config)
         _check_keys(file, f"{place}.config", config, tuple(detectors))
     return Pretraining(
-        name=str(name),
-        config=config,
-        weights=content.get("weights", ""),
+        name=name,
+        config=config if isinstance(config, dict) else _text(file, f"{place}.config", config),
+        weights=_text(file, f"{place}.weights", content.get("weights", "")),
         options=_options(file, f"{place}.options", content.get("options")),
         finetune_options=_options(
             file, f"{place}.finetune_options", content.get("finetune_options")
@@ -189,22 +190,41 @@ def _options(file: Path, place: str, content: Any) -> tuple[str, ...]:
     """``{KEY: value}`` as the words of a command line."""
     if content is None:
         return ()
-    _check_mapping(file, place, content)
-    return tuple(str(word) for pair in content.items() for word in pair)
+    options = _mapping(file, place, content)
+    _check_free(f"{file}: {place}", options)
+    return tuple(str(word) for pair in options.items() for word in pair)
 
 
-def _check_mapping(file: Path, place: str, content: Any) -> None:
+def _check_free(place: str, keys: Iterable[str]) -> None:
+    for key, own in (("SEED", "seeds"), ("OUTPUT_DIR", "output")):
+        if key in keys:
+            raise GridError(f"{place}: {key} follows from the grid's {own}; take it out")
+
+
+def _configs(file: Path, place: str, content: Any) -> dict[str, str]:
+    pairs = _mapping(file, place, content).items()
+    return {name: _text(file, f"{place}.{name}", config) for name, config in pairs}
+
+
+def _text(file: Path, place: str, content: Any) -> str:
+    if not isinstance(content, str):
+        raise GridError(f"{file}: {place} must name a file or folder, not {content!r}")
+    return content
+
+
+def _mapping(file: Path, place: str, content: Any) -> dict[str, Any]:
+    """A mapping, with its names as text."""
     if not isinstance(content, dict):
         raise GridError(f"{file}: {place} must hold 'name: …' entries, not {content!r}")
+    return {str(name): value for name, value in content.items()}
 
 
 def _check_keys(file: Path, place: str, content: Any, known: Sequence[str]) -> None:
-    _check_mapping(file, place or "the file", content)
-    for key in content:
+    for key in _mapping(file, place or "the file", content):
         if key not in known:
-            where = f"{place}.{key}" if place else str(key)
+            where = f"{place}.{key}" if place else key
             raise GridError(
-                f"{file}: there is no key {where}{did_you_mean(str(key), known)}; "
+                f"{file}: there is no key {where}{did_you_mean(key, known)}; "
                 f"known are {', '.join(known)}"
             )
 

@@ -13,7 +13,21 @@ from fvcore.common.config import BASE_KEY
 from .removed import drop_removed
 from .settings import settings
 
-__all__ = ["PlainCfgNode"]
+__all__ = ["PlainCfgNode", "read_yaml"]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which takes the last of equal keys; this one refuses them."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"{key.value} is there twice, and one of both would be lost"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return node
 
 
 class PlainCfgNode(CfgNode):
@@ -97,8 +111,7 @@ def _read(path: str, known: CfgNode, above: tuple[str, ...] = ()) -> dict[str, A
         raise FileNotFoundError(
             f"{path}: there is no such config file; {above[-1]} names it as {BASE_KEY}"
         )
-    local = os.stat(path) if os.path.isfile(path) else None
-    content = _parse(path, local and (local.st_mtime_ns, local.st_size, local.st_ino))
+    content = read_yaml(path)
     if not isinstance(content, dict):
         held = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise ValueError(f"{path}: {held}; a config is made of KEY: value lines")
@@ -129,12 +142,21 @@ def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-@lru_cache(maxsize=256)
+def read_yaml(path: str) -> Any:
+    """Read the plain values of a YAML file, which must not be changed.
+
+    Raises:
+        ValueError: it is no YAML, or gives a key twice; the message names the line.
+    """
+    local = os.stat(path) if os.path.isfile(path) else None
+    return _parse(path, local and (local.st_mtime_ns, local.st_size, local.st_ino))
+
+
+@lru_cache(maxsize=256)  # bases are parsed once for all their configs
 def _parse(path: str, version: tuple[int, ...] | None) -> Any:
-    """A file's content, which must not be changed: bases are parsed once for all their configs."""
     try:
         with PathManager.open(path, "r") as file:
-            return yaml.safe_load(file)
+            return yaml.load(file, _Loader)
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
         raise ValueError(f"{path}: is not a text file; a config is a YAML file in UTF-8") from error
     except yaml.constructor.ConstructorError as error:

@@ -14,6 +14,7 @@ from detectron2.data.common import DatasetFromList
 from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
+from ..config import load_parts
 from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
@@ -123,6 +124,7 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
     """
     if not names:
         raise ValueError("no dataset is named; set DATASETS.TRAIN (or DATASETS.TEST)")
+    load_parts()
     for name in names:
         if name not in DatasetCatalog:
             known = DatasetCatalog.keys()

@@ -121,7 +121,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
     if comm.is_main_process():
         logger.debug("environment:\n%s", collect_env_info())
         logger.debug("config:\n%s", cfg.dump())
-    seed_all_rng(cfg.SEED + rank)
+    seed_all_rng((cfg.SEED + rank) % 2**32)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not args.eval_only
     return cfg
 

@@ -51,7 +51,7 @@ def browse_dataset(
 
     Args:
         dicts: dataset dicts.
-        folder: gets ``0000.jpg`` and on, and ``index.html``.
+        folder: gets ``0000.jpg`` and on, and ``index.html``, in place of those of an earlier run.
         stage: one of :data:`STAGES`: "original", as annotated; "augmented", as a detector is
             trained on it; "labels", with every label map of the config's head; "captions", image
             and caption of the pre-training, masked words in brackets.
@@ -64,7 +64,8 @@ def browse_dataset(
         The path of the page.
 
     Raises:
-        ValueError: no such stage, no image, or a stage that needs a config has none.
+        ValueError: no such stage, no image, or a stage that needs a config has none, or a file of
+            another kind would be replaced.
     """
     if stage not in STAGES:
         raise ValueError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
@@ -72,20 +73,25 @@ def browse_dataset(
         raise ValueError(f"the stage {stage!r} needs a config: --config-file")
     if not len(dicts) or count < 1:
         raise ValueError(f"nothing to draw: {count} of {len(dicts)} images")
-    folder = Path(folder)
+    folder, chosen = Path(folder), spread(dicts, count)
+    page = folder / "index.html"
+    if not (page.is_file() and 'href="0000.jpg"' in page.read_text("utf-8", "replace")):
+        for path in (page, *(folder / f"{number:04d}.jpg" for number in range(len(chosen)))):
+            if path.exists():
+                raise ValueError(f"{path} would be replaced: move it, or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     draw, pictures = STAGES[stage](cfg), []
-    for number, record in enumerate(map(dict, spread(dicts, count))):
+    for number, record in enumerate(map(dict, chosen)):
         name = str(record["file_name"])
         with seeded_rng(SAMPLES, seed, number):
             picture = draw(record)
         file = f"{number:04d}.jpg"
         scale = min(1.0, _LARGEST / max(picture.image.shape[:2]))
-        write_picture(folder / file, scaled(picture.image, scale))
         pictures.append({"file": file, "name": name, "caption": picture.caption})
-    page = folder / "index.html"
-    text = render_page("browse.html", f"{title}: {stage}", "none", pictures=pictures)
-    page.write_text(text, "utf-8")
+        # First the page, by which the next run recognises the pictures.
+        text = render_page("browse.html", f"{title}: {stage}", "none", pictures=pictures)
+        page.write_text(text, "utf-8")
+        write_picture(folder / file, scaled(picture.image, scale))
     return page
 
 

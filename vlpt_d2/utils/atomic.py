@@ -49,7 +49,10 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part.name, path)
+        try:
+            os.replace(part.name, path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):

@@ -2,6 +2,11 @@
 
 __all__ = ["describe"]
 
+# What the system says only half of.
+_IN_THE_WAY: dict[type, str] = {
+    FileExistsError: "is no folder, and one is needed: name another, or move the file",
+    IsADirectoryError: "is a folder; name a file",
+}
 # What this project and its libraries raise with a message for the user; others are bugs.
 _EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ArithmeticError)
 
@@ -17,7 +22,7 @@ def describe(error: BaseException) -> str:
         how to see the traceback.
     """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {_IN_THE_WAY.get(type(error), error.strerror)}"
     # A KeyError's text is quoted; its argument is not.
     keyed = isinstance(error, KeyError) and bool(error.args)
     message = _own_part(str(error.args[0] if keyed else error)).strip()
