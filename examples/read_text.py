@@ -2,7 +2,7 @@
 """Read the texts of images: detections of vlpt_d2, recognised by RapidOCR.
 
     pip install rapidocr==3.10.0 onnxruntime fpdf2
-    python examples/read_text.py photo.jpg scan.png --output read
+    python examples/read_text.py photo.jpg scan.pdf --output read
 
 Writes read.txt (a line for each line of text), read.hocr (hOCR, with boxes and confidences) and
 read.pdf (the images with invisible text, to search and to copy from).

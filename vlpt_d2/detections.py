@@ -141,8 +141,7 @@ class TextDetections:
                 in whole pixels, as ``vlpt-d2 evaluate`` reads it; "coco": a COCO dataset of one
                 image; "labelme": labelme's JSON, which names the image; "image": :meth:`draw`, in
                 the format of the path's suffix, reduced to the largest size that it can hold. If
-                not given, ".json" is "json", ".txt" is
-                "icdar", and other suffixes are "image".
+                not given, ".json" is "json", ".txt" is "icdar", and other suffixes are "image".
 
         Raises:
             ValueError: there is no such format, or no image format of that suffix.
