@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Read the texts of images: detections of vlpt_d2, recognised by RapidOCR.
 
-    pip install rapidocr==3.10.0 onnxruntime fpdf2
+    pip install rapidocr==3.10.0 onnxruntime fpdf2 pypdfium2
     python examples/read_text.py photo.jpg scan.pdf --output read
 
 Writes read.txt (a line for each line of text), read.hocr (hOCR, with boxes and confidences) and
