@@ -46,6 +46,7 @@ def test_bad_config_files_are_explained(tmp_path, text, message):
         (["SOLVER.MAXITER", "1"], "no key SOLVER.MAXITER; did you mean 'SOLVER.MAX_ITER'"),
         (["SOLVR.MAX_ITER", "1"], "no key SOLVR.MAX_ITER; did you mean 'SOLVER.MAX_ITER'"),
         (["SOLVER.MAX_ITER", "x"], "SOLVER.MAX_ITER is a str; it must be a int"),
+        (["DATASETS.TRAIN", "a"], "TRAIN is a str; it must be a tuple, such as"),
         (["SOLVER.MAX_ITER"], "pairs"),
         (["MODEL.DEVICE", "gpu"], "MODEL.DEVICE is 'gpu'; it must be cuda"),
     ],

@@ -153,7 +153,8 @@ def _explain(error: Exception, cfg: CfgNode, given: Sequence[str] = ()) -> str:
     prefix, _, key = message.rpartition("key: ")
     if types := _TYPE_MISMATCH.match(message):
         wanted, given = ("group of keys" if t == "CfgNode" else t for t in types.groups())
-        return f"{key} is a {given}; it must be a {wanted}"
+        example = ", such as \"('a', 'b')\" or \"('a',)\"" if wanted == "tuple" else ""
+        return f"{key} is a {given}; it must be a {wanted}{example}"
     if not key or not prefix.startswith("Non-existent"):
         return message
     # For options yacs names the last part alone.

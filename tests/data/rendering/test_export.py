@@ -84,6 +84,15 @@ def test_another_corpus_in_the_folder_is_refused(corpus):
         write_corpus(corpus, order)
 
 
+@pytest.mark.parametrize("name, content", [("render.json", "{"), ("coco.json", "{}")])
+def test_a_damaged_file_of_an_earlier_run_is_named(corpus, tmp_path, name, content):
+    for kept in ("render.json", "coco.json"):
+        (tmp_path / kept).write_bytes((corpus / kept).read_bytes())
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged: name another folder"):
+        write_corpus(tmp_path, _ORDER)
+
+
 def test_command_line(tmp_path, capsys):
     folder = tmp_path / "cli"
     arguments = ["render", str(folder), "--preset", "quickstart", "--count", "2"]

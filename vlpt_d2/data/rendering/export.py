@@ -78,7 +78,7 @@ def _write_corpus(folder: Path, order: CorpusOrder, workers: int) -> dict[str, i
         (folder / name).mkdir(exist_ok=True)
     progress = folder / _PROGRESS_FILE
     if (folder / "coco.json").is_file() and not progress.is_file():
-        coco = json.loads((folder / "coco.json").read_text(encoding="utf-8"))
+        coco = _read(folder / "coco.json", "images", "annotations")
         counts = {"images": len(coco["images"]), "words": len(coco["annotations"])}
         return {**counts, "resumed": counts["images"]}
     done = {record["number"]: record for record in read_json_lines(progress)}
@@ -112,13 +112,24 @@ def _claim(folder: Path, order: CorpusOrder) -> None:
             raise ValueError(f"{folder} is not empty and has no render.json: name another folder")
         write_text(path, json.dumps(wanted, indent=1))
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read(path)
     differing = sorted(k for k in wanted | found if wanted.get(k) != found.get(k))
     if differing:
         raise ValueError(
             f"{folder} holds another corpus (different: {', '.join(differing)}; see {path}): "
             "name another folder, or delete this one"
         )
+
+
+def _read(path: Path, *keys: str) -> dict[str, Any]:
+    """What an earlier run has written."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in keys):
+        raise ValueError(f"{path} is damaged: name another folder, or delete this one")
+    return content
 
 
 def _render_all(
