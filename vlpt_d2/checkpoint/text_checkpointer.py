@@ -237,7 +237,7 @@ class TextCheckpointer(DetectionCheckpointer):
             return {}
         try:
             local = self.path_manager.get_local_path(path.removesuffix("?matching_heuristics=True"))
-        # Downloads raise OSErrors; iopath retries and hands on others.
+        # Downloads raise OSErrors; iopath retries and raises the others.
         except Exception as error:
             if "://" not in path:
                 raise
