@@ -57,6 +57,16 @@ def test_attention_of_one_image_does_not_replace_that_of_another(
     ]
 
 
+@pytest.mark.parametrize("verb", ["attention", "read"])
+def test_the_image_is_not_replaced(verb, model, image, tmp_path, monkeypatch, capsys):
+    mine = shutil.copy(image, tmp_path / "sign.png")
+    before = mine.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main([verb, str(mine), "--output", "sign.png", *model]) == 2
+    assert "sign.png is read, and would be replaced" in capsys.readouterr().err
+    assert mine.read_bytes() == before
+
+
 def test_attention_measures_a_dataset(model, tmp_path, capsys):
     register_rendered(
         "inspected_words", "quickstart", {"word_list": ("exit", "bar", "shop")}, size=4
@@ -132,7 +142,8 @@ def test_wrong_requests(model, image, tmp_path, capsys):
     for command, message in (
         (["read", image, "--captions", str(empty)], "holds no caption"),
         (["read", image, "--words-count", "0"], "--words-count is 0"),
-        (["read", str(tmp_path / "none.png")], "no such image"),
+        (["read", str(tmp_path / "none.png")], "none.png: no such file, nor image of a dataset"),
+        (["attention", "icdar2015_tset:3"], "of a dataset; did you mean 'icdar2015_test'?"),
         (["read", str(bomb)], "bomb.png: cannot be decoded (it has more than"),
         (["attention", str(bomb), "--words", "bar"], "bomb.png: cannot be decoded"),
         (["attention", image], "--words"),

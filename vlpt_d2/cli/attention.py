@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .model_arguments import IMAGE_HELP, add_model_arguments, load_model
 from .numbers import positive
-from .outputs import write_output
+from .outputs import keep_inputs, write_output
 
 if TYPE_CHECKING:
     from ..inspection import AttentionMaps, LoadedModel
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw or measure; return 0."""
     from detectron2.data import DatasetCatalog
 
+    keep_inputs((args.output, args.arrays, args.json), (args.image, args.config_file, args.weights))
     loaded = load_model(args)
     if args.image in DatasetCatalog and not Path(args.image).is_file():
         return _measure(args, loaded)

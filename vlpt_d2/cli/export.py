@@ -6,6 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from .outputs import keep_inputs
+
 EPILOG = """examples:
   vlpt-d2 export --config-file detection/icdar2015/db_R_50.yaml --weights model_final.pth \\
       --format onnx --output db.onnx
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from ..export.bundle import check_folder, write_bundle
     from ..model_zoo.models import PREFIX, get_checkpoint, get_detector
 
+    keep_inputs([args.output], (args.config_file, args.weights))
     bundle = args.format == "bundle"
     setup_logger(name="vlpt_d2").setLevel(logging.INFO)  # not every layer of the network
     if bool(args.model) == bool(args.config_file):

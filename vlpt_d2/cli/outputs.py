@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..utils.atomic import write_text
 
-__all__ = ["write_output"]
+__all__ = ["keep_inputs", "write_output"]
+
+
+def keep_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Check that no file to be written is one that is read.
+
+    Raises:
+        ValueError: one is.
+    """
+    read = [given for given in inputs if given and os.path.exists(given)]
+    for path in outputs:
+        if path and path.exists() and any(os.path.samefile(path, given) for given in read):
+            raise ValueError(f"{path} is read, and would be replaced: name another file to write")
 
 
 def write_output(path: Path, text: str) -> None:

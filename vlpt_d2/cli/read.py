@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.names import counted
 from .model_arguments import IMAGE_HELP, add_model_arguments, load_model, write_figure
+from .outputs import keep_inputs
 
 if TYPE_CHECKING:
     from ..inspection import LoadedModel, Picture
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the answers; return 0."""
     from ..inspection.reading import MASK, fill_masks
 
+    keep_inputs([args.output], (args.image, args.captions, args.config_file, args.weights))
     loaded = load_model(args)
     if args.top < 1:
         raise ValueError(f"--top is {args.top}; ask for at least one")

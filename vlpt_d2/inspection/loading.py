@@ -24,6 +24,7 @@ from ..model_zoo import get, get_config_file
 from ..model_zoo.models import DEFAULT_PRETRAINING, PREFIX
 from ..modeling.pixels import rgb_picture
 from ..modeling.pretraining import ITC, MLM, VLPT
+from ..utils.nearest import did_you_mean
 
 __all__ = ["LoadedModel", "Picture", "load_for_inspection"]
 
@@ -78,7 +79,7 @@ class LoadedModel:
 
         Raises:
             ValueError: the dataset has no such image.
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: there is no such file or dataset.
         """
         name, _, index = source.rpartition(":")
         if not Path(source).is_file() and name in DatasetCatalog and index.isdigit():
@@ -86,8 +87,11 @@ class LoadedModel:
             if int(index) >= len(dicts):
                 raise ValueError(f"{source}: {name} has {len(dicts)} images, from 0")
             dataset_dict = dicts[int(index)]
-        else:
+        elif Path(source).exists():
             dataset_dict = {"file_name": source}
+        else:
+            hint = did_you_mean(name or source, DatasetCatalog.keys())
+            raise FileNotFoundError(f"{source}: no such file, nor image of a dataset{hint}")
         sample, texts = PretrainImages.from_config(self.cfg, False)(dataset_dict)
         words = texts.legible()
         return Picture(sample["image"], words.captions(), words.places())

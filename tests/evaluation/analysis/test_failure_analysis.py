@@ -168,3 +168,6 @@ def test_command_line(tmp_path, capsys):
     assert report["precision"] == 0.5
     assert report["analysis"]["false_alarms"] == {"background": 1}
     assert (tmp_path / "s.html").read_text().startswith("<!DOCTYPE html>")
+    over = ["--json", str(tmp_path / "s.json"), "--dt", str(tmp_path / "s.json")]
+    assert main(["evaluate", *args, *over]) == 2
+    assert "s.json is read, and would be replaced" in capsys.readouterr().err
