@@ -84,10 +84,15 @@ def _worst(
     failed.sort(key=lambda i: -len(rows[i]["missed"]) - len(rows[i]["false_alarms"]))
     if failed and folder is not None and not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of images. Check --images.")
+    files: dict[str, Path] = {}  # by their names without suffix
+    if failed and folder is not None:
+        suffixes = readable_suffixes()
+        images = (p for p in sorted(folder.iterdir(), reverse=True) if p.suffix.lower() in suffixes)
+        files = {path.stem: path for path in images if path.is_file()}
     worst, found = [], 0
     for i in failed[:_WORST]:
         image = evaluation.images[i]
-        path = None if folder is None else _find(folder, image.name)
+        path = _find(files, image.name)
         kinds = {key: [kind for _, kind in rows[i][key]] for key in ("missed", "false_alarms")}
         worst.append({"name": image.name, "jpeg": "", "fault": "", **kinds})
         if path is not None:
@@ -103,13 +108,10 @@ def _worst(
     return worst
 
 
-def _find(folder: Path, name: str) -> Path | None:
+def _find(files: dict[str, Path], name: str) -> Path | None:
     """The image of a name as files have it: ``img_7``, ``7``, ``1001``."""
     stems = [name, f"img{name}", f"img_{name}"] + ([f"{int(name):04d}"] if name.isdecimal() else [])
-    suffixes = readable_suffixes()
-    images = (p for p in sorted(folder.iterdir(), reverse=True) if p.suffix.lower() in suffixes)
-    found = {path.stem: path for path in images if path.is_file()}
-    return next((found[stem] for stem in stems if stem in found), None)
+    return next((files[stem] for stem in stems if stem in files), None)
 
 
 def _draw(path: Path, image: ImageTexts, result: ImageResult, row: dict[str, Any]) -> str:
