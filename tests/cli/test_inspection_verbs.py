@@ -142,7 +142,7 @@ def test_wrong_requests(model, image, tmp_path, capsys):
     for command, message in (
         (["read", image, "--captions", str(empty)], "holds no caption"),
         (["read", image, "--words-count", "0"], "--words-count is 0"),
-        (["read", str(tmp_path / "none.png")], "none.png: no such file, nor image of a dataset"),
+        (["read", str(tmp_path / "none.png")], "none.png: no such image file, nor image"),
         (["attention", "icdar2015_tset:3"], "of a dataset; did you mean 'icdar2015_test'?"),
         (["read", str(bomb)], "bomb.png: cannot be decoded (it has more than"),
         (["attention", str(bomb), "--words", "bar"], "bomb.png: cannot be decoded"),

@@ -91,7 +91,7 @@ class LoadedModel:
             dataset_dict = {"file_name": source}
         else:
             hint = did_you_mean(name or source, DatasetCatalog.keys())
-            raise FileNotFoundError(f"{source}: no such file, nor image of a dataset{hint}")
+            raise FileNotFoundError(f"{source}: no such image file, nor image of a dataset{hint}")
         sample, texts = PretrainImages.from_config(self.cfg, False)(dataset_dict)
         words = texts.legible()
         return Picture(sample["image"], words.captions(), words.places())
