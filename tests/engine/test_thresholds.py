@@ -1,5 +1,6 @@
 """Thresholds chosen on held-out images."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ from detectron2.structures import Instances
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.datasets.rendered import register_rendered
-from vlpt_d2.engine.thresholds import score_thresholds
+from vlpt_d2.engine import TextTrainer, main
+from vlpt_d2.engine.thresholds import check_thresholds, score_thresholds
 from vlpt_d2.evaluation import TextEvaluator
 from vlpt_d2.structures import Polygons
 
@@ -81,3 +83,55 @@ def test_images_without_ground_truth_are_no_choice(monkeypatch):
     finally:
         DatasetCatalog.remove(name)
         MetadataCatalog.pop(name, None)
+
+
+SMALL = """
+--config-file quickstart/db_rendered.yaml DATASETS.VALIDATION ('rendered_quickstart_val',)
+DATASETS.TEST ('rendered_val',) MODEL.DB.NECK_CHANNELS 16 INPUT.DETECTION.TRAIN_SIZE (64,64)
+SOLVER.MAX_ITER 1 SOLVER.WARMUP_ITERS 0 SOLVER.STEPS () NUM_THREADS 1 TEST.EVAL_PERIOD 1 TEST.THRESHOLDS [0.2,0.7] OUTPUT_DIR
+"""
+
+
+def test_the_test_images_are_measured_at_the_thresholds_chosen(tmp_path, monkeypatch):
+    asked, measured = [], []
+
+    def best(cfg, model, dataset, grid):
+        asked.append((dataset, list(grid), model.training))
+        return [(0.2, 0.7, 60.0, 40.0, 48.0), (0.2, 0.2, 9.0, 9.0, 9.0)]
+
+    def test(cfg, model, datasets=None, weights=None):
+        head = model.text_head
+        measured.append((datasets, *(head.decoding[name] for name in head.threshold_keys)))
+        return {"text": {"hmean": 46.0}}
+
+    monkeypatch.setattr("vlpt_d2.engine.thresholds.score_thresholds", best)
+    monkeypatch.setattr(TextTrainer, "test", staticmethod(test))
+    assert main([*SMALL.split(), str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["test"] == {"text/hmean": 46.0}
+    assert results["thresholds"] == {"MODEL.DB.BINARY_THRESH": 0.2, "MODEL.DB.BOX_THRESH": 0.7}
+    # The curve of the validation keeps the config's thresholds.
+    assert measured == [(("rendered_quickstart_val",), 0.35, 0.35), (("rendered_val",), 0.2, 0.7)]
+    assert main([*SMALL.split(), str(tmp_path), "--eval-only", "--resume"]) == 0
+    assert measured[2:] == [(None, 0.2, 0.7)]
+    assert asked == [("rendered_quickstart_val", [0.2, 0.7], False)] * 2
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"DATASETS.VALIDATION": ()}, "name one dataset"),
+        ({"DATASETS.VALIDATION": ("b",)}, "must not be done on the test images"),
+        ({"TEST.THRESHOLDS": [0.5, 50]}, r"must be numbers in \[0, 1\]"),
+        ({"MODEL.META_ARCHITECTURE": "VLPT"}, "a VLPT has no thresholds"),
+    ],
+)
+def test_what_allows_no_choice_of_thresholds(change, message):
+    cfg = get_cfg()
+    cfg.MODEL.META_ARCHITECTURE = "TextDetector"
+    cfg.DATASETS.VALIDATION, cfg.DATASETS.TEST = ("a",), ("b",)
+    cfg.TEST.THRESHOLDS = [0.1, 1]
+    check_thresholds(cfg)
+    cfg.merge_from_list([word for pair in change.items() for word in pair])
+    with pytest.raises(ValueError, match=message):
+        check_thresholds(cfg)

@@ -235,6 +235,7 @@ def test_evaluation_that_was_cut_off_is_made_up_for(tiny_cfg):
         "iteration": 5,
         "validation": {"tiny/score": 4.0},
         "test": {},
+        "thresholds": {},
         "gpu_memory_mib": 0,
     }
     assert metrics(tiny_cfg)[-1]["iteration"] == 5 and metrics(tiny_cfg)[-1]["tiny/score"] == 4.0

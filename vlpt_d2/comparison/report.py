@@ -77,8 +77,8 @@ def _markdown(
     seeds = ", ".join(map(str, grid.seeds))
     parts = [
         f"# Comparison {grid.name}",
-        f"Seeds {seeds}: each decides pre-training and fine-tuning. Percent on the test images, at "
-        "thresholds fixed by the configs; mean, in brackets the lowest and highest over the seeds. "
+        f"Seeds {seeds}: each decides pre-training and fine-tuning. Percent on the test images; "
+        "mean, in brackets the lowest and highest over the seeds. "
         "A difference counts only where the two arms have two seeds or more and their ranges of "
         "hmean do not overlap; else there is no conclusion." + _chance(len(grid.seeds)),
     ]
@@ -122,7 +122,7 @@ def _against(grid: Grid, row: Sequence[ArmScores], cell: ArmScores) -> list[str]
 
 
 def _thresholds(row: Sequence[ArmScores]) -> str:
-    """The thresholds of one detector's arms, which are those of one config."""
+    """How the thresholds of one detector's arms come about, each way once."""
     found = set()
     for run, state in ((r, s) for cell in row for r, s in cell.states.items()):
         if state.status != "unusable":
@@ -131,11 +131,13 @@ def _thresholds(row: Sequence[ArmScores]) -> str:
 
 
 def _thresholds_of(cfg: CfgNode) -> str:
+    if cfg.TEST.THRESHOLDS:
+        return "chosen for each run on its validation images, listed in runs.csv"
     node = cfg.MODEL.get(cfg.MODEL.TEXT_HEAD.NAME.removesuffix("Head").upper(), {})
     listed = [f"{key} {value}" for key, value in node.items() if key.endswith("_THRESH")]
     if cfg.TEST.SCORE_THRESH:
         listed.append(f"TEST.SCORE_THRESH {cfg.TEST.SCORE_THRESH}")
-    return ", ".join(listed)
+    return "fixed by the config, " + ", ".join(listed) if listed else ""
 
 
 def _pretraining_results(grid: Grid, states: Mapping[GridRun, RunState]) -> str:
@@ -270,6 +272,8 @@ def _run_row(run: GridRun, state: RunState) -> dict[str, Any]:
     }
     row |= {name: results.get(f"text/{name}", "") for name in SCORES}
     validation = state.results.get("validation", {})
+    chosen = state.results.get("thresholds", {})
+    row["thresholds"] = " ".join(f"{key} {value:g}" for key, value in chosen.items())
     row["validation_hmean"] = validation.get("text/hmean", "")
     row["validation_mlm_accuracy"] = validation.get("pretrain/mlm_accuracy", "")
     row["images"] = config.images if config and config.images else ""

@@ -71,6 +71,9 @@ def add_general_keys(cfg: CN) -> None:
     # Detections below this score do not count in the evaluation; 0 leaves it to the detector's own
     # thresholds. Choose it on held-out training images, never on the test set.
     cfg.TEST.SCORE_THRESH = 0.0
+    # Values tried for each threshold of the detector on DATASETS.VALIDATION, before DATASETS.TEST
+    # is evaluated with those of the highest hmean; empty: the thresholds of the config.
+    cfg.TEST.THRESHOLDS = []
     # Images of one batch of the test loader.
     cfg.TEST.IMS_PER_BATCH = 1
     # Evaluate under autocast too, with SOLVER.AMP.DTYPE.

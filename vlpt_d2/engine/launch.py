@@ -23,6 +23,7 @@ from .dry_run import dry_run
 from .models import build_model_with_weights
 from .place import launched_place
 from .processes import joined, leave, run_processes
+from .thresholds import check_thresholds, choose_thresholds
 from .trainer import TextTrainer
 
 __all__ = ["main", "run"]
@@ -157,7 +158,12 @@ def _run(args: argparse.Namespace, cfg: CfgNode) -> dict[str, Any] | None:
     if args.resume:
         finder = TextCheckpointer(nn.Identity(), save_dir=cfg.OUTPUT_DIR)
         weights = finder.get_checkpoint_file() or weights
-    results = TextTrainer.test(cfg, build_model_with_weights(cfg, weights), weights=weights)
+    check_thresholds(cfg)
+    model = build_model_with_weights(cfg, weights)
+    if cfg.TEST.THRESHOLDS and cfg.DATASETS.TEST:
+        with torch.no_grad():
+            choose_thresholds(cfg, model)
+    results = TextTrainer.test(cfg, model, weights=weights)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results

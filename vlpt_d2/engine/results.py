@@ -22,6 +22,7 @@ def write_results(
     iteration: int,
     validation: Mapping[str, float],
     test: Mapping[str, float],
+    thresholds: Mapping[str, float],
     gpu_memory_mib: int = 0,
 ) -> None:
     """Write ``results.json``.
@@ -31,12 +32,15 @@ def write_results(
         iteration: the last, from 0.
         validation: flattened results on DATASETS.VALIDATION, such as "text/hmean"; in percent.
         test: those on DATASETS.TEST.
+        thresholds: config keys to the values that were chosen for DATASETS.TEST; empty where they
+            are those of the config.
         gpu_memory_mib: the most that tensors took of the main process's GPU; 0 on the CPU.
     """
     record = {
         "iteration": iteration,
         "validation": dict(validation),
         "test": dict(test),
+        "thresholds": dict(thresholds),
         "gpu_memory_mib": gpu_memory_mib,
     }
     write_json(Path(folder, FILE), record, indent=1)

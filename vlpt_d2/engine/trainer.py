@@ -5,8 +5,8 @@ import logging
 import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Collection, Sequence, Sized
-from contextlib import ExitStack, nullcontext
+from collections.abc import Collection, Iterator, Sequence, Sized
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,6 +52,7 @@ from .overlap import OverlappedInference
 from .progress import LoggedProgress
 from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
+from .thresholds import check_thresholds, choose_thresholds
 from .wandb_writer import WANDB_ID, WandbWriter
 
 __all__ = ["TextTrainer"]
@@ -106,8 +107,8 @@ class TextTrainer(DefaultTrainer):
         # TEST.PATIENCE if it ended the training, else 0.
         self._stopped_by = 0
         self._last_eval_results: dict[str, Any] | None = None
-        # On the validation and on the test images, after the last step.
-        self._final_results: tuple[dict[str, float], dict[str, float]] | None = None
+        # Arguments of write_results, after the last step.
+        self._final_results: dict[str, dict[str, float]] | None = None
         self.register_hooks(self.build_hooks())
 
     @staticmethod
@@ -122,6 +123,7 @@ class TextTrainer(DefaultTrainer):
                 "TEST.PATIENCE needs evaluations to compare: set TEST.BEST_METRIC and "
                 "TEST.EVAL_PERIOD"
             )
+        check_thresholds(cfg)
         if not 0 <= cfg.SOLVER.EMA < 1:
             raise ValueError(f"SOLVER.EMA is {cfg.SOLVER.EMA}; it must be in [0, 1)")
         if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
@@ -310,7 +312,8 @@ class TextTrainer(DefaultTrainer):
         validation = cfg.DATASETS.VALIDATION
         if not validation and not cfg.DATASETS.TEST:
             logger.info("no dataset in DATASETS.TEST: nothing is evaluated")
-            self._final_results = ({}, {}) if last else None
+            if last:
+                self._evaluate_end({})
             return {}
         results = self._test(validation or cfg.DATASETS.TEST)
         self._last_eval_results = results
@@ -318,8 +321,9 @@ class TextTrainer(DefaultTrainer):
             self._evaluate_end(results)
         return results
 
-    def _test(self, datasets: Sequence[str]) -> dict[str, Any]:
-        """Evaluate the weights, or their average where there is one."""
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """The model has its weights, or their average where there is one."""
         # Images of many sizes: kernels are neither compiled for each, nor timed.
         benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         average = nullcontext() if self._average is None else self._average.applied()
@@ -327,23 +331,33 @@ class TextTrainer(DefaultTrainer):
         eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
         try:
             with average, eager:
-                return self.test(self.cfg, self.model, datasets=datasets, weights="")
+                yield
         finally:
             torch.backends.cudnn.benchmark = benchmark
+
+    def _test(self, datasets: Sequence[str]) -> dict[str, Any]:
+        with self._evaluating():
+            return self.test(self.cfg, self.model, datasets=datasets, weights="")
 
     def _evaluate_end(self, results: dict[str, Any]) -> None:
         """Evaluate the test images in addition to the validation images, and keep both results."""
         validation, test = self.cfg.DATASETS.VALIDATION, self.cfg.DATASETS.TEST
+        thresholds: dict[str, float] = {}
         if validation and test:
+            if self.cfg.TEST.THRESHOLDS:
+                network: Any = unwrap(self.model)
+                with self._evaluating(), inference_context(network):
+                    thresholds = choose_thresholds(self.cfg, network)
             self._last_eval_results = self._test(test)
             tested = flatten_numbers(self._last_eval_results)
             self.storage.put_scalars(
                 **{f"test/{name}": value for name, value in tested.items()}, smoothing_hint=False
             )
-        self._final_results = (
-            flatten_numbers(results) if validation else {},
-            flatten_numbers(self._last_eval_results or {}) if test else {},
-        )
+        self._final_results = {
+            "validation": flatten_numbers(results) if validation else {},
+            "test": flatten_numbers(self._last_eval_results or {}) if test else {},
+            "thresholds": thresholds,
+        }
 
     def _stop(self) -> None:
         """End the training with this step, which was evaluated."""
@@ -360,7 +374,8 @@ class TextTrainer(DefaultTrainer):
             return
         on_gpu = torch.device(self.cfg.MODEL.DEVICE).type == "cuda"
         memory = round(torch.cuda.max_memory_allocated() / 2**20) if on_gpu else 0
-        write_results(self.cfg.OUTPUT_DIR, self.max_iter - 1, *self._final_results, memory)
+        last = self.max_iter - 1
+        write_results(self.cfg.OUTPUT_DIR, last, gpu_memory_mib=memory, **self._final_results)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the weights that resuming needs, and the settings it was made with."""
