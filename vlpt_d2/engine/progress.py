@@ -10,13 +10,15 @@ __all__ = ["LoggedProgress"]
 
 logger = logging.getLogger(__name__)
 
+# detectron2's lines of progress, which begin with the eleventh batch: evaluations in large batches
+# never reach it, and others would have each line twice.
+logging.getLogger("detectron2.evaluation.evaluator").addFilter(
+    lambda record: not record.getMessage().startswith("Inference done ")
+)
+
 
 class LoggedProgress:
-    """A test loader that logs how many of its images are done, their rate and the time left.
-
-    detectron2's own lines begin with the eleventh batch, which evaluations in large batches never
-    reach.
-    """
+    """A test loader that logs how many of its images are done, their rate and the time left."""
 
     def __init__(self, loader: Any, name: str, interval: float = 10.0):
         """
