@@ -64,9 +64,15 @@ def test_missing_detectron2(monkeypatch):
     assert "sal-detectron2" in finding.fix
 
 
-def test_detectron2_without_one_of_its_requirements(monkeypatch):
-    _break_import(monkeypatch, "detectron2", ModuleNotFoundError("no", name="omegaconf"))
-    assert "pip install omegaconf" in _one(doctor.check_detectron2).fix
+@pytest.mark.parametrize(
+    "module, package", [("omegaconf", "omegaconf"), ("PIL", "pillow"), ("yaml", "pyyaml")]
+)
+def test_detectron2_without_one_of_its_requirements(monkeypatch, module, package):
+    _break_import(monkeypatch, "detectron2", ModuleNotFoundError("no", name=module))
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.check_detectron2,))
+    finding = _one(doctor.examine)
+    assert finding.subject == "detectron2" and module in finding.text
+    assert finding.fix == f"pip install {package}"
 
 
 def test_opencv_without_libgl(monkeypatch):
@@ -78,13 +84,14 @@ def test_opencv_without_libgl(monkeypatch):
 
 
 def test_missing_and_old_requirements(monkeypatch):
-    lines = ["no-such-package>=1", "numpy>=99", "pillow", 'also-missing; extra == "render"']
+    lines = ["no-such-package>=1", "numpy>=99", "pillow", 'also-missing; extra == "render"', "gone"]
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: lines)
-    missing, old = doctor.check_requirements()
+    missing, old, gone = doctor.check_requirements()
     assert missing.fix == "pip install --upgrade 'no-such-package>=1'"
     assert "none is installed" in missing.text
     assert "'numpy>=99'" in old.fix
-    assert missing.level == old.level == "FAULT"
+    assert gone.text == "gone is required, none is installed"
+    assert missing.level == old.level == gone.level == "FAULT"
 
 
 def test_without_metadata_requirements_are_not_checked(monkeypatch):

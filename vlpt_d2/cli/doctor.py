@@ -10,7 +10,7 @@ import os
 import shutil
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +34,8 @@ INSTALL_DETECTRON2 = (
 )
 INSTALL_HEADLESS = "pip uninstall -y opencv-python && pip install opencv-python-headless"
 _PACKAGE = Path(__file__).resolve().parents[1]
+# Packages that have another name than what is imported from them.
+_PACKAGES = {"PIL": "pillow", "yaml": "pyyaml", "cv2": "opencv-python-headless"}
 REINSTALL = "the installation is incomplete: pip install --force-reinstall --no-deps vlpt-d2"
 
 
@@ -115,11 +117,9 @@ def check_detectron2() -> Iterator[Finding]:
         for part in ("config", "layers", "modeling", "data"):
             importlib.import_module(f"detectron2.{part}")
     except ModuleNotFoundError as error:
-        if error.name == "detectron2":
-            yield Finding("FAULT", "detectron2", "not installed", INSTALL_DETECTRON2)
-        else:
-            text = f"needs {error.name}, not installed"
-            yield Finding("FAULT", "detectron2", text, f"pip install {error.name}")
+        if error.name != "detectron2":
+            raise
+        yield Finding("FAULT", "detectron2", "not installed", INSTALL_DETECTRON2)
     except Exception as error:
         fix = "fix the faults above first; they may be the cause"
         yield Finding("FAULT", "detectron2", f"{type(error).__name__}: {error}", fix)
@@ -168,9 +168,11 @@ def check_requirements() -> Iterator[Finding]:
     wanted = [Requirement(line) for line in lines]
     # Extras are for some commands only; OpenCV has several packages and a check of its own.
     wanted = [r for r in wanted if "extra ==" not in str(r.marker) and r.name != "opencv-python"]
-    unmet = [r for r in wanted if not r.specifier.contains(_version(r.name) or "", True)]
-    for requirement in unmet:
-        text = f"{requirement} is required, {_version(requirement.name) or 'none'} is installed"
+    versions = {r: _version(r.name) for r in wanted}
+    # An empty specifier contains whatever it is asked for.
+    unmet = {r: v for r, v in versions.items() if v is None or not r.specifier.contains(v, True)}
+    for requirement, version in unmet.items():
+        text = f"{requirement} is required, {version or 'none'} is installed"
         fix = f"pip install --upgrade '{requirement}'"
         yield Finding("FAULT", "requirements", text, fix)
     if not unmet:
@@ -324,9 +326,16 @@ def examine() -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield from check()
+        except ModuleNotFoundError as error:
+            package = _PACKAGES.get(str(error.name), error.name)
+            text = f"needs {error.name}, not installed"
+            yield Finding("FAULT", _subject(check), text, f"pip install {package}")
         except Exception as error:
-            subject = check.__name__.removeprefix("check_")
-            yield Finding("FAULT", subject, f"{type(error).__name__}: {error}")
+            yield Finding("FAULT", _subject(check), f"{type(error).__name__}: {error}")
+
+
+def _subject(check: Callable[[], Iterator[Finding]]) -> str:
+    return check.__name__.removeprefix("check_")
 
 
 def _version(package: str) -> str | None:
