@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from ..utils.lazy import lazy_names
+from .dont_care import DONT_CARE, is_dont_care
 from .quadrilateral import quadrilateral
 from .repair import repair_polygon
-from .text_instances import DONT_CARE, TextInstances, is_dont_care
+from .text_instances import TextInstances
 
 if TYPE_CHECKING:
     from .polygons import Polygons

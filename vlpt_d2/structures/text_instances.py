@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 import shapely
 
+from .dont_care import is_dont_care
 from .repair import repair_polygon
 
-__all__ = ["DONT_CARE", "TextInstances", "is_dont_care"]
+__all__ = ["TextInstances"]
 
-#: The transcription of a text that nobody can read, in the ICDAR competitions' files and those of
-#: most tools. TextOCR's is ".", which is a word in other datasets: its reader knows it.
-DONT_CARE = "###"
 _NO_POINTS = np.zeros((0, 2))
 _NO_CHARACTERS = np.zeros((0, 4, 2))
-
-
-def is_dont_care(word: str) -> bool:
-    """Whether a transcription marks a don't-care region, whose ``iscrowd`` readers set to 1."""
-    return word == DONT_CARE
 
 
 class TextInstances:

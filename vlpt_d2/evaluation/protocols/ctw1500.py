@@ -11,6 +11,8 @@ ground truth; one is hit if their IoU is **at least** 0.5. A detection that hits
 no earlier one hit is a true positive, and takes **all** that it hits. Precision and recall are both
 true positives (detections) over detections and over ground truths. Images without a result file
 take no part, not even their ground truths. Coordinates of files lose their fractions.
+
+:mod:`vlpt_d2.data.datasets.ctw1500` defines the files: their names, and how lines are read.
 """
 
 from __future__ import annotations

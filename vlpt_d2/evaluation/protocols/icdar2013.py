@@ -24,6 +24,8 @@ The site scores submissions twice, and so can we:
   ground truth touched by two or more detections that count, a merge a detection that touches two or
   more ground truths that count.
 - ``icdar2013-competition``: the competition's own scores, without these three conditions.
+
+:mod:`vlpt_d2.data.datasets.icdar2013` defines the files: their names, and how lines are read.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ eval/ic15/script.py), here for polygons of any number of points:
    detection is used once. This is greedy, so the order of detections may matter.
 3. Precision and recall are matches over the detections and ground truths that are left, summed
    over all images.
+
+:mod:`vlpt_d2.data.datasets.icdar2015` defines the files: their names, and how lines are read. For
+``icdar2017``, :mod:`vlpt_d2.data.datasets.icdar_mlt` does.
 """
 
 from __future__ import annotations

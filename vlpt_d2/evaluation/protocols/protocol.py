@@ -43,7 +43,8 @@ class Protocol:
         counts: what ``matched``, ``gt_care`` and ``dt_care`` count, where that is not plain.
         only_with_result: whether images without a result file take no part (in the others their
             ground truths count as missed).
-        file_format: the name of its benchmark's file format; None: found by the names of files.
+        file_format: the name of its benchmark's file format, which the dataset's module in
+            ``data/datasets`` defines; None: found by the names of files.
         whole_gt: whether ground truth coordinates lose their fractions (towards zero, as by
             Python's ``int``); None: as the format's own benchmark has it.
         whole_dt: the same for detections.

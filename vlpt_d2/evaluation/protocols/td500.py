@@ -12,6 +12,8 @@ Each ground truth, difficult or not, takes the first detection, in its order, wh
   does where the ground truth has a line twice.
 
 Images without a result file take no part, not even their ground truths.
+
+:mod:`vlpt_d2.data.datasets.msra_td500` defines the files: their names, and how lines are read.
 """
 
 from __future__ import annotations

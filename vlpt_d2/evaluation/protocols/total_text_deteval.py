@@ -32,6 +32,8 @@ totaltext-deteval        whai362/PSENet, eval/tt/Deteval.py: exact areas; tr 0.7
                          as official; in step 1 the ground truth also has to be the only one with
                          sigma > tr, and the only one with tau > tp, of these detections
 ======================== ==================================================================
+
+:mod:`vlpt_d2.data.datasets.total_text` defines the files: their names, and how lines are read.
 """
 
 from __future__ import annotations

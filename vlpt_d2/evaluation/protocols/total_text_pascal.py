@@ -10,6 +10,8 @@ As its last version has it, with polygon_fast.py:
 
 Precision and recall are true positives over the detections that were not dropped and over the
 ground truths that count, of the images that have a result file.
+
+:mod:`vlpt_d2.data.datasets.total_text` defines the files: their names, and how lines are read.
 """
 
 from __future__ import annotations
