@@ -90,7 +90,7 @@ def check_thresholds(cfg: CfgNode) -> None:
             choose on.
     """
     values, validation, test = cfg.TEST.THRESHOLDS, cfg.DATASETS.VALIDATION, cfg.DATASETS.TEST
-    if not values:
+    if not (values and test):
         return
     if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
         raise ValueError(f"TEST.THRESHOLDS is {values}; its values must be numbers in [0, 1]")
