@@ -15,10 +15,11 @@ from vlpt_d2.config import load_parts
 from vlpt_d2.data.datasets.archives import prepare_dataset
 from vlpt_d2.data.datasets.builtin import DATASETS
 from vlpt_d2.utils.environment import data_root
+from vlpt_d2.utils.errors import run_script
 
 
-def main() -> int:
-    """Run the script; return its exit status."""
+def main() -> None:
+    """Parse the command line, unpack, and print what comes next."""
     load_parts()  # plugins may have datasets
     names = sorted(name for name, dataset in DATASETS.items() if dataset.archives)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -36,26 +37,16 @@ def main() -> int:
                 bar.set_description(name)
             bar.update(done - bar.n)
 
-        try:
-            unpacked, missing = prepare_dataset(
-                args.dataset,
-                args.archives,
-                root,
-                check=not args.no_checksum,
-                progress=progress,
-            )
-        except (OSError, RuntimeError) as error:
-            bar.close()
-            print(f"prepare: {error}", file=sys.stderr)
-            return 2
+        unpacked, missing = prepare_dataset(
+            args.dataset, args.archives, root, check=not args.no_checksum, progress=progress
+        )
     for name, files in unpacked.items():
         print(f"{name}: {files} files in {root / args.dataset}")
     if missing:
         print(f"not there: {', '.join(missing)}")
     step = DATASETS[args.dataset].next_step or f"vlpt-d2 data check {args.dataset}_train"
     print(f"next: {step.format(root=root / args.dataset)}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

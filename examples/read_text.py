@@ -28,7 +28,7 @@ from vlpt_d2.data.pages import open_pages
 from vlpt_d2.structures import quadrilateral
 from vlpt_d2.structures.lines import group_lines
 from vlpt_d2.structures.quadrilateral import is_clockwise
-from vlpt_d2.utils.errors import describe
+from vlpt_d2.utils.errors import describe, run_script
 from vlpt_d2.utils.names import counted, printable
 
 # From this height over width on, a crop is read as text that runs up or down.
@@ -196,7 +196,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(describe(error))
+    sys.exit(run_script(main))

@@ -23,6 +23,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from vlpt_d2.utils.errors import run_script
+
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 #: Its compiled part is for one Python version and is never loaded; it is unpacked, not installed.
@@ -60,6 +62,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.output.is_dir() and any(args.output.iterdir()):
         parser.error(f"{args.output} is not empty: name another folder, or delete this one")
+    if args.wheels and not any(args.wheels.glob("*.whl")):
+        parser.error(f"--wheels: there are no wheels in {args.wheels}")
+    if missing := [str(folder) for folder in args.data if not folder.is_dir()]:
+        parser.error(f"--data: no folder {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
         wheels = args.wheels or Path(folder)
         if not args.wheels:
@@ -186,4 +192,4 @@ def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -2,17 +2,20 @@
 """Draw a detector's label maps on one image, and the maps it predicts if there are weights."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from detectron2.data import DatasetCatalog
 
+from vlpt_d2.cli.numbers import natural, positive
 from vlpt_d2.data.datasets.from_config import register_from_config
+from vlpt_d2.data.loader import get_dataset_dicts
 from vlpt_d2.engine import load_config
-from vlpt_d2.engine.models import build_model_with_weights
+from vlpt_d2.engine.models import check_detector, load_detector
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.inspection.maps import draw_labels, draw_predictions
-from vlpt_d2.visualization.polygons import write_picture
+from vlpt_d2.utils.errors import run_script
+from vlpt_d2.visualization.polygons import check_picture, write_picture
 
 EXAMPLE = """example:
   python tools/draw_maps.py --config-file quickstart/db_icdar2015.yaml --index 0 \\
@@ -27,7 +30,7 @@ def main() -> None:
     add = parser.add_argument
     add("--config-file", required=True, help="the detector's config")
     add("--dataset", help="a registered dataset (default: the first of DATASETS.TRAIN)")
-    add("--index", type=int, default=0, help="index of the image, from 0")
+    add("--index", type=natural, default=0, help="index of the image, from 0")
     add(
         "--window",
         type=int,
@@ -36,17 +39,22 @@ def main() -> None:
         help="part of the image to draw",
     )
     add("--maps", nargs="+", default=(), metavar="NAME", help="draw only these maps")
-    add("--columns", type=int, default=3, help="maps per row")
-    add("--output", required=True, help="picture to write")
+    add("--columns", type=positive, default=3, help="maps per row")
+    add("--output", type=Path, required=True, help="picture to write")
     add("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
+    check_picture(args.output)
     cfg = load_config(args.config_file, args.opts)
+    check_detector(cfg)
     register_from_config(cfg)
     set_threads(cfg)
-    dataset_dict = DatasetCatalog.get(args.dataset or cfg.DATASETS.TRAIN[0])[args.index]
+    dicts = get_dataset_dicts([args.dataset] if args.dataset else cfg.DATASETS.TRAIN[:1])
+    if args.index >= len(dicts):
+        parser.error(f"--index is {args.index}; there are {len(dicts)} images, from 0")
+    dataset_dict = dicts[args.index]
     sheets = [draw_labels(cfg, dataset_dict, args.window, args.columns, args.maps)]
     if cfg.MODEL.WEIGHTS:
-        model = build_model_with_weights(cfg)
+        model = load_detector(cfg, cfg.MODEL.WEIGHTS)
         sheets.append(
             draw_predictions(cfg, model, dataset_dict, args.window, args.columns, args.maps)
         )
@@ -54,9 +62,9 @@ def main() -> None:
     sheets = [
         np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets
     ]
-    write_picture(Path(args.output), np.concatenate(sheets))
+    write_picture(args.output, np.concatenate(sheets))
     print(args.output)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -7,10 +7,12 @@ docs/checkpoints.md lists the layouts.
 
 import argparse
 import logging
+import sys
 
 from vlpt_d2.checkpoint import EXPORT_LAYOUTS, describe_trunk, extract_trunk
 from vlpt_d2.checkpoint.metadata import TRUNK_ENTRIES
 from vlpt_d2.engine import load_config
+from vlpt_d2.utils.errors import run_script
 
 
 def main() -> None:
@@ -46,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

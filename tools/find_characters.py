@@ -7,20 +7,22 @@ Writes annotations in COCO's format, with characters and their confidence.
 import argparse
 import json
 import os
+import sys
 
 import torch
-from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
 from vlpt_d2.data.conversion import coco_content
 from vlpt_d2.data.datasets.from_config import register_from_config
+from vlpt_d2.data.loader import get_dataset_dicts
 from vlpt_d2.data.sample import check_places, image_to_tensor, load_sample
 from vlpt_d2.engine import load_config
-from vlpt_d2.engine.models import build_model_with_weights
+from vlpt_d2.engine.models import load_detector
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.modeling.detection.craft.characters import find_characters
 from vlpt_d2.modeling.detection.craft.decode import STRIDE
 from vlpt_d2.utils.atomic import write_text
+from vlpt_d2.utils.errors import run_script
 
 EXAMPLE = """example:
   python tools/find_characters.py --config-file detection/icdar2015/craft_R_50.yaml \\
@@ -39,15 +41,15 @@ def main() -> None:
     add("opts", nargs="*", help="config options, with MODEL.WEIGHTS")
     args = parser.parse_intermixed_args()
     cfg = load_config(args.config_file, args.opts)
-    if cfg.MODEL.TEXT_HEAD.NAME != "CRAFTHead" or not cfg.MODEL.WEIGHTS:
-        parser.error("name a config of CRAFT, and its weights by MODEL.WEIGHTS")
+    if cfg.MODEL.TEXT_HEAD.NAME != "CRAFTHead":
+        parser.error(f"{args.config_file} is no config of CRAFT")
     register_from_config(cfg)
     set_threads(cfg)
-    name = args.dataset or cfg.DATASETS.TRAIN[0]
-    dicts = DatasetCatalog.get(name)
+    names = [args.dataset] if args.dataset else cfg.DATASETS.TRAIN[:1]
+    dicts = get_dataset_dicts(names)
     if any("render" in record or "image_bytes" in record for record in dicts):
-        parser.error(f"{name}: its images are no files. Write them by vlpt-d2 data convert first")
-    model = build_model_with_weights(cfg, needed="text_head.")
+        parser.error(f"{names[0]}: its images are no files; write them by vlpt-d2 data convert")
+    model = load_detector(cfg, cfg.MODEL.WEIGHTS)
 
     @torch.no_grad()
     def region_of(crop):
@@ -74,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

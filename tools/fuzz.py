@@ -14,15 +14,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from helpers.fuzzing import all_targets, run_target
 
+from vlpt_d2.cli.numbers import natural
+from vlpt_d2.utils.errors import run_script
+
 
 def main() -> int:
     """Parse the command line, run the cases, print what failed; return 1 if anything did."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--targets", nargs="+", default=[], help="names, or beginnings of names (default: all)")
-    add("--count", type=int, help="cases of each target (default: its own, see --list)")
-    add("--first", type=int, default=0, help="the number of the first case")
-    add("--seed", type=int, default=0, help="seed of the damages")
+    add("--count", type=natural, help="cases of each target (default: its own, see --list)")
+    add("--first", type=natural, default=0, help="the number of the first case")
+    add("--seed", type=natural, default=0, help="seed of the damages")
     add("--seconds", type=float, default=600, help="time limit")
     add("--keep", type=Path, help="folder for the damaged files of failed cases")
     add("--list", action="store_true", help="only list the targets")
@@ -61,4 +64,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -32,6 +32,7 @@ from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlpt_d2.checkpoint import extract_trunk
+from vlpt_d2.cli.numbers import natural, positive
 from vlpt_d2.comparison.gpus import share_gpus, visible_gpus
 from vlpt_d2.comparison.grid import Grid, read_grid
 from vlpt_d2.comparison.report import write_report
@@ -47,6 +48,7 @@ from vlpt_d2.engine.thresholds import score_thresholds
 from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.utils.atomic import write_json
 from vlpt_d2.utils.environment import usable_cores
+from vlpt_d2.utils.errors import run_script
 from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent
@@ -89,9 +91,9 @@ def main() -> int:
     add("--photographs", type=Path, help="folder of photographs without text")
     add("--output", type=Path, default=Path("output/gpu_run"), help="everything is written here")
     add("--grid", default="reading", help="a grid file that names plain_train")
-    add("--images", type=int, default=64000, help="rendered images")
-    add("--jobs", type=int, default=6, help="trainings at once")
-    add("--workers", type=int, default=0, help="processes that render (default: all cores)")
+    add("--images", type=positive, default=64000, help="rendered images")
+    add("--jobs", type=positive, default=6, help="trainings at once")
+    add("--workers", type=natural, default=0, help="processes that render (default: all cores)")
     add("--minutes", type=float, default=0.0, help="stop then and pack; 0: when all is finished")
     add("--render-only", action="store_true", help="only render the corpus")
     add("--steps", action="store_true", help="only measure single steps")
@@ -474,4 +476,4 @@ def _interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -19,15 +19,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from helpers.killing import kill_comparisons, kill_processes, kill_trainings
 
+from vlpt_d2.cli.numbers import natural
+from vlpt_d2.utils.errors import run_script
+
 
 def main() -> int:
     """Parse the command line, kill, print what differs; return 1 if anything does."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--trainings", type=int, default=28, help="kills of a training (default 28)")
-    add("--comparisons", type=int, default=18, help="kills of a comparison (default 18)")
-    add("--processes", type=int, default=4, help="kills from outside, with workers (default 4)")
-    add("--seed", type=int, default=0, help="seed of the moments")
+    add("--trainings", type=natural, default=28, help="kills of a training (default 28)")
+    add("--comparisons", type=natural, default=18, help="kills of a comparison (default 18)")
+    add("--processes", type=natural, default=4, help="kills from outside, with workers (default 4)")
+    add("--seed", type=natural, default=0, help="seed of the moments")
     args = parser.parse_args()
     parts = {
         "training": (kill_trainings, args.trainings),
@@ -49,4 +52,4 @@ def _say(name: str, line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

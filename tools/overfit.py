@@ -9,7 +9,9 @@ import sys
 
 from detectron2.utils.logger import setup_logger
 
+from vlpt_d2.cli.numbers import positive, share
 from vlpt_d2.engine.overfit import overfit, overfit_config
+from vlpt_d2.utils.errors import run_script
 
 EXAMPLE = """example, on two CPU cores, with ICDAR2015 under DETECTRON2_DATASETS:
   DETECTRON2_DATASETS=datasets python tools/overfit.py \\
@@ -25,10 +27,10 @@ def main() -> int:
     )
     parser.add_argument("--config-file", required=True, help="the detector's config")
     parser.add_argument(
-        "--images", type=int, default=4, help="number of images, the first ones with text"
+        "--images", type=positive, default=4, help="number of images, the first ones with text"
     )
-    parser.add_argument("--steps", type=int, default=300, help="optimiser steps")
-    parser.add_argument("--at-least", type=float, default=0.95, help="required hmean")
+    parser.add_argument("--steps", type=positive, default=300, help="optimiser steps")
+    parser.add_argument("--at-least", type=share, default=0.95, help="required hmean")
     parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
     cfg = overfit_config(args.config_file, args.images, args.steps, args.opts)
@@ -41,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

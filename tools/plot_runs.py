@@ -5,8 +5,10 @@ Example: python tools/plot_runs.py curves.png DB=output/db EAST=output/east
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+from vlpt_d2.utils.errors import run_script
 from vlpt_d2.visualization.curves import plot_bands, read_metrics
 
 
@@ -33,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

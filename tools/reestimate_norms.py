@@ -2,6 +2,7 @@
 """Restore trainable batch norms in a trunk with folded ones; write a trunk file."""
 
 import argparse
+import sys
 
 import torch
 from detectron2.layers import ShapeSpec
@@ -13,10 +14,13 @@ from vlpt_d2.checkpoint import (
     reestimate_norms,
     save_trunk,
 )
+from vlpt_d2.checkpoint.trunk import check_trunk_path
+from vlpt_d2.cli.numbers import positive
 from vlpt_d2.data.images import image_batches
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.modeling.backbone.trunk import build_resnet_trunk
+from vlpt_d2.utils.errors import run_script
 
 
 def main() -> None:
@@ -26,10 +30,11 @@ def main() -> None:
     parser.add_argument("images", help="a folder of photographs")
     parser.add_argument("output", help="a new file, .pth or .safetensors")
     parser.add_argument("--config-file", default="", help="the trunk's depth, width, pixels …")
-    parser.add_argument("--size", type=int, default=320, help="side of the images in pixels")
-    parser.add_argument("--limit", type=int, default=128, help="number of images")
+    parser.add_argument("--size", type=positive, default=320, help="side of the images in pixels")
+    parser.add_argument("--limit", type=positive, default=128, help="number of images")
     parser.add_argument("opts", nargs="*", help="config options")
     args = parser.parse_intermixed_args()
+    check_trunk_path(args.output)
     cfg = load_config(args.config_file, args.opts)
     set_threads(cfg)
     model = torch.nn.Module()
@@ -42,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -6,6 +6,7 @@ python tools/write_config_page.py
 import argparse
 import ast
 import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fvcore.common.config import BASE_KEY
 from vlpt_d2.config import get_cfg
 from vlpt_d2.config.keys import declared_keys
 from vlpt_d2.data.rendering import RenderSettings
+from vlpt_d2.utils.errors import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "config.md"
@@ -221,4 +223,4 @@ def _get(cfg: CfgNode, key: str) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

@@ -10,7 +10,9 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 
+from vlpt_d2.checkpoint import TextCheckpointer
 from vlpt_d2.data.datasets.dataset import register_text_dataset
+from vlpt_d2.engine import load_config
 from vlpt_d2.engine.trainer import TextTrainer
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "choose_thresholds.py"
@@ -65,7 +67,7 @@ def predicted(words):
     return torch.from_numpy(probability)[None]
 
 
-def test_the_best_pair_by_hand(dataset, monkeypatch, capsys):
+def test_the_best_pair_by_hand(dataset, tmp_path, monkeypatch, capsys):
     spec = importlib.util.spec_from_file_location("choose_thresholds", TOOL)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
@@ -78,10 +80,13 @@ def test_the_best_pair_by_hand(dataset, monkeypatch, capsys):
         model.predict_maps = lambda batch: [(maps, SIZE) for _ in batch]
         return model
 
-    monkeypatch.setattr(TextTrainer, "build_model", with_known_maps)
-    options = ["MODEL.WEIGHTS", "", "MODEL.DB.NECK_CHANNELS", "16", "NUM_THREADS", "1"]
+    config, weights = "quickstart/db_icdar2015.yaml", str(tmp_path / "model.pth")
+    options = ["MODEL.WEIGHTS", weights, "MODEL.DB.NECK_CHANNELS", "16", "NUM_THREADS", "1"]
     options += ["INPUT.DETECTION.TEST_RESIZE", "native"]
-    arguments = ["--config-file", "quickstart/db_icdar2015.yaml", "--dataset", DATASET]
+    model = build(load_config(config, options))
+    TextCheckpointer(model, str(tmp_path)).save("model")
+    monkeypatch.setattr(TextTrainer, "build_model", with_known_maps)
+    arguments = ["--config-file", config, "--dataset", DATASET]
     arguments += ["--grid", "0.2", "0.35", "0.45", "0.5"]
     monkeypatch.setattr(sys, "argv", ["choose_thresholds.py", *options, *arguments])
     tool.main()

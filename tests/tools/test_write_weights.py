@@ -13,6 +13,7 @@ from helpers.detectors import detector_cfg
 
 from vlpt_d2.checkpoint import TextCheckpointer, describe_trunk, save_weights
 from vlpt_d2.checkpoint.files import read_checkpoint
+from vlpt_d2.utils.errors import run_script
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "write_weights.py"
 
@@ -33,7 +34,7 @@ def run(monkeypatch, *argv):
     spec = importlib.util.spec_from_file_location("write_weights", TOOL)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    return tool.main()
+    return run_script(tool.main)
 
 
 def test_halved_weights_load_without_a_warning(checkpoint, tmp_path, monkeypatch, capsys, caplog):

@@ -15,9 +15,19 @@ from .metadata import PIXEL_ENTRIES, describe_weights, trunk_mismatches
 from .renaming import EXPORT_LAYOUTS, rename_trunk
 from .resnet_formats import TRUNK_PREFIX, trunk_layout
 
-__all__ = ["EXPORT_LAYOUTS", "extract_trunk", "save_trunk"]
+__all__ = ["EXPORT_LAYOUTS", "check_trunk_path", "extract_trunk", "save_trunk"]
 
 logger = logging.getLogger(__name__)
+
+
+def check_trunk_path(path: str) -> None:
+    """Check that a path names a trunk file.
+
+    Raises:
+        CheckpointError: it has another suffix.
+    """
+    if not path.endswith((".pth", ".safetensors")):
+        raise CheckpointError(f"{path}: a trunk file ends in .pth or .safetensors")
 
 
 def save_trunk(
@@ -46,8 +56,7 @@ def save_trunk(
         CheckpointError: there is no ResNet in the weights, that project's models would not compute
             what it does, or the path has another suffix.
     """
-    if not path.endswith((".pth", ".safetensors")):
-        raise CheckpointError(f"{path}: a trunk file ends in .pth or .safetensors")
+    check_trunk_path(path)
     found = trunk_layout(dict(weights))
     if found is None:
         raise CheckpointError("there is no ResNet among the weights")

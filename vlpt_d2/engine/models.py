@@ -18,7 +18,7 @@ from .defaults import ConfigError
 from .step import autocast
 from .trainer import TextTrainer
 
-__all__ = ["build_detector", "build_model_with_weights"]
+__all__ = ["build_detector", "build_model_with_weights", "check_detector", "load_detector"]
 
 
 def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") -> Any:
@@ -52,6 +52,34 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
     return model
 
 
+def check_detector(cfg: CfgNode) -> None:
+    """Check that a config is of a text detector.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    kind = cfg.MODEL.META_ARCHITECTURE
+    if kind not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(kind), TextDetector):
+        raise ConfigError(f"MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds texts")
+
+
+def load_detector(cfg: CfgNode, weights: str) -> TextDetector:
+    """Build the trained detector of a config.
+
+    Args:
+        cfg: the detector's config.
+        weights: see :func:`build_model_with_weights`.
+
+    Raises:
+        ConfigError: the config is of no text detector, or no weights are named.
+        FileNotFoundError, CheckpointError, ValueError: see :func:`build_model_with_weights`.
+    """
+    check_detector(cfg)
+    if not weights:
+        raise ConfigError("name the weights of the detector, or set MODEL.WEIGHTS")
+    return build_model_with_weights(cfg, weights, needed="text_head.")
+
+
 def build_detector(cfg: CfgNode, weights: str) -> tuple[TextDetector, Detector]:
     """Build the detector of a config, load its weights, and make it ready for images.
 
@@ -66,15 +94,9 @@ def build_detector(cfg: CfgNode, weights: str) -> tuple[TextDetector, Detector]:
         The model, and the detector that computes with it, on MODEL.DEVICE.
 
     Raises:
-        ConfigError: the config is of no text detector, or no weights are named.
-        FileNotFoundError, CheckpointError, ValueError: see :func:`build_model_with_weights`.
+        ConfigError, FileNotFoundError, CheckpointError, ValueError: see :func:`load_detector`.
     """
-    kind = cfg.MODEL.META_ARCHITECTURE
-    if kind not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(kind), TextDetector):
-        raise ConfigError(f"MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds texts")
-    if not weights:
-        raise ConfigError("name the weights of the detector, or set MODEL.WEIGHTS")
-    model = build_model_with_weights(cfg, weights, needed="text_head.")
+    model = load_detector(cfg, weights)
     fuse_norms(model)
     network = ExportNetwork(model)
     casting = autocast(cfg, cfg.TEST.AMP_ENABLED)

@@ -6,7 +6,8 @@ from detectron2.config import CfgNode
 
 from ..data.datasets.from_config import register_from_config
 from ..data.datasets.subset import register_first_with_text
-from .defaults import load_config
+from .defaults import ConfigError, load_config
+from .models import check_detector
 from .threads import set_threads
 from .trainer import TextTrainer
 
@@ -28,8 +29,14 @@ def overfit_config(config_file: str, images: int, steps: int, opts: Sequence[str
 
     Returns:
         The frozen config; its dataset is registered.
+
+    Raises:
+        ConfigError: the config cannot be read, is of no detector, or names no images.
     """
     cfg = load_config(config_file, opts).clone()
+    check_detector(cfg)
+    if not cfg.DATASETS.TRAIN:
+        raise ConfigError("there are no images to train on: name a dataset in DATASETS.TRAIN")
     register_from_config(cfg)
     cfg.defrost()
     name = register_first_with_text(cfg.DATASETS.TRAIN[0], images)

@@ -1,6 +1,11 @@
 """What a user sees of an error: one message instead of a traceback."""
 
-__all__ = ["describe"]
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+__all__ = ["describe", "run_script"]
 
 # What the system says only half of.
 _IN_THE_WAY: dict[type, str] = {
@@ -30,6 +35,30 @@ def describe(error: BaseException) -> str:
     if message and (isinstance(error, _EXPECTED) or (keyed and " " in message)):
         return message
     return f"{type(error).__name__}: {message or 'no message'} (--debug shows the traceback)"
+
+
+def run_script(main: Callable[[], int | None]) -> int:
+    """Run a script; an error is printed as one message, with --debug the traceback too.
+
+    Args:
+        main: reads ``sys.argv``, from which --debug is taken out.
+
+    Returns:
+        The exit status: what ``main`` returns, 0 for None; 2 after an error, 130 if interrupted.
+    """
+    debug = "--debug" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--debug"]
+    script = os.path.basename(sys.argv[0])
+    try:
+        return main() or 0
+    except KeyboardInterrupt:
+        print(f"{script}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"{script}: error: {describe(error)}", file=sys.stderr)
+        return 2
 
 
 def _own_part(message: str) -> str:

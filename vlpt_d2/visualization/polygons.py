@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["contact_sheet", "draw_polygons", "scaled", "write_picture"]
+__all__ = ["check_picture", "contact_sheet", "draw_polygons", "scaled", "write_picture"]
 
 # Bits of sub-pixel precision in OpenCV's drawing functions.
 _SHIFT = 4
@@ -104,17 +104,29 @@ def contact_sheet(
     return sheet
 
 
+def check_picture(path: Path) -> None:
+    """Check that :func:`write_picture` knows the format of a path's suffix.
+
+    Raises:
+        OSError: there is no such format.
+    """
+    if not cv2.haveImageWriter(path.suffix):
+        raise OSError(f"{path}: an image cannot be written as {path.suffix!r}; use .png or .jpg")
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 image, RGB, in the format of the path's suffix.
 
     Raises:
         OSError: the file cannot be written, or there is no such format.
     """
+    check_picture(path)
     encoded, data = False, np.zeros(0, np.uint8)
     with suppress(cv2.error):
-        encoded, data = cv2.imencode(path.suffix or ".", image[:, :, ::-1])
+        encoded, data = cv2.imencode(path.suffix, image[:, :, ::-1])
     if not encoded:
-        raise OSError(f"{path}: an image cannot be written as {path.suffix!r}; use .png or .jpg")
+        height, width = image.shape[:2]
+        raise OSError(f"{path}: the format cannot hold an image of {width} x {height}; use .png")
     path.write_bytes(data.tobytes())
 
 

@@ -267,7 +267,7 @@ def test_script(downloads, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "MSRA-TD500.zip: 8 files in " in captured.out
     assert "next: vlpt-d2 data check msra_td500_train" in captured.out
-    assert "prepare: " in captured.err
+    assert "prepare.py: error: " in captured.err
     assert "none of the archives" in captured.err
 
 

@@ -7,6 +7,7 @@ import itertools
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from ..lazy import is_trainable
+from ..loader import get_dataset_dicts
 
 __all__ = ["register_first_with_text"]
 
@@ -23,9 +24,10 @@ def register_first_with_text(source: str, count: int) -> str:
         The new dataset's name, ``<source>_first_<count>``; it has the metadata of ``source``.
 
     Raises:
+        KeyError: ``source`` is not registered.
         ValueError: ``source`` has fewer such images.
     """
-    found = (d for d in DatasetCatalog.get(source) if is_trainable(d))
+    found = (d for d in get_dataset_dicts([source]) if is_trainable(d))
     dicts = list(itertools.islice(found, max(count, 0)))
     if not 0 < count == len(dicts):
         raise ValueError(
