@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .errors import CheckpointError
-from .ppocr import read_ppocr
+from .onnx_file import read_onnx
 
 __all__ = ["read_fused_arrays"]
 
@@ -28,10 +28,10 @@ def read_fused_arrays(path: str, wanted: Mapping[str, int]) -> dict[str, np.ndar
         float32 arrays by these names.
 
     Raises:
-        CheckpointError: a weight is missing, or see :func:`~.ppocr.read_ppocr`.
+        CheckpointError: a weight is missing, or see :func:`~.onnx_file.read_onnx`.
     """
     if path.endswith(".onnx"):
-        arrays = read_ppocr(path)["model"]
+        arrays = read_onnx(path)["model"]
     else:
         from safetensors.numpy import load_file
 

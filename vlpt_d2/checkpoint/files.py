@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load as load_safetensors_bytes
 
 from .errors import CheckpointError
-from .ppocr import read_ppocr
+from .onnx_file import read_onnx
 from .unpickling import ArrayUnpickler, ForeignObjectError
 
 __all__ = ["read_checkpoint"]
@@ -75,7 +75,7 @@ def _read(path: str) -> dict[str, Any]:
     elif path.endswith(".safetensors"):
         content = _read_safetensors(path)
     elif path.endswith(".onnx"):
-        content = read_ppocr(path)
+        content = read_onnx(path)
     else:
         content = _read_torch(path)
     if not isinstance(content, dict):
