@@ -11,10 +11,10 @@ import sys
 
 from tqdm import tqdm
 
-from vlpt_d2.cli.numbers import positive
 from vlpt_d2.data.datasets.synthtext import index_synthtext
 from vlpt_d2.utils.environment import data_root
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import positive
 
 
 def main() -> None:

@@ -7,13 +7,13 @@ import sys
 
 from tabulate import tabulate
 
-from vlpt_d2.cli.numbers import share
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import load_detector
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.engine.thresholds import GRID, score_thresholds
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import share
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vlpt_d2.cli.numbers import natural, positive
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.data.loader import get_dataset_dicts
 from vlpt_d2.engine import load_config
@@ -15,6 +14,7 @@ from vlpt_d2.engine.models import check_detector, load_detector
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.inspection.maps import draw_labels, draw_predictions
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import natural, positive
 from vlpt_d2.visualization.polygons import check_picture, write_picture
 
 EXAMPLE = """example:

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from helpers.fuzzing import all_targets, run_target
 
-from vlpt_d2.cli.numbers import natural
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import natural
 
 
 def main() -> int:

@@ -32,7 +32,6 @@ from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlpt_d2.checkpoint import extract_trunk
-from vlpt_d2.cli.numbers import natural, positive
 from vlpt_d2.comparison.gpus import share_gpus, visible_gpus
 from vlpt_d2.comparison.grid import Grid, read_grid
 from vlpt_d2.comparison.report import write_report
@@ -49,6 +48,7 @@ from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.utils.atomic import write_json
 from vlpt_d2.utils.environment import usable_cores
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import natural, positive
 from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent

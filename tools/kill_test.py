@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from helpers.killing import kill_comparisons, kill_processes, kill_trainings
 
-from vlpt_d2.cli.numbers import natural
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import natural
 
 
 def main() -> int:

@@ -9,9 +9,9 @@ import sys
 
 from detectron2.utils.logger import setup_logger
 
-from vlpt_d2.cli.numbers import positive, share
 from vlpt_d2.engine.overfit import overfit, overfit_config
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import positive, share
 
 EXAMPLE = """example, on two CPU cores, with ICDAR2015 under DETECTRON2_DATASETS:
   DETECTRON2_DATASETS=datasets python tools/overfit.py \\

@@ -15,12 +15,12 @@ from vlpt_d2.checkpoint import (
     save_trunk,
 )
 from vlpt_d2.checkpoint.trunk import check_trunk_path
-from vlpt_d2.cli.numbers import positive
 from vlpt_d2.data.images import image_batches
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.modeling.backbone.trunk import build_resnet_trunk
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.numbers import positive
 
 
 def main() -> None:

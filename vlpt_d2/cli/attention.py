@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..utils.numbers import positive, share
 from .model_arguments import IMAGE_HELP, add_model_arguments, load_model
-from .numbers import positive
 from .outputs import keep_inputs, write_output
 
 if TYPE_CHECKING:
@@ -26,35 +27,37 @@ The figure has a row for each token: shown, masked, and masked in each layer or 
 dataset, the pointing accuracy is printed; with --config-file and no weights, it is that of an
 untrained model.
 docs/inside.md describes the arrays and the controls."""
+# Options of one image, and of a dataset.
+_DRAWING = ("words", "output", "arrays", "detail")
+_MEASURING = ("limit", "min_width", "crops", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", help=f"{IMAGE_HELP}; or DATASET, to evaluate on all of it")
-    parser.add_argument("--words", help="the caption (default: the dataset's words of the image)")
-    parser.add_argument(
+    draw = parser.add_argument_group("drawing one image").add_argument
+    draw("--words", help="the caption (default: the dataset's words of the image)")
+    draw(
         "--output",
         type=Path,
         help="the figure (default: attention_<image>.png, numbered if it exists)",
     )
-    parser.add_argument("--arrays", type=Path, help="write the probabilities to this .npz")
-    parser.add_argument(
+    draw("--arrays", type=Path, help="write the probabilities to this .npz")
+    draw(
         "--detail",
         choices=("mean", "layer", "head"),
-        default="layer",
-        help="columns in addition to the means over layers and heads",
+        help="columns in addition to the means over layers and heads (default: layer)",
     )
-    measure = parser.add_argument_group("pointing accuracy over a dataset")
-    measure.add_argument("--limit", type=positive, help="number of images, evenly spread")
-    measure.add_argument(
+    measure = parser.add_argument_group("pointing accuracy over a dataset").add_argument
+    measure("--limit", type=positive, help="number of images, evenly spread")
+    measure(
         "--min-width",
-        type=float,
-        default=0.0,
+        type=share,
         help="minimum width of words, as a share of the image's width",
     )
-    measure.add_argument(
+    measure(
         "--crops", action="store_true", help="a window around each word instead of whole images"
     )
-    measure.add_argument("--json", type=Path, help="write the results to this file")
+    measure("--json", type=Path, help="write the results to this file")
     add_model_arguments(parser)
 
 
@@ -62,11 +65,24 @@ def run(args: argparse.Namespace) -> int:
     """Draw or measure; return 0."""
     from detectron2.data import DatasetCatalog
 
+    from ..visualization.polygons import check_picture
+
     keep_inputs((args.output, args.arrays, args.json), (args.image, args.config_file, args.weights))
+    if args.output:
+        check_picture(args.output)
     loaded = load_model(args)
+    # The config may register datasets.
     if args.image in DatasetCatalog and not Path(args.image).is_file():
+        _refuse(args, _DRAWING, f"one image, and this is a dataset: name {args.image}:INDEX")
         return _measure(args, loaded)
     return _draw(args, loaded)
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], what_for: str) -> None:
+    """Refuse options that do not apply."""
+    if given := [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]:
+        are = "is" if len(given) == 1 else "are"
+        raise ValueError(f"{args.image}: {', '.join(given)} {are} for {what_for}")
 
 
 def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
@@ -76,6 +92,7 @@ def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from ..visualization.polygons import write_picture
 
     picture = loaded.read(args.image)
+    _refuse(args, _MEASURING, "a whole dataset, and this is one image: name a DATASET")
     if args.words:
         words = args.words.split()
     else:
@@ -90,7 +107,7 @@ def _draw(args: argparse.Namespace, loaded: LoadedModel) -> int:
         args.arrays.parent.mkdir(parents=True, exist_ok=True)
         maps.save(args.arrays)
         print(f"written: {args.arrays}")
-    figure = attention_figure(maps, polygons, args.detail)
+    figure = attention_figure(maps, polygons, args.detail or "layer")
     # A dataset's image is named DATASET:INDEX.
     stem = Path(args.image).stem.replace(":", "_")
     output = args.output or free_path(Path(f"attention_{stem}.png"))
@@ -131,7 +148,7 @@ def _measure(args: argparse.Namespace, loaded: LoadedModel) -> int:
     from ..inspection import measure_pointing
 
     dicts = spread(get_dataset_dicts([args.image]), args.limit or 0)
-    results = measure_pointing(loaded, dicts, args.crops, args.min_width)
+    results = measure_pointing(loaded, dicts, args.crops, args.min_width or 0.0)
     names = list(dict.fromkeys(name for part in results.values() for name in part))
     rows = [
         [kind, *(f"{part[n]:.1f}" if n != "words" else part[n] for n in names if n in part)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..utils.names import counted
-from .numbers import natural, positive
+from ..utils.numbers import natural, positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
 EPILOG = """examples:

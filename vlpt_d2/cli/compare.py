@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 
-from .numbers import natural, positive
+from ..utils.numbers import natural, positive, seconds
 
 EPILOG = """examples:
   vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", help="folder of runs and tables (default: the grid's)")
     add("--report-only", action="store_true", help="run nothing, only write the tables")
     add("--report-to", metavar="FOLDER", help="also write tables and plot here")
-    add("--every", type=float, default=60.0, metavar="S", help="seconds between progress lines")
+    add("--every", type=seconds, default=60.0, metavar="S", help="seconds between progress lines")
     add("opts", nargs="*", metavar="KEY VALUE", help="config options of every run")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.names import counted
-from .numbers import natural, positive
+from ..utils.numbers import natural, positive
 from .outputs import write_output
 
 EPILOG = """examples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .numbers import positive
+from ..utils.numbers import positive
 
 EPILOG = """examples:
   vlpt-d2 demo

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..utils.names import counted
-from .numbers import positive
+from ..utils.numbers import positive
 from .predictor_arguments import add_predictor_arguments, predictor_arguments
 
 _FORMATS = ("image", "json", "icdar", "coco", "labelme", "html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .numbers import natural
+from ..utils.numbers import natural
 
 EPILOG = """examples:
   vlpt-d2 finetune --images photos --labels photos --output signs

@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .model_arguments import add_model_arguments, load_model, write_figure
+from .model_arguments import (
+    add_model_arguments,
+    check_figure,
+    load_model,
+    number_of_answers,
+    write_figure,
+)
 
 EPILOG = """examples:
   vlpt-d2 neighbours vote sale river
@@ -20,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bert", help="folder or Hugging Face name of a BERT model to compare with"
     )
-    parser.add_argument("--top", type=int, default=10, help="neighbours of each word")
+    parser.add_argument("--top", type=number_of_answers, default=10, help="neighbours of each word")
     parser.add_argument("--output", type=Path, help="write a bar chart to this file")
     add_model_arguments(parser)
 
@@ -31,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
     from ..inspection import WordTable, load_bert_table, nearest_words
 
+    if args.output:
+        check_figure(args.output)
     loaded = load_model(args)
-    if args.top < 1:
-        raise ValueError(f"--top is {args.top}; ask for at least one neighbour")
     tables = [WordTable.of_model(loaded)]
     shared = None
     if args.bert:

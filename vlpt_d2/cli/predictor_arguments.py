@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .numbers import positive
+from ..utils.numbers import positive
 
 __all__ = ["add_predictor_arguments", "predictor_arguments"]
 

@@ -6,6 +6,7 @@ import argparse
 import os
 
 from ..utils.names import counted
+from ..utils.numbers import natural, positive
 
 EPILOG = """example that needs no dataset:
   vlpt-d2 profile --config-file quickstart/db_rendered.yaml SOLVER.IMS_PER_BATCH 4
@@ -16,8 +17,10 @@ products and attention. benchmarks/bench_data_path.py breaks down the stage "dat
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-file", required=True, help="the detector's config")
-    parser.add_argument("--steps", type=int, default=5, help="steps to measure; means are printed")
-    parser.add_argument("--warmup", type=int, default=2, help="steps before the measured ones")
+    parser.add_argument(
+        "--steps", type=positive, default=5, help="steps to measure; means are printed"
+    )
+    parser.add_argument("--warmup", type=natural, default=2, help="steps before the measured ones")
     parser.add_argument(
         "--only", choices=("training", "inference"), help="profile only this one (default: both)"
     )
@@ -29,14 +32,12 @@ def run(args: argparse.Namespace) -> int:
     # Read when torch is loaded: its profiler logs each start and end to the console.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from ..data.datasets.from_config import register_from_config
-    from ..engine import ConfigError, load_config
+    from ..engine import load_config
     from ..engine.profile import profile_inference, profile_training
     from ..engine.threads import set_threads
 
     parts = {"training": profile_training, "inference": profile_inference}
     cfg = load_config(args.config_file, args.opts)
-    if args.steps < 1 or args.warmup < 0:
-        raise ConfigError("--steps must be positive and --warmup not negative")
     register_from_config(cfg)
     threads = set_threads(cfg)
     print(

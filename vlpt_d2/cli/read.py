@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.names import counted
-from .model_arguments import IMAGE_HELP, add_model_arguments, load_model, write_figure
+from ..utils.numbers import positive
+from .model_arguments import (
+    IMAGE_HELP,
+    add_model_arguments,
+    check_figure,
+    load_model,
+    number_of_answers,
+    write_figure,
+)
 from .outputs import keep_inputs
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument(
         "--words-count",
-        type=int,
+        type=positive,
         metavar="N",
         help="number of words to read (default: 1, without --captions)",
     )
@@ -39,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fill in the most certain mask first, then predict the others again",
     )
     parser.add_argument(
-        "--top", type=int, default=5, help="number of guesses for each mask and of captions"
+        "--top",
+        type=number_of_answers,
+        default=5,
+        help="number of guesses for each mask and of captions",
     )
     parser.add_argument("--captions", type=Path, help="rank the lines of this file")
     parser.add_argument("--output", type=Path, help="draw the image and the answers to this file")
@@ -51,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
     from ..inspection.reading import MASK, fill_masks
 
     keep_inputs([args.output], (args.image, args.captions, args.config_file, args.weights))
-    loaded = load_model(args)
-    if args.top < 1:
-        raise ValueError(f"--top is {args.top}; ask for at least one")
-    if args.words_count is not None and args.words_count < 1:
-        raise ValueError(f"--words-count is {args.words_count}; ask for at least one word")
+    if args.output:
+        check_figure(args.output)
     captions = _captions(args.captions) if args.captions else []
+    loaded = load_model(args)
     picture = loaded.read(args.image)
     prompt = args.prompt
     if prompt is None and (args.words_count or not captions):
         prompt = " ".join([MASK] * (args.words_count or 1))
+    if prompt is None and args.one_by_one:
+        raise ValueError("--one-by-one is for masks: add --words-count or --prompt")
     panels = []
     if prompt is not None:
         guesses = fill_masks(loaded, picture, prompt, args.top, args.one_by_one)

@@ -7,7 +7,7 @@ import ast
 from typing import Any
 
 from ..utils.names import counted
-from .numbers import natural, positive
+from ..utils.numbers import natural, positive
 
 EPILOG = """example:
   vlpt-d2 render corpus --preset default --count 10000 --workers 8 \\

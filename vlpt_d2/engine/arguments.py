@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..utils.numbers import natural, positive
 from ..utils.plugins import PLUGIN_HELP
 
 __all__ = ["argument_parser"]
@@ -28,16 +29,16 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
         action="store_true",
         help="build everything, do two steps and a batch of each evaluation, and keep nothing",
     )
-    add("--num-gpus", type=int, default=1, metavar="N", help="GPUs of each machine (default 1)")
+    add("--num-gpus", type=natural, default=1, metavar="N", help="GPUs of each machine (default 1)")
     add(
         "--num-processes",
-        type=int,
+        type=natural,
         default=0,
         metavar="N",
         help="run on the CPU in this many processes of each machine",
     )
-    add("--num-machines", type=int, default=1, metavar="N", help="machines (default 1)")
-    add("--machine-rank", type=int, default=0, metavar="I", help="index of this machine, from 0")
+    add("--num-machines", type=positive, default=1, metavar="N", help="machines (default 1)")
+    add("--machine-rank", type=natural, default=0, metavar="I", help="its index, from 0")
     add(
         "--dist-url",
         default="auto",

@@ -79,7 +79,7 @@ def _check(args: argparse.Namespace) -> CfgNode:
         raise ConfigError(
             "several machines need a meeting place: --dist-url tcp://<host of machine 0>:<port>"
         )
-    if not 0 <= args.machine_rank < args.num_machines:
+    if args.machine_rank >= args.num_machines:
         raise ConfigError(
             f"--machine-rank is {args.machine_rank}; of {args.num_machines} machine(s) it is 0 to "
             f"{args.num_machines - 1}"

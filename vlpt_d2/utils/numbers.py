@@ -1,4 +1,4 @@
-"""Types of numeric arguments, also of the scripts in tools/ and datasets/."""
+"""Types of numeric arguments."""
 
 from __future__ import annotations
 
