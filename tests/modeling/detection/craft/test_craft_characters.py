@@ -129,7 +129,7 @@ def test_the_tool_writes_what_training_reads(tmp_path, monkeypatch, capsys):
             region = region_of_boxes([(0, 0, 128, 128), (128, 0, 256, 128)], (160, 256))
             return [({"region": torch.from_numpy(region)[None]}, (height, width))]
 
-    monkeypatch.setattr(tool, "build_model_with_weights", lambda *args, **kw: Network())
+    monkeypatch.setattr(tool, "load_detector", lambda *args, **kw: Network())
     cfg = detector_cfg("CRAFTHead", "tiny", MODEL__WEIGHTS="w.pth")
     monkeypatch.setattr(tool, "load_config", lambda *args: cfg)
     path = tmp_path / "characters.json"
