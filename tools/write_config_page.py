@@ -75,8 +75,14 @@ def page() -> str:
         ValueError: a key has no comment.
     """
     cfg, before = get_cfg(), detectron2_cfg()
-    keys = list(_declared())
-    if missing := [key.name for key in keys if not key.meaning]:
+    declared = list(_declared())
+    groups = {
+        key.name: key.meaning
+        for key in declared
+        if isinstance(_get(cfg, key.name), CfgNode) and key.name != _SETTINGS
+    }
+    keys = [key for key in declared if key.name not in groups]
+    if missing := [key.name for key in keys if not (key.meaning and groups.get(key.section, "-"))]:
         raise ValueError(f"no comment directly above {', '.join(missing)}")
     own = [key for key in keys if _get(before, key.name) is _ABSENT]
     setters = _setters()
@@ -87,6 +93,7 @@ def page() -> str:
     for section in sorted(sections, key=lambda name: (name == "Run", name)):
         lines += [
             f"## {section}",
+            *([_cell(groups[section]), ""] if section in groups else []),
             "| key | type | default | meaning | set by |",
             "|---|---|---|---|---|",
         ]
@@ -135,7 +142,7 @@ def _settings_table() -> Iterator[str]:
 
 
 def _declared() -> Iterator[Key]:
-    """The keys in the order of the code, of all files with functions that declare keys."""
+    """The keys and groups in the order of the code, of all files with functions that declare keys."""
     functions = [f for f in declared_keys() if f.__module__.startswith("vlpt_d2.")]
     # In one order, whatever was imported first.
     for path in sorted({inspect.getsourcefile(function) or "" for function in functions}):
@@ -149,14 +156,12 @@ def _declared() -> Iterator[Key]:
 
 
 def _assigned(node: ast.Assign, groups: dict[str, str], lines: list[str]) -> Iterator[Key]:
-    """The key that an assignment declares; a group is noted by the variable that it gets."""
+    """The key or group that an assignment declares; a group is noted by its variable."""
     (name,) = (_dotted(t, groups) for t in node.targets if isinstance(t, ast.Attribute))
     for target in node.targets:
         if isinstance(target, ast.Name):
             groups[target.id] = name
-    # A group without values is not a key.
-    if not isinstance(node.value, ast.Call) or node.value.args:
-        yield Key(name, _comment(lines, node.lineno))
+    yield Key(name, _comment(lines, node.lineno))
 
 
 def _dotted(target: ast.expr, groups: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ from .settings import RenderSettings
 @declare_keys
 def add_rendering_keys(cfg: CN) -> None:
     """Add DATASETS.RENDERED."""
+    # Rendered text as datasets under a name of your own.
     node = cfg.DATASETS.RENDERED = CN()
     # Registers the datasets <NAME>_train and <NAME>_val as the keys below say; "": neither.
     node.NAME = ""

@@ -13,6 +13,7 @@ def add_backbone_keys(cfg: CN) -> None:
     # PP-LCNetV4, the small backbone of PP-OCRv6 (DEPTH 13).
     cfg.MODEL.RESNETS.VARIANT = "plain"
 
+    # VLPT's image encoder: how the trunk's levels are fused, and the attention pooling after it.
     node = cfg.MODEL.IMAGE_ENCODER = CN()
     # "ConcatFusion": every FPN level resized to stride 8 and concatenated (the paper);
     # "PlainFPN": the level at stride 16 of a plain FPN with 3x3 smoothing (the ablation).

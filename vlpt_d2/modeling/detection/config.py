@@ -8,6 +8,7 @@ from ...config import declare_keys
 @declare_keys
 def add_detection_keys(cfg: CN) -> None:
     """Add MODEL.TEXT_HEAD and INPUT.DETECTION."""
+    # What all text detectors share.
     node = cfg.MODEL.TEXT_HEAD = CN()
     # A registered text head, such as "DBHead"; docs/detectors.md lists them.
     node.NAME = "DBHead"
@@ -18,7 +19,8 @@ def add_detection_keys(cfg: CN) -> None:
     # What decoding returns: "box" (minimum-area rectangles) or "polygon" (contours).
     node.OUTPUT = "box"
 
-    # Those of the augmentations are in the order they are applied.
+    # The images of all text detectors: sizes, and augmentations in the order in which they are
+    # applied.
     node = cfg.INPUT.DETECTION = CN()
     # Share of a text's area that must be left inside the image for it to stay a text; with less,
     # or cut into several parts, it is ignored.

@@ -8,6 +8,7 @@ from ...config import declare_keys
 @declare_keys
 def add_pretraining_keys(cfg: CN) -> None:
     """Add INPUT.PRETRAIN."""
+    # The images of all pre-trainings.
     node = cfg.INPUT.PRETRAIN = CN()
     # (height, width) of every image; the aspect ratio is not kept.
     node.SIZE = (512, 512)

@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_craft_keys(cfg: CN) -> None:
     """Add MODEL.CRAFT."""
+    # The detector CRAFT ([craft.md](craft.md)).
     node = cfg.MODEL.CRAFT = CN()
     # Pixels with a region score above this value belong to a text ...
     node.LOW_TEXT = 0.5

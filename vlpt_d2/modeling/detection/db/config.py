@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_db_keys(cfg: CN) -> None:
     """Add MODEL.DB."""
+    # The detector DB ([db.md](db.md)).
     node = cfg.MODEL.DB = CN()
     # A registered neck: "DBNeck", or "LargeKernelNeck" (PP-OCRv6).
     node.NECK = "DBNeck"

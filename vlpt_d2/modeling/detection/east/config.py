@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_east_keys(cfg: CN) -> None:
     """Add MODEL.EAST."""
+    # The detector EAST ([east.md](east.md)).
     node = cfg.MODEL.EAST = CN()
     # Channels of the merged maps, coarsest first; one for each of IN_FEATURES but the coarsest.
     node.NECK_CHANNELS = (128, 64, 32)

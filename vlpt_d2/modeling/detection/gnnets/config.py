@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_gnnets_keys(cfg: CN) -> None:
     """Add MODEL.GNNETS."""
+    # The detector GNNets ([gnnets.md](gnnets.md)).
     node = cfg.MODEL.GNNETS = CN()
     # Short side, in (network) pixels, up to which texts are found at full size, and from which on
     # at half size; those within a factor of 1.2 at both.

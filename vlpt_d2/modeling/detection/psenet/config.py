@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_psenet_keys(cfg: CN) -> None:
     """Add MODEL.PSENET."""
+    # The detector PSENet ([psenet.md](psenet.md)).
     node = cfg.MODEL.PSENET = CN()
     # Channels of the laterals and of the head; the levels are concatenated to as many times this.
     node.NECK_CHANNELS = 256

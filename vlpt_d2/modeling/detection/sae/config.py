@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_sae_keys(cfg: CN) -> None:
     """Add MODEL.SAE."""
+    # The detector SAE ([sae.md](sae.md)).
     node = cfg.MODEL.SAE = CN()
     # Channels of each level of the two branches of the neck, and of the two hidden layers.
     node.NECK_CHANNELS = 128

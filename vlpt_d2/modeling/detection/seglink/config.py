@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_seglink_keys(cfg: CN) -> None:
     """Add MODEL.SEGLINK."""
+    # The detector SegLink ([seglink.md](seglink.md)).
     node = cfg.MODEL.SEGLINK = CN()
     # Cells with a text probability above this value give a segment.
     node.SEGMENT_THRESH = 0.9

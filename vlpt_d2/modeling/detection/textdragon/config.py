@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_textdragon_keys(cfg: CN) -> None:
     """Add MODEL.TEXTDRAGON."""
+    # The detector TextDragon ([textdragon.md](textdragon.md)).
     node = cfg.MODEL.TEXTDRAGON = CN()
     # Read the words, too: they are learnt next to the boxes and returned as pred_texts.
     node.READ = False

@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_textfield_keys(cfg: CN) -> None:
     """Add MODEL.TEXTFIELD."""
+    # The detector TextField ([textfield.md](textfield.md)).
     node = cfg.MODEL.TEXTFIELD = CN()
     # Channels of each level of the neck; the head's hidden layers have twice as many.
     node.NECK_CHANNELS = 256

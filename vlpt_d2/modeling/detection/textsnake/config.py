@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_textsnake_keys(cfg: CN) -> None:
     """Add MODEL.TEXTSNAKE."""
+    # The detector TextSnake ([textsnake.md](textsnake.md)).
     node = cfg.MODEL.TEXTSNAKE = CN()
     # Pixels of texts with a centre line probability above this value are of a centre line.
     node.CENTRE_THRESH = 0.6

@@ -11,6 +11,7 @@ def add_oclip_keys(cfg: CN) -> None:
 
     Defaults are those of the release, but for what docs/oclip.md lists as different.
     """
+    # The pre-training oCLIP.
     node = cfg.MODEL.OCLIP = CN()
     # Width d of image tokens and word features.
     node.EMBED_DIM = 384

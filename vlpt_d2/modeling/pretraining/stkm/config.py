@@ -8,6 +8,7 @@ from ....config import declare_keys
 @declare_keys
 def add_stkm_keys(cfg: CN) -> None:
     """Add MODEL.STKM; defaults are those of the paper, or of its release where they differ."""
+    # The pre-training STKM.
     node = cfg.MODEL.STKM = CN()
     # Channels of every FPN level.
     node.FPN_CHANNELS = 256

@@ -11,6 +11,7 @@ def add_vlpt_keys(cfg: CN) -> None:
 
     Where release and paper leave a choice, docs/pretraining.md names the default and the release's.
     """
+    # VLPT's text encoder, with its tokenizer.
     node = cfg.MODEL.TEXT_ENCODER = CN()
     # A registered text encoder: "VLPTTextEncoder" or "HuggingFaceTextEncoder".
     node.NAME = "VLPTTextEncoder"
@@ -25,12 +26,14 @@ def add_vlpt_keys(cfg: CN) -> None:
     # Transformer blocks.
     node.DEPTH = 3
 
+    # VLPT's cross-modal encoder, in which text attends to the image.
     node = cfg.MODEL.CROSS_ENCODER = CN()
     # Blocks; each is self-attention over text, cross-attention to the image, MLP.
     node.DEPTH = 4
     # Whether text attends to the image tokens (off: the ablation "without MHCA").
     node.CROSS_ATTENTION = True
 
+    # The tasks of VLPT.
     node = cfg.MODEL.VLPT = CN()
     # Pretext tasks, any subset of ITC, WIP and MLM; the others are not built.
     node.TASKS = ["ITC", "WIP", "MLM"]
