@@ -142,7 +142,7 @@ def _settings_table() -> Iterator[str]:
 
 
 def _declared() -> Iterator[Key]:
-    """The keys and groups in the order of the code, of all files with functions that declare keys."""
+    """The keys and groups in the order of the code, of all functions that declare keys."""
     functions = [f for f in declared_keys() if f.__module__.startswith("vlpt_d2.")]
     # In one order, whatever was imported first.
     for path in sorted({inspect.getsourcefile(function) or "" for function in functions}):
