@@ -359,6 +359,15 @@ def test_rows_of_repeated_steps_are_written_once(tiny_cfg, half):
     assert all(row.get("lr", 0) < 1 for row in rows)
 
 
+def test_run_started_over_keeps_no_rows_of_the_one_before(tiny_cfg, half, warnings):
+    tiny_cfg.TEST.EVAL_PERIOD = 1
+    train(tiny_cfg, folder=half, stop_at=2)
+    (told,) = [w for w in warnings() if "started over" in w]
+    assert str(half) in told and "--resume" in told
+    with open(half / "metrics.json") as file:
+        assert [json.loads(line)["iteration"] for line in file] == [0, 1]
+
+
 def test_second_trainer_is_refused_and_changes_no_file(tiny_cfg, half):
     before = {path: path.read_bytes() for path in half.iterdir()}
     with held_elsewhere(half / ".lock"):

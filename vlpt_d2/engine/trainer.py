@@ -196,7 +196,14 @@ class TextTrainer(DefaultTrainer):
             FolderInUseError: another process trains in OUTPUT_DIR.
         """
         self._hold_folder()
-        asked, resume = resume, resume and self.checkpointer.has_checkpoint()
+        begun = self.checkpointer.has_checkpoint()
+        if begun and not resume:
+            logger.warning(
+                "%s holds a run, which is started over: its files are replaced. With --resume it "
+                "would be continued",
+                self.cfg.OUTPUT_DIR,
+            )
+        resume = resume and begun
         self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if resume:
             self.start_iter = self.iter + 1
@@ -208,8 +215,8 @@ class TextTrainer(DefaultTrainer):
         if not resume:
             remove_results(self.cfg.OUTPUT_DIR)
             Path(self.cfg.OUTPUT_DIR, WANDB_ID).unlink(missing_ok=True)
-        if asked:
-            trim_metrics(self.cfg.OUTPUT_DIR, self.start_iter)
+        # Of a run that the folder held before, all: resuming takes rows for those of this run.
+        trim_metrics(self.cfg.OUTPUT_DIR, self.start_iter)
 
     def _hold_folder(self) -> None:
         """Keep other processes from training in OUTPUT_DIR, to the end of the training."""
