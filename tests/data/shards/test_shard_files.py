@@ -431,6 +431,28 @@ def test_old_and_new_labels_are_not_mixed(tmp_path, dicts, finished):
         write_shards(dicts, folder, "toy", per_shard=4, seed=None)
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut off"])
+def test_a_shard_that_is_not_whole_is_written_again(tmp_path, dicts, damage):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    path = tmp_path / "toy-000001.tar"
+    whole, index = path.read_bytes(), (tmp_path / "shards.json").read_bytes()
+    path.unlink() if damage == "missing" else path.write_bytes(whole[:3000])
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    assert path.read_bytes() == whole
+    assert (tmp_path / "shards.json").read_bytes() == index
+
+
+@pytest.mark.parametrize("at", [0, 5])
+def test_another_shard_under_a_shard_s_name_is_refused(tmp_path, dicts, at):
+    write_shards(dicts, tmp_path, "toy", per_shard=4)
+    first, second = (tmp_path / f"toy-00000{i}.tar" for i in range(2))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    with pytest.raises(ShardError, match=r"toy-00000\d\.tar: has sample '00000000\d' in place of"):
+        open_shards(str(tmp_path))[at]
+
+
 RECORDS = {
     "no list": [1],
     "no width": {"file_name": "1.png", "height": 3},

@@ -25,7 +25,7 @@ from detectron2.utils.file_io import PathManager
 
 from ..annotations import check_annotations
 
-__all__ = ["PIPE", "ShardError", "add_sample", "open_stream", "read_samples"]
+__all__ = ["PIPE", "ShardError", "add_sample", "open_stream", "read_samples", "sample_name"]
 
 #: What a source starts with whose bytes a command writes to its standard output.
 PIPE = "pipe:"
@@ -84,19 +84,22 @@ def _drain(stream: IO[bytes]) -> None:
         pass
 
 
-def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dict[str, Any]]:
+def read_samples(url: str, skip: int = 0, first: int | None = None) -> Iterator[dict[str, Any]]:
     """Read the samples of a shard in their order.
 
     Args:
         url: see :func:`open_stream`. The tar file may be compressed.
         skip: samples to leave out at the start.
-        checked: whether a sample without a checksum is damaged; one that has it is compared.
+        first: the number, in the dataset, that names the shard's first sample. The others follow,
+            and each has a checksum. If not given, names count for nothing, and a checksum is
+            compared where there is one.
 
     Yields:
         Dataset dicts whose ``"image_bytes"`` are the image's file; ``file_name`` only names it.
 
     Raises:
-        ShardError: the shard is damaged, or a sample is not an image with a ``.json``.
+        ShardError: the shard is damaged or another one, or a sample is not an image with a
+            ``.json``.
         OSError: the shard cannot be opened.
     """
     try:
@@ -104,8 +107,13 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
             # Files that can be searched are not read where samples are skipped.
             mode: Literal["r:*", "r|*"] = "r:*" if stream.seekable() else "r|*"
             with tarfile.open(fileobj=stream, mode=mode) as archive:
-                for key, files in _groups(archive, skip):
-                    yield _dataset_dict(url, key, files, checked)
+                for number, (key, files) in enumerate(_groups(archive, skip), skip):
+                    if first is not None and key != sample_name(first + number):
+                        raise ShardError(
+                            f"{url}: has sample {key!r} in place of {sample_name(first + number)}: "
+                            "it is another shard under this name. Copy it again."
+                        )
+                    yield _dataset_dict(url, key, files, first is not None)
     except ShardError:
         raise
     except Exception as error:
@@ -117,6 +125,11 @@ def read_samples(url: str, skip: int = 0, checked: bool = False) -> Iterator[dic
             f"{url}: is not a complete tar file ({error or type(error).__name__}). Write or copy "
             "it again."
         ) from error
+
+
+def sample_name(number: int) -> str:
+    """Name the sample that has a number, from 0, in a dataset."""
+    return f"{number:09d}"
 
 
 def add_sample(
@@ -180,8 +193,8 @@ def _dataset_dict(url: str, key: str, files: dict[str, bytes], checked: bool) ->
         record.pop("crc32", None)
     if not whole:
         raise ShardError(
-            f"{url}, sample {key}: is damaged, its checksum is another. Write or copy the shard "
-            "again."
+            f"{url}, sample {key}: is damaged, its checksum is another. Copy the shard "
+            "again, or delete it and write it again."
         )
     record["file_name"] = f"{url.rpartition('/')[2]}/{name}"
     return {**record, "image_bytes": image}

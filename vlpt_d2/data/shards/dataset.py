@@ -47,14 +47,14 @@ class Shard:
         size: its samples.
         places: those that are used, ascending.
         unusable: places of images that have nothing to learn from.
-        checked: whether its samples have checksums.
+        first: number of its first sample in the dataset; None where samples have no checksums.
     """
 
     url: str
     size: int
     places: tuple[int, ...] | range
     unusable: frozenset[int] = frozenset()
-    checked: bool = False
+    first: int | None = None
 
 
 class ShardedDicts(LazyDicts):
@@ -131,7 +131,7 @@ class _Cursor:
 
     def read(self, shard: Shard, number: int, place: int) -> dict[str, Any]:
         if self._at is None or self._at[:2] != (os.getpid(), number) or self._at[2] > place:
-            self._samples = read_samples(shard.url, place, shard.checked)
+            self._samples = read_samples(shard.url, place, shard.first)
             self._at = (os.getpid(), number, place)
         try:
             # The last sample needed ends the loop, not the shard.
@@ -231,15 +231,16 @@ def open_shards(source: str) -> ShardedDicts:
         raise FileNotFoundError(
             f"{url}: no such file. Shards are written by: vlpt-d2 data shard NAME FOLDER"
         ) from error
+    ends = itertools.accumulate(entry["images"] for entry in index["shards"])
     shards = [
         Shard(
             template.replace("{}", entry["file"]),
             entry["images"],
             range(entry["images"]),
             frozenset(entry["unusable"]),
-            index["version"] == VERSION,
+            end - entry["images"] if index["version"] == VERSION else None,
         )
-        for entry in index["shards"]
+        for entry, end in zip(index["shards"], ends)
     ]
     return ShardedDicts(shards, index["annotated"])
 

@@ -20,7 +20,7 @@ from ...utils.locks import lock_folder
 from ..image_io import image_source, open_source
 from ..lazy import is_trainable
 from ..sample import load_sample
-from .archive import add_sample
+from .archive import add_sample, sample_name
 from .dataset import INDEX, VERSION, check_name, read_index
 
 __all__ = ["write_shards"]
@@ -39,7 +39,8 @@ def write_shards(
 ) -> dict[str, Any]:
     """Write ``<name>-000000.tar`` ... and ``shards.json``, the index that readers ask for.
 
-    A run that was interrupted resumes after its last whole shard. Image files are taken as they
+    A run that was interrupted resumes after its last whole shard, and shards that are missing or
+    cut off are written again. Image files are taken as they
     are; rendered images become PNG files.
 
     Args:
@@ -83,17 +84,20 @@ def _write(
     for number in range(-(-len(dicts) // per_shard)):
         places = order[number * per_shard : (number + 1) * per_shard]
         path = folder / f"{name}-{number:06d}.tar"
-        records = (dicts[int(place)] for place in places)
         if number < len(index["shards"]):
-            if index["shards"][number].get("labels") != _labels(records):
+            entry = index["shards"][number]
+            if entry.get("labels") != _labels(dicts[int(place)] for place in places):
                 raise ValueError(
                     f"{path} has other labels than the dataset has now: empty {folder} and write "
                     "all shards again, or name another folder"
                 )
-            continue
+            # Indices of earlier versions have no size.
+            if path.is_file() and entry.get("bytes") in (None, path.stat().st_size):
+                continue
+        records = (dicts[int(place)] for place in places)
         entry, annotated = _write_shard(path, records, number * per_shard)
         index["annotated"] &= annotated
-        index["shards"].append(entry)
+        index["shards"][number : number + 1] = [entry]
         write_json(folder / _PROGRESS, with_checksum(index))
         if progress is not None:
             progress(number * per_shard + len(places), len(dicts))
@@ -131,10 +135,11 @@ def _write_shard(
             annotated &= "annotations" in record
             if not is_trainable(record):
                 unusable.append(place)
-            add_sample(archive, f"{first + place:09d}", record, image, suffix)
+            add_sample(archive, sample_name(first + place), record, image, suffix)
     entry = {
         "file": path.name,
         "images": place + 1,
+        "bytes": path.stat().st_size,
         "unusable": unusable,
         "labels": labels.hexdigest(),
     }
