@@ -82,7 +82,7 @@ def test_overfits_words_and_boxes(tmp_path):
     cfg = regions_cfg(tmp_path, MODEL__RESNETS__NORM="BN", INPUT__PRETRAIN__ROTATION=0.0)
     model = build_model(cfg).train()
     samples = samples_of(cfg, tmp_path)
-    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     course = []
     for step in range(90):
         if step == 82:
