@@ -83,6 +83,11 @@ def test_command_line_errors_are_short(capsys):
         (["SEED", "1", "PROCESS_TIMEOUT", "0.0"], "PROCESS_TIMEOUT is 0.0"),
         (["SEED", "1", "--eval-only"], "--eval-only has no weights"),
         (["SEED", "1", "--eval-only", "MODEL.WEIGHTS", "a.pth"], "DATASETS.TEST"),
+        (["SOLVER.MAX_ITER", "-5"], "SOLVER.MAX_ITER is -5; it must be at least 1"),
+        (["SOLVER.EMA", "2.0"], "SOLVER.EMA is 2.0"),
+        (["DATASETS.TRAIN", "('rendered_tran',)"], "did you mean 'rendered_train'"),
+        (["DATASETS.TEST", "('rendered_vl',)"], "did you mean 'rendered_val'"),
+        (["DATASETS.FOLDERS", "[[1]]"], "DATASETS.FOLDERS has [1]"),
     ):
         assert main(argv) == 2
         error = capsys.readouterr().err
@@ -95,7 +100,6 @@ def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys, monkeypatc
     (tmp_path / "notes.pth").write_text("no weights")
     config = write(tmp_path / "tiny.yaml", tiny_cfg.dump())
     for opts, message in (
-        (["DATASETS.TRAIN", "['tiny_photo']"], "did you mean 'tiny_photos'"),
         (["DATASETS.TRAIN", "['icdar2015_train']"], "DETECTRON2_DATASETS"),
         (["MODEL.WEIGHTS", str(tmp_path / "notes.pth")], "notes.pth"),
         (["MODEL.WEIGHTS", "http://127.0.0.1:9/R-50.pkl"], "R-50.pkl cannot be downloaded"),
@@ -106,6 +110,27 @@ def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys, monkeypatc
     assert "Traceback" in Path(tiny_cfg.OUTPUT_DIR, "log.txt").read_text()
     assert main(["--config-file", config, "--debug", *opts]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("MODEL.META_ARCHITECTURE", "x"),
+        ("MODEL.BACKBONE.NAME", "x"),
+        ("MODEL.RESNETS.NORM", "x"),
+        ("MODEL.RESNETS.DEPTH", "51"),
+        ("MODEL.TEXT_HEAD.NAME", "x"),
+        ("INPUT.DATASET_MAPPER_NAME", "x"),
+        ("SOLVER.LR_SCHEDULER_NAME", "x"),
+        ("SOLVER.OPTIMIZER", "x"),
+        ("SOLVER.IMS_PER_BATCH", "5"),
+    ],
+)
+def test_what_cannot_be_built_is_told_with_its_key(key, value, tmp_path, capsys):
+    options = ["OUTPUT_DIR", str(tmp_path), "SOLVER.ACCUMULATE", "2", "NUM_THREADS", "1"]
+    assert main(["--config-file", "quickstart/db_rendered.yaml", *options, key, value]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"error: {key}" in error and value in error
 
 
 def test_nothing_is_evaluated_where_no_dataset_is_named(tiny_cfg, tmp_path):

@@ -2,7 +2,7 @@
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -24,7 +24,13 @@ from .mapper import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
 from .shards import ShardedDicts, ShardStreams, StreamSplit
 
-__all__ = ["SeededDataset", "build_test_loader", "build_train_loader", "get_dataset_dicts"]
+__all__ = [
+    "SeededDataset",
+    "build_test_loader",
+    "build_train_loader",
+    "check_datasets",
+    "get_dataset_dicts",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +112,25 @@ class SeededDataset(Dataset):
         raise error
 
 
+def check_datasets(names: Iterable[str]) -> None:
+    """Check that datasets are registered.
+
+    Raises:
+        KeyError: one is not.
+    """
+    load_parts()
+    for name in names:
+        if name not in DatasetCatalog:
+            known = DatasetCatalog.keys()
+            hint = did_you_mean(name, known)
+            if not hint and multiprocessing.parent_process() is not None:
+                hint = (
+                    " in this process. Several processes import the script again, without what is "
+                    "below `if __name__ == '__main__'`: register the dataset above that line"
+                )
+            raise KeyError(f"no dataset {name!r} is registered{hint}")
+
+
 def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Sequence[dict]:
     """Read registered datasets and join them.
 
@@ -124,17 +149,7 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
     """
     if not names:
         raise ValueError("no dataset is named; set DATASETS.TRAIN (or DATASETS.TEST)")
-    load_parts()
-    for name in names:
-        if name not in DatasetCatalog:
-            known = DatasetCatalog.keys()
-            hint = did_you_mean(name, known)
-            if not hint and multiprocessing.parent_process() is not None:
-                hint = (
-                    " in this process. Several processes import the script again, without what is "
-                    "below `if __name__ == '__main__'`: register the dataset above that line"
-                )
-            raise KeyError(f"no dataset {name!r} is registered{hint}")
+    check_datasets(names)
     parts = [DatasetCatalog.get(name) for name in names]
     dicts: Any
     if all(isinstance(part, ShardedDicts) for part in parts):

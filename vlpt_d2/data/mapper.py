@@ -16,6 +16,6 @@ beginning: "detection" finds ``DetectionMapper``.
 def build_mapper(cfg: CfgNode, is_train: bool) -> Callable[[dict], dict]:
     """Build the mapper named by ``cfg.INPUT.DATASET_MAPPER_NAME``."""
     name = cfg.INPUT.DATASET_MAPPER_NAME
-    if name not in MAPPER_REGISTRY:
+    if name not in MAPPER_REGISTRY and f"{name.capitalize()}Mapper" in MAPPER_REGISTRY:
         name = f"{name.capitalize()}Mapper"
     return MAPPER_REGISTRY.get(name)(cfg, is_train)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from detectron2.config import CfgNode
@@ -16,13 +17,14 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from ..config import get_cfg
+from ..config.settings import settings
 from ..data.datasets.from_config import register_from_config
 from ..utils.atomic import write_text
 from ..utils.locks import lock_folder
 from ..utils.nearest import did_you_mean
 from .threads import set_threads
 
-__all__ = ["ConfigError", "load_config", "setup", "write_config"]
+__all__ = ["ConfigError", "config_faults", "load_config", "setup", "write_config"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 _TYPE_MISMATCH = re.compile(
     r"Type mismatch \(<class '(?:\w+\.)*(\w+)'> vs. <class '(?:\w+\.)*(\w+)'>"
 )
+# A key in a message.
+_KEY = re.compile(r"\b[A-Z]\w*\.[A-Z]\w*")
 _LOGGERS = ("fvcore", "detectron2", "vlpt_d2")
 
 
@@ -37,6 +41,24 @@ class ConfigError(ValueError):
     """A config file or an option cannot be used; the message names the place and the fix."""
 
     exit_status = 2
+
+
+@contextmanager
+def config_faults(cfg: CfgNode) -> Iterator[None]:
+    """Report what cannot be built from a config as a :class:`ConfigError`, with its key.
+
+    Args:
+        cfg: the config that is built from within the context.
+
+    Raises:
+        ConfigError: a value does not fit, or nothing is registered under a name.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (KeyError, ValueError) as error:
+        raise ConfigError(_with_key(error, cfg)) from error
 
 
 def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
@@ -162,6 +184,19 @@ def _explain(error: Exception, cfg: CfgNode, given: Sequence[str] = ()) -> str:
     known = list(_keys(cfg))
     hint = did_you_mean(full, known) or did_you_mean(full, {k.rsplit(".", 1)[-1] for k in known})
     return f"there is no key {full}{hint}"
+
+
+def _with_key(error: Exception, cfg: CfgNode) -> str:
+    """The message of an error, after the keys whose value it quotes if it names none."""
+    message = str(error.args[0]) if error.args else repr(error)
+    if _KEY.search(message):
+        return message
+    # "unknown name: x", or the bare key of a dict.
+    quoted = {*re.findall(r"'([^']*)'", message), message.split(": ")[-1]}
+    keys = [key for key, value in settings(cfg).items() if value and value in quoted]
+    if " " not in message:
+        message = f"{message!r} is not known"
+    return f"{', '.join(keys)}: {message}" if keys else message
 
 
 def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 
-from .defaults import load_config, setup
+from .defaults import config_faults, load_config, setup
 from .profile import peak_memory
 from .trainer import TextTrainer
 
@@ -57,7 +57,8 @@ def dry_run(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         opts = [*args.opts, "OUTPUT_DIR", scratch, "WANDB_PROJECT", ""]
         cfg = setup(argparse.Namespace(**{**vars(args), "opts": opts}))
-        trainer = _Rehearsal(cfg)
+        with config_faults(cfg):
+            trainer = _Rehearsal(cfg)
         # Only read from: checkpoints are not saved.
         trainer.checkpointer.save_dir = folder
         trainer.resume_or_load(resume=args.resume)

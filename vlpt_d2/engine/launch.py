@@ -15,10 +15,12 @@ from detectron2.utils import comm
 from torch import nn
 
 from ..checkpoint import TextCheckpointer
+from ..data.datasets.from_config import register_from_config
+from ..data.loader import check_datasets
 from ..utils.errors import describe
 from ..utils.plugins import name_plugins
 from .arguments import argument_parser
-from .defaults import ConfigError, load_config, setup
+from .defaults import ConfigError, config_faults, load_config, setup
 from .dry_run import dry_run
 from .models import build_model_with_weights
 from .place import launched_place
@@ -85,8 +87,13 @@ def _check(args: argparse.Namespace) -> CfgNode:
             f"{args.num_machines - 1}"
         )
     cfg = load_config(args.config_file, args.opts)
-    if not args.eval_only:
-        return cfg
+    with config_faults(cfg):
+        register_from_config(cfg)
+        check_datasets((*cfg.DATASETS.TEST, *cfg.DATASETS.VALIDATION))
+        if not args.eval_only:
+            TextTrainer.check(cfg)
+            check_datasets(cfg.DATASETS.TRAIN)
+            return cfg
     resumed = args.resume and os.path.isfile(os.path.join(cfg.OUTPUT_DIR, "last_checkpoint"))
     if not cfg.MODEL.WEIGHTS and not resumed:
         raise ConfigError(
@@ -151,14 +158,16 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 
 def _run(args: argparse.Namespace, cfg: CfgNode) -> dict[str, Any] | None:
     if not args.eval_only:
-        trainer = TextTrainer(cfg)
+        with config_faults(cfg):
+            trainer = TextTrainer(cfg)
         trainer.resume_or_load(resume=args.resume)
         return trainer.train()
     weights = cfg.MODEL.WEIGHTS
     if args.resume:
         finder = TextCheckpointer(nn.Identity(), save_dir=cfg.OUTPUT_DIR)
         weights = finder.get_checkpoint_file() or weights
-    check_thresholds(cfg)
+    with config_faults(cfg):
+        check_thresholds(cfg)
     model = build_model_with_weights(cfg, weights)
     if cfg.TEST.THRESHOLDS and cfg.DATASETS.TEST:
         with torch.no_grad():

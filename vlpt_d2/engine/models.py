@@ -14,7 +14,7 @@ from ..export import Detector, ExportNetwork
 from ..export.metadata import describe
 from ..modeling.detection import DecodedTexts, TextDetector
 from ..modeling.fusing import fuse_norms
-from .defaults import ConfigError
+from .defaults import ConfigError, config_faults
 from .step import autocast
 from .trainer import TextTrainer
 
@@ -35,12 +35,14 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
         The model, of the class that MODEL.META_ARCHITECTURE names, on MODEL.DEVICE.
 
     Raises:
+        ConfigError: no model can be built from the config.
         FileNotFoundError: there is no such file.
         CheckpointError: the file cannot be read, does not fit, or lacks what is needed.
         ValueError: the zoo has no such model, or its file is damaged.
     """
     weights = weights or cfg.MODEL.WEIGHTS
-    model = TextTrainer.build_model(cfg).eval()
+    with config_faults(cfg):
+        model = TextTrainer.build_model(cfg).eval()
     checkpointer = TextCheckpointer(model, cfg=cfg)
     checkpointer.load(weights, checkpointables=[])
     wanted = {name for name in model.state_dict() if needed and name.startswith(needed)}

@@ -36,11 +36,12 @@ _POLL = 0.1
 
 
 class ProcessError(RuntimeError):
-    """A process of the run failed; ``details`` is its traceback."""
+    """A process of the run failed; ``details`` is its traceback, ``exit_status`` the run's."""
 
-    def __init__(self, message: str, details: str = ""):
+    def __init__(self, message: str, details: str = "", exit_status: int = 1):
         super().__init__(message)
         self.details = details
+        self.exit_status = exit_status
 
 
 @contextlib.contextmanager
@@ -190,8 +191,8 @@ class _Member:
         name = f"process {self.place.rank}"
         try:
             if self._reports.poll():
-                message, details, lost = self._reports.recv()
-                return _Failure(ProcessError(f"{name}: {message}", details), lost)
+                message, details, status, lost = self._reports.recv()
+                return _Failure(ProcessError(f"{name}: {message}", details, status), lost)
         except EOFError:
             pass
         code = cast(int, self._process.exitcode)
@@ -239,7 +240,8 @@ def _run_member(place: Place, function: Callable[..., Any], args: tuple, reports
             function(*args)
     except Exception as error:
         lost = isinstance(error, ProcessError) or _is_lost(error)
-        reports.send((describe(error), traceback.format_exc(), lost))
+        status = getattr(error, "exit_status", 1)
+        reports.send((describe(error), traceback.format_exc(), status, lost))
         logging.shutdown()
         # Tearing down what is left may wait for the others.
         os._exit(1)

@@ -37,7 +37,7 @@ from ..solver import build_lr_scheduler, build_optimizer, check_milestones, reso
 from ..utils.locks import lock_folder
 from ..utils.rng import INITIALISATION, seeded_rng
 from .averaging import WeightAverage
-from .defaults import write_config
+from .defaults import config_faults, write_config
 from .distributed import distribute, sync_batch_norms_on_cpu, unwrap
 from .hooks import (
     EVAL_SECONDS,
@@ -62,6 +62,18 @@ logger = logging.getLogger(__name__)
 # The disk, the user's part of it, or the largest file is full.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# Values below these are of no use.
+_LEAST = {
+    "SOLVER.MAX_ITER": 1,
+    "SOLVER.IMS_PER_BATCH": 1,
+    "SOLVER.ACCUMULATE": 1,
+    "SOLVER.CHECKPOINT_PERIOD": 1,
+    "SOLVER.CHECKPOINTS_KEPT": 0,
+    "SOLVER.WARMUP_ITERS": 0,
+    "DATALOADER.NUM_WORKERS": 0,
+    "TEST.PATIENCE": 0,
+}
+
 
 class TextTrainer(DefaultTrainer):
     """detectron2's ``DefaultTrainer`` for this project's models, on CPU or GPUs.
@@ -80,7 +92,7 @@ class TextTrainer(DefaultTrainer):
         TrainerBase.__init__(self)
         cfg = _with_iterations(cfg)
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
-        self._check(cfg)
+        self.check(cfg)
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
         model = self.build_model(self.cfg)
         if cfg.SOLVER.COMPILE:
@@ -112,7 +124,16 @@ class TextTrainer(DefaultTrainer):
         self.register_hooks(self.build_hooks())
 
     @staticmethod
-    def _check(cfg: CfgNode) -> None:
+    def check(cfg: CfgNode) -> None:
+        """Check values of a config before anything is built.
+
+        Raises:
+            ValueError: one cannot be used; the message names its key.
+        """
+        flat = settings(cfg)
+        for key, least in _LEAST.items():
+            if int(flat[key]) < least:
+                raise ValueError(f"{key} is {flat[key]}; it must be at least {least}")
         if cfg.TEST.BEST_METRIC and not cfg.DATASETS.VALIDATION:
             raise ValueError(
                 "TEST.BEST_METRIC chooses weights, which must not be done on the test images: "
@@ -242,7 +263,9 @@ class TextTrainer(DefaultTrainer):
     def _train(self) -> dict[str, Any] | None:
         if comm.is_main_process():
             write_config(self.cfg)
-        loader = self._trainer.data_loader = self.build_train_loader(self.cfg, self.start_iter)
+        with config_faults(self.cfg):
+            loader = self.build_train_loader(self.cfg, self.start_iter)
+        self._trainer.data_loader = loader
         images = len(cast(Sized, loader.dataset))
         if self._images not in (None, images):
             logger.warning(
