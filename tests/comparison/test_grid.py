@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from vlpt_d2.cli.main import main
 from vlpt_d2.comparison.grid import GridError, read_grid
 from vlpt_d2.engine import load_config
 from vlpt_d2.model_zoo import get_config_file, list_configs, list_grids
@@ -78,6 +79,8 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
         ({"pretrainings": {1: {"weights": 2}}, "baseline": 1}, r"pretrainings\.1\.weights must"),
         ({"pretrainings": {"A": {"config": [3]}}, "baseline": "A"}, r"A\.config must name a file"),
         ({"baseline": ["VLPT"]}, "is none of pretrainings"),
+        ({"pretrainings": {"": None}, "baseline": ""}, "pretrainings has the name ''"),
+        ({"detectors": {"DB": {"--": "db.yaml"}}}, r"detectors\.DB has the name '--'"),
         ({"options": {"OUTPUT_DIR": "x"}}, "options: OUTPUT_DIR follows from the grid's output"),
         ({"pretrainings": {"A": {"options": {"SEED": 4}}}, "baseline": "A"}, "the grid's seeds"),
     ],
@@ -94,6 +97,29 @@ def test_unknown_file_and_odd_options(grid_file):
         read_grid(str(grid_file), ["SEED"])
     with pytest.raises(GridError, match="the options: SEED follows from the grid's seeds"):
         read_grid(str(grid_file), ["SEED", "3"])
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({}, ["SOLVER.MAX_ITRE", "3"]),
+        ({"options": {"SOLVER.MAX_ITRE": 3}}, []),
+        ({"pretrainings": {"A": {"finetune_options": {"SOLVER.MAX_ITRE": 3}}}}, []),
+    ],
+)
+def test_misspelt_options_are_told_once_before_any_run(grid_file, changes, words, capsys):
+    path = edited(grid_file, **{"baseline": "A", "pretrainings": {"A": None}} | changes)
+    assert main(["compare", path, *words]) == 2
+    error = capsys.readouterr().err
+    assert "no key SOLVER.MAX_ITRE; did you mean 'SOLVER.MAX_ITER'" in error
+    assert error.count("\n") == 1
+
+
+def test_seconds_between_lines_are_a_time(grid_file, capsys):
+    for text in ("nan", "0"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["compare", str(grid_file), "--every", text])
+        assert "is not a time above 0" in capsys.readouterr().err
 
 
 def test_names_of_a_grid_may_look_like_numbers(grid_file):

@@ -96,6 +96,29 @@ def test_it_starts_by_detecting(tmp_path, monkeypatch, capsys):
     assert calls == ["pretrain", "db_rendered"]
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["SOLVER.MAX_ITRE", "9"], "there is no key SOLVER.MAX_ITRE; did you mean"),
+        (["SOLVER.MAX_ITER"], "options come in pairs"),
+        (["SOLVER.MAX_ITER", "-1"], "SOLVER.MAX_ITER is -1"),
+        (["OUTPUT_DIR", "elsewhere"], "OUTPUT_DIR follows from --output"),
+        (["--data", "icdar2015"], "nowhere/icdar2015/ch4_test_images; set DETECTRON2_DATASETS"),
+        (["--output", "file"], "file: is no folder"),
+        (["--output", "file", "--fresh"], "file: is no folder"),
+    ],
+)
+def test_nothing_runs_where_the_request_is_wrong(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DETECTRON2_DATASETS", "nowhere")
+    monkeypatch.setattr("vlpt_d2.cli.quickstart._detect", None)
+    monkeypatch.setattr(run_module.subprocess, "run", None)
+    Path("file").touch()
+    assert main(["quickstart", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "file"]
+
+
 def test_failure_is_told_and_the_next_run_goes_on(tmp_path, monkeypatch):
     calls = []
     fake_training(monkeypatch, calls, fails=("db_rendered",))

@@ -49,9 +49,14 @@ def run(args: argparse.Namespace) -> int:
     from ..comparison.grid import read_grid
     from ..comparison.report import write_report
     from ..comparison.runner import Runner
+    from ..engine import load_config
     from ..utils.environment import usable_cores
 
     grid = read_grid(args.grid, args.opts, args.output)
+    # Here once, not by every run.
+    for arm in grid.pretrainings:
+        for options in (arm.options, arm.finetune_options):
+            load_config(opts=[*grid.options, *options])
     jobs = max(1, args.jobs)
     gpus = share_gpus(jobs, args.num_gpus, visible_gpus())
 

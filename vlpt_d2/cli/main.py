@@ -77,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, ImportError):
             print("Run 'vlpt-d2 doctor' to see how to fix it.", file=sys.stderr)
             return 1
-        # The status of a wrong request is 2; a verb may have another status for what fails later.
-        return getattr(error, "exit_status", getattr(args, "failed", 2))
+        return getattr(error, "exit_status", 2)
 
 
 def _parser(verbs: Sequence[str]) -> argparse.ArgumentParser:

@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "opts", nargs="*", metavar="KEY VALUE", help="config options of both stages"
     )
-    parser.set_defaults(failed=1)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -216,6 +216,9 @@ def _mapping(file: Path, place: str, content: Any) -> dict[str, Any]:
     """A mapping, with its names as text."""
     if not isinstance(content, dict):
         raise GridError(f"{file}: {place} must hold 'name: …' entries, not {content!r}")
+    for name in map(str, content):
+        if not _slug(name):
+            raise GridError(f"{file}: {place} has the name {name!r}; it needs a letter or digit")
     return {str(name): value for name, value in content.items()}
 
 

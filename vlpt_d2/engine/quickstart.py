@@ -17,6 +17,8 @@ from ..model_zoo import get_config_file
 from ..utils.environment import data_root
 from ..visualization.curves import plot_pretraining, read_metrics
 from ..visualization.detections import draw_results
+from .defaults import ConfigError, config_faults, load_config
+from .trainer import TextTrainer
 from .training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -88,14 +90,21 @@ def run_quickstart(
         fresh: remove what a former run left in ``output``.
         options: config options of both stages, as on the command line of train_net.py.
         detect: called first, with images and a folder for what a shipped model finds in them.
+
+    Raises:
+        ConfigError: the options cannot be used, or there is no such data.
+        OSError: ``output`` cannot be a folder, or holds files of others.
+        RuntimeError: a training failed.
     """
     data = data or default_data()
-    if fresh and output.exists():
+    pretraining, detection = training_runs(output, data, options or [])
+    _check(data, pretraining, detection)
+    output.mkdir(parents=True, exist_ok=True)
+    if fresh:
         _remove(output)
     start = time.monotonic()
     if detect is not None:
         detect(example_images(output, data), output / "detected")
-    pretraining, detection = training_runs(output, data, options or [])
     pretraining.train()
     detection.train()
     curve = output / "pretraining.png"
@@ -104,6 +113,22 @@ def run_quickstart(
     pictures = output / "pictures"
     sheet = draw_results(report, pictures, count=12)
     return closing_table(pretraining, report, [curve, sheet, pictures], time.monotonic() - start)
+
+
+def _check(data: str, *runs: TrainingRun) -> None:
+    """Check data and options before anything is run."""
+    if data == "icdar2015" and default_data() != data:
+        raise ConfigError(
+            f"--data icdar2015: there is no {data_root() / data / 'ch4_test_images'}; set "
+            "DETECTRON2_DATASETS to the folder that holds icdar2015 (see datasets/README.md), or "
+            "use --data rendered"
+        )
+    for run in runs:
+        if "OUTPUT_DIR" in run.options[::2]:
+            raise ConfigError("OUTPUT_DIR follows from --output; take it out of the options")
+        cfg = load_config(run.config, run.options)
+        with config_faults(cfg):
+            TextTrainer.check(cfg)
 
 
 def closing_table(pretraining: TrainingRun, report: Path, files: list[Path], seconds: float) -> str:
