@@ -38,9 +38,6 @@ $(STAMP): setup.py pyproject.toml Makefile | $(BIN)/uv
 	    --python-version 3.10 --python-platform linux \
 	    --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	    $(DETECTRON2)
-	# OpenCV's standard wheel needs libGL, which servers and containers may lack.
-	$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/uv pip uninstall --quiet \
-	    --python $(BIN)/python opencv-python; $(UV) opencv-python-headless; }
 	$(BIN)/vlpt-d2 doctor
 	@touch $(STAMP)
 
