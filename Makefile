@@ -38,6 +38,10 @@ $(STAMP): setup.py pyproject.toml Makefile | $(BIN)/uv
 	    --python-version 3.10 --python-platform linux \
 	    --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	    $(DETECTRON2)
+	# The extra "test" brings OpenCV's headless package too. Both have the same files, so one must go;
+	# the headless one needs no libGL, which servers and containers may lack.
+	$(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python
+	$(UV) --no-deps --reinstall opencv-python-headless
 	$(BIN)/vlpt-d2 doctor
 	@touch $(STAMP)
 

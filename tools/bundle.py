@@ -43,6 +43,7 @@ cat bundle.tar.[0-9]* | tar xf -
 site=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$python" -c 'import detectron2' 2>/dev/null ||
     "$python" -m zipfile -e wheels/sal_detectron2*.whl "$site"
+"$python" -c 'import cv2' || echo "OpenCV's standard wheel needs libGL, which is not here"
 "$python" -m vlpt_d2.cli.main doctor
 """
 

@@ -167,7 +167,7 @@ def check_requirements() -> Iterator[Finding]:
         return
     wanted = [Requirement(line) for line in lines]
     # Extras are for some commands only; OpenCV has several packages and a check of its own.
-    wanted = [r for r in wanted if "extra ==" not in str(r.marker) and "opencv" not in r.name]
+    wanted = [r for r in wanted if "extra ==" not in str(r.marker) and r.name != "opencv-python"]
     versions = {r: _version(r.name) for r in wanted}
     # An empty specifier contains whatever it is asked for.
     unmet = {r: v for r, v in versions.items() if v is None or not r.specifier.contains(v, True)}
