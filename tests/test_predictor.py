@@ -389,6 +389,19 @@ def test_a_trunk_is_no_detector(tmp_path):
         TextPredictor("db_mobile", weights=str(tmp_path / "trunk.safetensors"))
 
 
+@pytest.mark.parametrize(
+    "config, weights, opts, message",
+    [
+        # Batch norms in the head count batches, in buffers that count for nothing here.
+        ("db_R_50_half", "vlpt_R_50_half_trunk", (), "holds a trunk but no text_head"),
+        ("db_mobile", "db_mobile", ("MODEL.DB.NECK_CHANNELS", "48"), "have another shape"),
+    ],
+)
+def test_weights_of_another_head_are_refused(config, weights, opts, message):
+    with pytest.raises(CheckpointError, match=message):
+        TextPredictor(config, weights=f"vlpt://{weights}", opts=opts)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_weights_of_any_precision_are_computed_in_float32(tmp_path, picture, dtype):
     stored = load_file(model_zoo.get_checkpoint("db_mobile"))

@@ -54,6 +54,7 @@ class TextCheckpointer(DetectionCheckpointer):
         resumed_from: the file that the run was resumed from; "" for none.
         average: weights that are saved in place of the model's of the same names.
         missing: names of the model's weights that the file loaded last did not fill.
+        misshapen: those of them that the file has in another shape.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class TextCheckpointer(DetectionCheckpointer):
         self.resumed_from = ""
         self.average: Mapping[str, torch.Tensor] = {}
         self.missing: set[str] = set()
+        self.misshapen: set[str] = set()
 
     def save(self, name: str, *, tag: bool = True, **kwargs: Any) -> None:
         """Write ``<name>.pth``: weights, checkpointables, the trunk's description.
@@ -306,7 +308,7 @@ class TextCheckpointer(DetectionCheckpointer):
                 "config, another OUTPUT_DIR, or no --resume"
             )
         self.model.load_state_dict(fitting, strict=False)
-        self.missing = {*missing, *wrong}
+        self.missing, self.misshapen = {*missing, *wrong}, wrong
         self._report(fitting, missing, unused, misshapen)
         return _IncompatibleKeys(missing, unused, misshapen)
 

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if not weights:
         raise ConfigError("name the checkpoint to export with --weights")
     set_threads(cfg)
-    model = build_model_with_weights(cfg, weights)
+    model = build_model_with_weights(cfg, weights, needed="text_head.")
     path = args.output / "model.onnx" if bundle else args.output
     difference = export_detector(cfg, model, path, "onnx" if bundle else args.format)
     compared = "" if difference is None else f", maps within {difference:.1g} of the model's"

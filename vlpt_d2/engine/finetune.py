@@ -210,10 +210,7 @@ def _prepare_data(images: Path, labels: Path, form: str, seed: int, output: Path
         print(text.split("\n\n")[0], flush=True)
         if statistics.broken:
             broken = counted(statistics.counts["images that cannot be read"], "image")
-            raise ValueError(
-                f"{broken} cannot be read, such as {statistics.broken[0]}. Replace or remove what "
-                "is damaged"
-            )
+            raise ValueError(f"{broken} cannot be read, such as {statistics.broken[0]}")
         texts = [sum(not a["iscrowd"] for a in d.get("annotations", ())) for d in dicts]
         parts = dict(zip(_PARTS, split(texts, seed)))
         for part, chosen in parts.items():

@@ -168,7 +168,7 @@ def _run(args: argparse.Namespace, cfg: CfgNode) -> dict[str, Any] | None:
         weights = finder.get_checkpoint_file() or weights
     with config_faults(cfg):
         check_thresholds(cfg)
-    model = build_model_with_weights(cfg, weights)
+    model = build_model_with_weights(cfg, weights, needed="text_head.")
     if cfg.TEST.THRESHOLDS and cfg.DATASETS.TEST:
         with torch.no_grad():
             choose_thresholds(cfg, model)

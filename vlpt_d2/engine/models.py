@@ -29,7 +29,7 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
         weights: a checkpoint, or ``vlpt://<model>``; MODEL.WEIGHTS if not given. Without either
             the model has its initial weights.
         needed: beginning of the names of weights, such as "text_head.", that the file must have
-            in addition to a trunk.
+            in addition to a trunk, all of them in the config's shapes.
 
     Returns:
         The model, of the class that MODEL.META_ARCHITECTURE names, on MODEL.DEVICE.
@@ -45,7 +45,13 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
         model = TextTrainer.build_model(cfg).eval()
     checkpointer = TextCheckpointer(model, cfg=cfg)
     checkpointer.load(weights, checkpointables=[])
-    wanted = {name for name in model.state_dict() if needed and name.startswith(needed)}
+    # Not the buffers: a batch norm counts its batches in one that files need not have.
+    wanted = {name for name, _ in model.named_parameters() if needed and name.startswith(needed)}
+    if other := sorted(wanted & checkpointer.misshapen):
+        raise CheckpointError(
+            f"{weights} is of another model: {other[0]} and {len(other) - 1} more have another "
+            "shape than the config's. Use the config it was trained with"
+        )
     if wanted and wanted <= checkpointer.missing:
         raise CheckpointError(
             f"{weights} holds a trunk but no {needed}*, which was trained with it: name a "
