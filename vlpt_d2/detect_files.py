@@ -382,7 +382,11 @@ def _write_coco(path: Path, entries: list[dict[str, Any]]) -> None:
             "width": entry["width"],
         }
         annotations = [
-            {"segmentation": [np.ravel(text["polygon"]).tolist()], "score": text["score"]}
+            {
+                "segmentation": [np.ravel(text["polygon"]).tolist()],
+                "score": text["score"],
+                "text": text.get("word", ""),
+            }
             for text in entry["texts"]
         ]
         records.append({"image": image, "annotations": annotations})

@@ -16,6 +16,7 @@ from PIL import Image
 from vlpt_d2 import TextPredictor, model_zoo
 from vlpt_d2.cli.main import main
 from vlpt_d2.data.datasets.formats import read_folder
+from vlpt_d2.detect_files import _write_coco
 
 OPTIONS = ["--device", "cpu", "--opts", *SMALL]
 
@@ -81,6 +82,18 @@ def test_a_folder_in_every_format(photos, tmp_path):
         "ä 写.jpg": 1,
         "sub/a.png": 0,
     }
+
+
+def test_coco_file_of_all_images_has_the_words_that_were_read(tmp_path):
+    square = [[0, 0], [9, 0], [9, 9], [0, 9]]
+    read = [{"polygon": square, "score": 0.5, "word": "exit"}]
+    entries = [
+        {"source": str(tmp_path / f"{name}.png"), "height": 9, "width": 9, "texts": texts}
+        for name, texts in (("a", read), ("b", [{"polygon": square, "score": 0.5}]))
+    ]
+    _write_coco(tmp_path / "all.json", entries)
+    annotations = json.loads((tmp_path / "all.json").read_text())["annotations"]
+    assert [annotation["text"] for annotation in annotations] == ["exit", ""]
 
 
 def test_patterns_and_inputs_given_twice(photos, capsys):
