@@ -10,7 +10,6 @@ import os
 import sys
 
 import torch
-from tqdm import tqdm
 
 from vlpt_d2.data.conversion import coco_content
 from vlpt_d2.data.datasets.from_config import register_from_config
@@ -23,6 +22,7 @@ from vlpt_d2.modeling.detection.craft.characters import find_characters
 from vlpt_d2.modeling.detection.craft.decode import STRIDE
 from vlpt_d2.utils.atomic import write_text
 from vlpt_d2.utils.errors import run_script
+from vlpt_d2.utils.progress_bar import progress_bar
 
 EXAMPLE = """example:
   python tools/find_characters.py --config-file detection/icdar2015/craft_R_50.yaml \\
@@ -59,7 +59,7 @@ def main() -> None:
 
     folder = os.path.commonpath([os.path.dirname(os.path.abspath(d["file_name"])) for d in dicts])
     records, words, found = [], 0, []
-    for record in tqdm(dicts, unit="image", disable=None):
+    for record in progress_bar(len(dicts), iterable=dicts):
         image, texts = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
         check_places(texts, record["file_name"])
         texts = find_characters(image, texts, region_of)

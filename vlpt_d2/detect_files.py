@@ -16,7 +16,6 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import numpy as np
-from tqdm import tqdm
 
 from .data.conversion import coco_content
 from .data.image_io import IMAGE_SUFFIXES, CorruptImageError
@@ -28,6 +27,7 @@ from .utils.errors import describe
 from .utils.json_lines import read_json_lines
 from .utils.locks import lock_folder
 from .utils.names import UniqueNames, counted, distinct_stems, natural_key, printable
+from .utils.progress_bar import progress_bar
 
 __all__ = ["Detected", "detect_files"]
 
@@ -156,7 +156,7 @@ def detect_files(
         finished = {page.source for page in pages} - {page.source for page in todo}
         done.resumed = len(finished)
         remaining = iter(todo)
-        with tqdm(total=len(pages), initial=done.resumed, unit="image", disable=None) as bar:
+        with progress_bar(len(pages), done.resumed) as bar:
             while batch := list(islice(remaining, predictor.batch_size)):
                 for page, found in _detect(predictor, batch, failed):
                     index.write(page, found.lines() if lines else found, per_image)

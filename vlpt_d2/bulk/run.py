@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pyarrow import fs
-from tqdm import tqdm
 
 from ..utils.locks import lock_folder
+from ..utils.progress_bar import progress_bar
 from .detector import BulkDetector, may_use_gpu
 from .shards import Shard, list_shards, open_place, shard_name, write_whole
 
@@ -99,12 +99,7 @@ def detect_bulk(
         if ray_workers and todo:
             ended = _map_with_ray(todo, source, output, predictor, ray_workers)
         start = time.monotonic()
-        bar = tqdm(
-            total=len(shards),
-            initial=done.resumed,
-            unit="shard",
-            disable=True if rank else None,
-        )
+        bar = progress_bar(len(shards), done.resumed, unit="shard", disable=rank > 0)
         with bar:
             for shard in ended:
                 done.images += shard["images"]

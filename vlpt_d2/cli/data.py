@@ -154,12 +154,11 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _shard(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from ..data.shards import write_shards
+    from ..utils.progress_bar import progress_bar
 
     dicts, _ = _read(args)
-    with tqdm(total=len(dicts), unit="image") as bar:
+    with progress_bar(len(dicts)) as bar:
         index = write_shards(
             dicts,
             args.folder,

@@ -19,12 +19,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ...structures import quadrilateral
 from ...utils.atomic import write_text
 from ...utils.json_lines import read_json_lines
 from ...utils.locks import lock_folder
+from ...utils.progress_bar import progress_bar
 from ..conversion import coco_content
 from .renderer import Rendering, renderer_of_spec
 from .settings import resolve_settings
@@ -86,7 +86,7 @@ def _write_corpus(folder: Path, order: CorpusOrder, workers: int) -> dict[str, i
     numbers = [n for n in range(1, order.count + 1) if n not in done]
     with (
         progress.open("a", encoding="utf-8") as file,
-        tqdm(total=order.count, initial=resumed, unit="image", desc=str(folder)) as bar,
+        progress_bar(order.count, resumed, desc=str(folder)) as bar,
     ):
         for record in _render_all(folder, order, numbers, workers):
             file.write(json.dumps(record) + "\n")
