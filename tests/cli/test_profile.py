@@ -43,7 +43,10 @@ def test_stages_of_every_head(head, signs, tmp_path, capsys):
         flop.append(float(re.search(r"([\d.]+) GFLOP an image", table)[1]))
         rows = [[float(x) for x in line.split()[-2:]] for line in table.splitlines()[3:]]
         assert all(row[0] >= 0 for row in rows)
-        assert 0.5 < sum(row[0] for row in rows[:-1]) / rows[-1][0] < 1.01
+        *stages, (total, _) = rows
+        # Each is rounded to a tenth of a millisecond, of which a fast CPU needs few.
+        rounding = 0.05 * len(rows)
+        assert 0.5 * total - rounding < sum(row[0] for row in stages) < 1.01 * total + rounding
     # The gradients at the inputs and at the weights take as much as the forward pass each.
     assert flop[0] == pytest.approx(3 * flop[1], rel=0.3)
 
