@@ -15,7 +15,7 @@ from detectron2.utils.events import JSONWriter
 from vlpt_d2.engine import TextTrainer, load_config
 from vlpt_d2.model_zoo import list_configs
 
-FOLDERS = ("ablation/", "comparison/", "photo/", "pretrain/")
+FOLDERS = ("ablation/", "comparison/", "photo/", "pretrain/", "transfer/")
 CONFIGS = [n for n in list_configs() if n.startswith(FOLDERS) or n == "pretrain.yaml"]
 OLDER = [n for n in list_configs() if re.match("detection/.*/(?!db|east|psenet|ppocr)", n)]
 STEPS = 3

@@ -1,6 +1,7 @@
 """Thresholds chosen on held-out images."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -116,6 +117,48 @@ def test_the_test_images_are_measured_at_the_thresholds_chosen(tmp_path, monkeyp
     assert main([*SMALL.split(), str(tmp_path), "--eval-only", "--resume"]) == 0
     assert measured[2:] == [(None, 0.2, 0.7)]
     assert asked == [("rendered_quickstart_val", [0.2, 0.7], False)] * 2
+
+
+def test_processes_choose_what_one_chooses(tmp_path, forked_processes):
+    command = [
+        "--config-file",
+        "detection/icdar2015/db_mobile.yaml",
+        "--eval-only",
+        "MODEL.WEIGHTS",
+        "vlpt://db_mobile",
+        "DATASETS.RENDERED.NAME",
+        "choice",
+        "DATASETS.RENDERED.PRESET",
+        "quickstart_detection",
+        "DATASETS.RENDERED.VAL_SIZE",
+        "6",
+        "DATASETS.RENDERED.TRAIN_SIZE",
+        "2",
+        "DATASETS.VALIDATION",
+        "('choice_val',)",
+        "DATASETS.TEST",
+        "('choice_train',)",
+        "DATALOADER.NUM_WORKERS",
+        "0",
+        "INPUT.DETECTION.TEST_RESIZE",
+        "fixed",
+        "INPUT.DETECTION.TEST_SIZE",
+        "(96,96)",
+        "MODEL.DEVICE",
+        "cpu",
+        "NUM_THREADS",
+        "1",
+        "TEST.THRESHOLDS",
+        "[0.2,0.6]",
+        "OUTPUT_DIR",
+    ]
+    told = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        assert main([*command, str(folder), "--num-processes", str(processes)]) == 0
+        told += re.findall("thresholds chosen on .*", (folder / "log.txt").read_text())
+    assert len(told) == 2 and told[0] == told[1]
+    assert float(re.search(r"hmean ([\d.]+) there", told[0])[1]) > 10
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ __all__ = [
 
 IMAGE_HELP = "an image file, or DATASET:INDEX for an image of a registered dataset"
 
-
 # As many as a figure shows readably.
 _MOST_ANSWERS = 100
 

@@ -121,9 +121,8 @@ def choose_thresholds(cfg: CfgNode, model: TextDetector) -> dict[str, float]:
     """
     (dataset,) = cfg.DATASETS.VALIDATION
     head = model.text_head
-    *chosen, precision, recall, hmean = score_thresholds(cfg, model, dataset, cfg.TEST.THRESHOLDS)[
-        0
-    ]
+    best, *_ = score_thresholds(cfg, model, dataset, cfg.TEST.THRESHOLDS)
+    *chosen, precision, recall, hmean = best
     head.decoding.update(zip(head.threshold_keys, chosen))
     thresholds = dict(zip(head.threshold_keys.values(), chosen))
     logger.info(
