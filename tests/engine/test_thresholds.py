@@ -153,9 +153,9 @@ def test_processes_choose_what_one_chooses(tmp_path, forked_processes):
         "OUTPUT_DIR",
     ]
     told = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        assert main([*command, str(folder), "--num-processes", str(processes)]) == 0
+    for name, processes in (("one", []), ("two", ["--num-processes", "2"])):
+        folder = tmp_path / name
+        assert main([*command, str(folder), *processes]) == 0
         told += re.findall("thresholds chosen on .*", (folder / "log.txt").read_text())
     assert len(told) == 2 and told[0] == told[1]
     assert float(re.search(r"hmean ([\d.]+) there", told[0])[1]) > 10
