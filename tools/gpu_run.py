@@ -31,7 +31,6 @@ from detectron2.utils.events import EventStorage
 from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
-from vlpt_d2.checkpoint import extract_trunk
 from vlpt_d2.comparison.gpus import share_gpus, visible_gpus
 from vlpt_d2.comparison.grid import Grid, read_grid
 from vlpt_d2.comparison.report import write_report
@@ -188,11 +187,6 @@ class GpuRun:
     def run(self) -> bool:
         """Run the grid; return whether all of it is finished."""
         runs = in_order(self.grid)
-        # "ST trunk" can start once ST is trained.
-        self.train([r for r in runs if r.arm != "ST trunk" and r.dataset in ("", FIRST)])
-        for run in runs:
-            if run.arm == "ST" and not run.dataset and run.finished:
-                extract_trunk(str(run.final_weights), f"output/photo/st_trunk_{run.seed}.pth")
         self.train(runs)
         self.pool.shutdown(wait=True)
         return all(run.finished for run in runs)

@@ -62,6 +62,29 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
     assert runs[3].command()[-2:] == ["MODEL.WEIGHTS", "trunk.pth"]
 
 
+def test_an_arm_may_pass_on_the_trunk_of_another(grid_file):
+    arms = {
+        "ST": {"config": {"DB": "st_db.yaml"}, "options": {"SOLVER.MAX_ITER": 7}},
+        "ST trunk": {"trunk_of": "ST", "finetune_options": {"SOLVER.BASE_LR": 0.1}},
+    }
+    path = edited(
+        grid_file,
+        seeds=[1, 2],
+        baseline="ST",
+        pretrainings=arms,
+        detectors={"DB": {"a": "a.yaml"}, "EAST": {"a": "c.yaml"}},
+    )
+    runs = read_grid(path).runs
+    # ST has no pre-training of EAST, so its trunk has none either; nothing is trained twice.
+    one = [("ST", ""), ("ST", "a"), ("ST trunk", "a")]
+    assert [(r.arm, r.dataset) for r in runs] == one + one
+    for pretraining, whole, trunk in (runs[:3], runs[3:]):
+        assert whole.start is trunk.start is pretraining
+        assert trunk.trunk_only and not whole.trunk_only
+        weights = ["MODEL.WEIGHTS", str(trunk.folder / "start.pth")]
+        assert trunk.command()[-4:] == ["SOLVER.BASE_LR", "0.1", *weights]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -78,6 +101,15 @@ def test_a_detector_of_its_own_pretraining_and_options(grid_file):
         ({"detectors": {"DB": {1: ["x"]}}}, r"detectors\.DB\.1 must name a file"),
         ({"pretrainings": {1: {"weights": 2}}, "baseline": 1}, r"pretrainings\.1\.weights must"),
         ({"pretrainings": {"A": {"config": [3]}}, "baseline": "A"}, r"A\.config must name a file"),
+        ({"pretrainings": {"A": {"trunk_of": "B"}}, "baseline": "A"}, r"A\.trunk_of must name"),
+        (
+            {"pretrainings": {"B": {"weights": "b"}, "A": {"trunk_of": "B"}}, "baseline": "A"},
+            "above it, not 'B'",
+        ),
+        (
+            {"pretrainings": {"A": {"trunk_of": "B", "weights": "b"}}, "baseline": "A"},
+            r"no key pretrainings\.A\.weights",
+        ),
         ({"baseline": ["VLPT"]}, "is none of pretrainings"),
         ({"pretrainings": {"": None}, "baseline": ""}, "pretrainings has the name ''"),
         ({"detectors": {"DB": {"--": "db.yaml"}}}, r"detectors\.DB has the name '--'"),

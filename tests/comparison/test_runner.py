@@ -5,11 +5,14 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 from helpers.holder import held_elsewhere
 
 from vlpt_d2.comparison import process as process_module
+from vlpt_d2.comparison import runner as runner_module
 from vlpt_d2.comparison.grid import read_grid
 from vlpt_d2.comparison.run import RECORD, state_of
 
@@ -214,6 +217,34 @@ def test_weights_that_are_gone_are_named(compare_grid, tmp_path, starts):
     problems, _ = compare_grid()
     assert f"{weights} is gone" in problems["pre-training VLPT, seed 1"]
     assert len(starts(PRETRAINING)) == len(starts(FINETUNING)) == 1
+
+
+def test_trunk_is_taken_from_the_finished_pretraining(
+    compare_grid, grid_file, tmp_path, starts, monkeypatch
+):
+    content = yaml.safe_load(grid_file.read_text())
+    content["pretrainings"]["trunk"] = {"trunk_of": "VLPT"}
+    grid_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    # The pretended weights hold no trunk.
+    problems, _ = compare_grid()
+    assert sorted(problems) == [f"DB on ICDAR2015 from trunk, seed {seed}" for seed in (1, 2)]
+    assert all("model_final.pth" in text for text in problems.values())
+
+    def extract(checkpoint, path):
+        Path(path).write_text(f"trunk of {checkpoint}")
+
+    monkeypatch.setattr(runner_module, "extract_trunk", extract)
+    assert compare_grid()[0] == {}
+    folder = tmp_path / "out" / FINETUNING.replace("vlpt", "trunk")
+    assert starts(folder.relative_to(tmp_path / "out")) == ["step 0 seed 1 threads 1"]
+    assert len(starts(PRETRAINING)) == 1
+    # It started from start.pth (the pretending trainer checks that it is there), which goes.
+    assert [path.name for path in folder.glob("*.pth")] == ["model_final.pth"]
+    # What it starts from is part of its config.
+    whole, trunk = (
+        hashes_of(grid_file)[f"DB on ICDAR2015 from {a}, seed 1"] for a in ("VLPT", "trunk")
+    )
+    assert whole != trunk
 
 
 def test_full_disk_stops_all_trainers_and_is_named(compare_grid, tmp_path, monkeypatch):

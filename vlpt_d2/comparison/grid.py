@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from .run import GridRun
 __all__ = ["Grid", "GridError", "Pretraining", "read_grid"]
 
 _KEYS = ("output", "seeds", "baseline", "options", "pretrainings", "detectors")
-_ARM_KEYS = ("config", "weights", "options", "finetune_options")
+_ARM_KEYS = ("config", "weights", "options", "finetune_options", "trunk_of")
 
 
 class GridError(ValueError):
@@ -32,6 +32,8 @@ class Pretraining:
             "{seed}" in it is replaced by the seed.
         options: config options of its training.
         finetune_options: config options of the fine-tunings that start from it.
+        trunk_of: another arm, of whose weights this one passes on the trunk only; nothing else is
+            trained.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Pretraining:
     weights: str = ""
     options: tuple[str, ...] = ()
     finetune_options: tuple[str, ...] = ()
+    trunk_of: str = ""
 
     def serves(self, detector: str) -> bool:
         """Whether the arm has a part for this detector."""
@@ -74,22 +77,28 @@ class Grid:
 
     def __post_init__(self) -> None:
         # The first seed of everything comes first, so that there is a table early.
-        pairs = [(arm, seed) for seed in self.seeds for arm in self.pretrainings]
-        runs = tuple(run for arm, seed in pairs for run in self._runs_of(arm, seed))
-        object.__setattr__(self, "runs", runs)
+        runs: list[GridRun] = []
+        for seed in self.seeds:
+            # Arm and config to the pre-training.
+            trained: dict[tuple[str, str], GridRun] = {}
+            for arm in self.pretrainings:
+                runs += self._runs_of(arm, seed, trained)
+        object.__setattr__(self, "runs", tuple(runs))
 
-    def _runs_of(self, arm: Pretraining, seed: int) -> Iterator[GridRun]:
+    def _runs_of(
+        self, arm: Pretraining, seed: int, trained: dict[tuple[str, str], GridRun]
+    ) -> Iterator[GridRun]:
         common = (*self.options, "SEED", str(seed))
         weights = arm.weights.replace("{seed}", str(seed))
         shared = isinstance(arm.config, str)
-        trained: dict[str, GridRun] = {}
+        source = arm.trunk_of or arm.name
         for detector, datasets in self.detectors.items():
             if not arm.serves(detector):
                 continue
             config = arm.config_for(detector)
-            if config and config not in trained:
+            if config and (source, config) not in trained:
                 part = "" if shared else detector
-                trained[config] = GridRun(
+                trained[source, config] = GridRun(
                     f"pre-training {arm.name}{part and f' of {part}'}, seed {seed}",
                     arm=arm.name,
                     seed=seed,
@@ -99,7 +108,7 @@ class Grid:
                     options=(*common, *arm.options),
                     weights=weights,
                 )
-                yield trained[config]
+                yield trained[source, config]
             for dataset, finetuning in datasets.items():
                 place = self.output / "finetune" / _slug(detector, dataset) / _slug(arm.name)
                 yield GridRun(
@@ -112,7 +121,8 @@ class Grid:
                     folder=place / f"seed_{seed}",
                     options=(*common, *arm.finetune_options),
                     weights="" if config else weights,
-                    start=trained.get(config),
+                    start=trained.get((source, config)),
+                    trunk_only=bool(arm.trunk_of),
                 )
 
 
@@ -152,10 +162,13 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
         raise GridError(f"options come in pairs, KEY value; there are {len(options)}")
     _check_free("the options", options[::2])
     default = f"output/comparison/{file.stem}"
+    pretrainings: dict[str, Pretraining] = {}
+    for name, arm in arms.items():
+        pretrainings[name] = _pretraining(file, name, arm, detectors, pretrainings)
     grid = Grid(
         name=file.stem,
         output=Path(output or _text(file, "output", content.get("output", default))),
-        pretrainings=tuple(_pretraining(file, name, arms[name], detectors) for name in arms),
+        pretrainings=tuple(pretrainings.values()),
         detectors=detectors,
         seeds=tuple(dict.fromkeys(seeds)),
         baseline=baseline,
@@ -166,11 +179,25 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
 
 
 def _pretraining(
-    file: Path, name: str, content: Any, detectors: Mapping[str, Mapping[str, str]]
+    file: Path,
+    name: str,
+    content: Any,
+    detectors: Mapping[str, Mapping[str, str]],
+    former: Mapping[str, Pretraining],
 ) -> Pretraining:
     place = f"pretrainings.{name}"
     content = content or {}
     _check_keys(file, place, content, _ARM_KEYS)
+    if "trunk_of" in content:
+        _check_keys(file, place, content, ("trunk_of", "finetune_options"))
+        source = former.get(str(content["trunk_of"]))
+        if source is None or not source.config or source.trunk_of:
+            raise GridError(
+                f"{file}: {place}.trunk_of must name a trained arm that stands above it, not "
+                f"{content['trunk_of']!r}"
+            )
+        options = _options(file, f"{place}.finetune_options", content.get("finetune_options"))
+        return replace(source, name=name, finetune_options=options, trunk_of=source.name)
     config = content.get("config", "")
     if isinstance(config, dict):
         config = _configs(file, f"{place}.config", config)

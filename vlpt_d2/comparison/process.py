@@ -155,8 +155,8 @@ class RunProcess:
             self._save(status)
             if status == "finished":
                 # Then the mark, without which an evaluation killed in here is re-run.
-                for checkpoint in self.run.folder.glob("model_[0-9]*.pth"):
-                    checkpoint.unlink()
+                for checkpoint in [*self.run.folder.glob("model_[0-9]*.pth"), self.run.trunk]:
+                    checkpoint.unlink(missing_ok=True)
                 self.run.mark_finished(self.seconds)
 
     def _measure(self, cpu_seconds: float, peak_mib: int) -> None:

@@ -50,6 +50,7 @@ class GridRun(TrainingRun):
         dataset: name of what the detector is fine-tuned on; "" for a pre-training.
         weights: file it starts from; "": what the config says.
         start: the pre-training whose final weights it starts from.
+        trunk_only: of these only the trunk.
     """
 
     arm: str = ""
@@ -58,11 +59,19 @@ class GridRun(TrainingRun):
     dataset: str = ""
     weights: str = ""
     start: "GridRun | None" = None
+    trunk_only: bool = False
+
+    @property
+    def trunk(self) -> Path:
+        """The file that the trunk of ``start`` is written to."""
+        return self.folder / "start.pth"
 
     def command(self, trainer: Sequence[str] = TRAINER, arguments: Sequence[str] = ()) -> list[str]:
         """As of any run, with the weights it starts from."""
-        weights = str(self.start.final_weights) if self.start else self.weights
-        options = ["MODEL.WEIGHTS", weights] if weights else []
+        weights: str | Path = self.weights
+        if self.start is not None:
+            weights = self.trunk if self.trunk_only else self.start.final_weights
+        options = ["MODEL.WEIGHTS", str(weights)] if weights else []
         return super().command(trainer, arguments) + options
 
 
@@ -198,7 +207,8 @@ def _read_record(path: Path) -> dict[str, Any]:
 def _start(run: GridRun, cfg: CfgNode) -> str:
     """What a run starts from, named by its content."""
     if run.start is not None:
-        return f"pre-training {run_config(run.start).sha256}"
+        part = "trunk of " if run.trunk_only else ""
+        return f"{part}pre-training {run_config(run.start).sha256}"
     weights = run.weights or cfg.MODEL.WEIGHTS
     if not weights or "://" in weights:
         return weights

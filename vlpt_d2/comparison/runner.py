@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..checkpoint import CheckpointError, extract_trunk
 from ..engine.training_run import TRAINER
 from ..utils.locks import FolderInUseError, lock_folder
 from ..utils.provenance import git_commit
@@ -134,6 +135,14 @@ class Runner:
                     problems[run] = state.message
                     self.say(state.message)
                 continue
+            if start is not None and run.trunk_only:
+                try:
+                    extract_trunk(str(start.final_weights), str(run.trunk))
+                except CheckpointError as error:
+                    lock.close()
+                    problems[run] = f"{run.name}: {error}"
+                    self.say(problems[run])
+                    continue
             self.say(f"{run.name}: {'resumed' if state.record else 'started'} in {run.folder}")
             self._active.append(self._start(run, state, lock))
         return locked
