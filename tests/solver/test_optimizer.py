@@ -142,6 +142,13 @@ def schedule_cfg(name, max_iter, warmup, factor=0.0):
     return cfg
 
 
+def test_a_cosine_must_not_rise():
+    cfg = schedule_cfg("WarmupCosineLR", 20, 0)
+    cfg.SOLVER.BASE_LR_END = 0.6
+    with pytest.raises(ValueError, match=r"SOLVER\.BASE_LR_END is 0\.6"):
+        rates(cfg, 1)
+
+
 @pytest.mark.parametrize("max_iter, warmup", [(20, 5), (20, 0), (3, 5), (5, 5), (1, 0), (1, 1)])
 def test_linear_schedule_is_hugging_faces(max_iter, warmup):
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5)

@@ -27,7 +27,7 @@ class SizeForTest:
         divisor: see ``mode``.
 
     Raises:
-        ValueError: unknown mode.
+        ValueError: unknown mode, or a side of ``size`` that the mode uses is not positive.
     """
 
     mode: str
@@ -38,6 +38,11 @@ class SizeForTest:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"INPUT.DETECTION.TEST_RESIZE is one of {MODES}, not {self.mode!r}")
+        used = {"fixed": 2, "native": 0}.get(self.mode, 1)
+        if min(self.size[:used], default=1) < 1:
+            raise ValueError(
+                f"INPUT.DETECTION.TEST_SIZE is {self.size}; its sides must be at least 1"
+            )
 
     def __call__(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Return the (H, W) that an image of (H, W) is resized to."""

@@ -22,6 +22,7 @@ from ..data.datasets.from_config import register_from_config
 from ..utils.atomic import write_text
 from ..utils.locks import lock_folder
 from ..utils.nearest import did_you_mean
+from .ranges import check_values
 from .threads import set_threads
 
 __all__ = ["ConfigError", "config_faults", "load_config", "setup", "write_config"]
@@ -73,7 +74,7 @@ def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
         The frozen config.
 
     Raises:
-        ConfigError: no such file, bad YAML, an unknown key, or a value of the wrong type.
+        ConfigError: no such file, bad YAML, an unknown key, or a value that makes no sense.
     """
     cfg = get_cfg()
     if config_file:
@@ -101,6 +102,10 @@ def load_config(config_file: str = "", opts: Sequence[str] = ()) -> CfgNode:
         ) from error
     if not torch.cuda.is_available() and device.type == "cuda":
         cfg.MODEL.DEVICE = "cpu"
+    try:
+        check_values(cfg)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     cfg.freeze()
     return cfg
 

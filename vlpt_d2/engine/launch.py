@@ -109,8 +109,6 @@ def _check(args: argparse.Namespace) -> CfgNode:
 def _start(args: argparse.Namespace, cfg: CfgNode) -> None:
     """Run in this process, or in those that it starts."""
     timeout = cfg.PROCESS_TIMEOUT
-    if timeout <= 0:
-        raise ConfigError(f"PROCESS_TIMEOUT is {timeout}; it must be above 0 seconds")
     place = launched_place(os.environ, timeout, url=args.dist_url, machines=args.num_machines)
     if place is not None:
         if args.num_machines > 1 or args.num_gpus > 1 or args.num_processes > 0:

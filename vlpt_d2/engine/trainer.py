@@ -50,6 +50,7 @@ from .hooks import (
 )
 from .overlap import OverlappedInference
 from .progress import LoggedProgress
+from .ranges import check_values
 from .results import has_metrics, read_results, remove_results, trim_metrics, write_results
 from .step import StepTrainer, autocast
 from .thresholds import check_thresholds, choose_thresholds
@@ -61,18 +62,6 @@ logger = logging.getLogger(__name__)
 
 # The disk, the user's part of it, or the largest file is full.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-# Values below these are of no use.
-_LEAST = {
-    "SOLVER.MAX_ITER": 1,
-    "SOLVER.IMS_PER_BATCH": 1,
-    "SOLVER.ACCUMULATE": 1,
-    "SOLVER.CHECKPOINT_PERIOD": 1,
-    "SOLVER.CHECKPOINTS_KEPT": 0,
-    "SOLVER.WARMUP_ITERS": 0,
-    "DATALOADER.NUM_WORKERS": 0,
-    "TEST.PATIENCE": 0,
-}
 
 
 class TextTrainer(DefaultTrainer):
@@ -90,9 +79,9 @@ class TextTrainer(DefaultTrainer):
             cfg: see :mod:`vlpt_d2.config`.
         """
         TrainerBase.__init__(self)
+        self.check(cfg)
         cfg = _with_iterations(cfg)
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
-        self.check(cfg)
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
         model = self.build_model(self.cfg)
         if cfg.SOLVER.COMPILE:
@@ -130,10 +119,7 @@ class TextTrainer(DefaultTrainer):
         Raises:
             ValueError: one cannot be used; the message names its key.
         """
-        flat = settings(cfg)
-        for key, least in _LEAST.items():
-            if int(flat[key]) < least:
-                raise ValueError(f"{key} is {flat[key]}; it must be at least {least}")
+        check_values(cfg)
         if cfg.TEST.BEST_METRIC and not cfg.DATASETS.VALIDATION:
             raise ValueError(
                 "TEST.BEST_METRIC chooses weights, which must not be done on the test images: "
@@ -145,8 +131,6 @@ class TextTrainer(DefaultTrainer):
                 "TEST.EVAL_PERIOD"
             )
         check_thresholds(cfg)
-        if not 0 <= cfg.SOLVER.EMA < 1:
-            raise ValueError(f"SOLVER.EMA is {cfg.SOLVER.EMA}; it must be in [0, 1)")
         if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
             raise ValueError(
                 f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN!r}; only "

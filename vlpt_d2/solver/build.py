@@ -29,6 +29,8 @@ _OTHER_NORMS = (
     *(ChannelLayerNorm, FrozenBatchNorm2d),
 )
 
+# detectron2's schedules.
+_SCHEDULERS = ("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR")
 # Exponent of "WarmupPolyLR" (MhLiao/DB).
 _POLY_POWER = 0.9
 
@@ -125,9 +127,24 @@ def build_lr_scheduler(
     The first two reach the full rate at the end of the warm-up and fall from there to 0 at
     SOLVER.MAX_ITER; "WarmupLinearLR" is the schedule of the VLPT-STD release. detectron2's own
     warm-up joins the decay where that is by then, below the full rate.
+
+    Raises:
+        ValueError: no such schedule, or one that would rise.
     """
     solver = cfg.SOLVER
     powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": _POLY_POWER}
+    if solver.LR_SCHEDULER_NAME not in (known := (*powers, *_SCHEDULERS)):
+        raise ValueError(
+            f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME!r}; it must be one of "
+            f"{', '.join(known)}"
+        )
+    if solver.LR_SCHEDULER_NAME == "WarmupCosineLR" and not (
+        solver.BASE_LR_END <= solver.BASE_LR > 0
+    ):
+        raise ValueError(
+            f"SOLVER.BASE_LR_END is {solver.BASE_LR_END} and SOLVER.BASE_LR {solver.BASE_LR}; the "
+            "rate falls from the second, which must be above 0, to the first"
+        )
     if solver.WARMUP_ITERS >= solver.MAX_ITER:
         logger.warning(
             "SOLVER.WARMUP_ITERS %d is not below SOLVER.MAX_ITER %d: the learning rate rises to "
