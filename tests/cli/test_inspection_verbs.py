@@ -132,6 +132,15 @@ def test_answers_are_drawn(model, image, tmp_path, capsys):
     assert cv2.imread(str(near)).shape[1] == 2 * 320
 
 
+@pytest.mark.parametrize("verb", ["neighbours", "read", "attention"])
+def test_a_detector_is_named_as_such(verb, capsys):
+    """Not by its trunk, which is not this config's either."""
+    assert main([verb, "bar", "--weights", "vlpt://db_mobile", "NUM_THREADS", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "vlpt://db_mobile is a checkpoint of TextDetector and has no text_encoder" in error
+    assert "checkpoint of VLPT" in error and "MODEL.RESNETS" not in error
+
+
 def test_wrong_requests(model, image, tmp_path, capsys):
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")

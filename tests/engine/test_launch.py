@@ -131,24 +131,26 @@ def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "key, value",
+    "key, value, hint",
     [
-        ("MODEL.META_ARCHITECTURE", "x"),
-        ("MODEL.BACKBONE.NAME", "x"),
-        ("MODEL.RESNETS.NORM", "x"),
-        ("MODEL.RESNETS.DEPTH", "51"),
-        ("MODEL.TEXT_HEAD.NAME", "x"),
-        ("INPUT.DATASET_MAPPER_NAME", "x"),
-        ("SOLVER.LR_SCHEDULER_NAME", "x"),
-        ("SOLVER.OPTIMIZER", "x"),
-        ("SOLVER.IMS_PER_BATCH", "5"),
+        ("MODEL.META_ARCHITECTURE", "textdetectr", "did you mean 'TextDetector'?"),
+        ("MODEL.BACKBONE.NAME", "build_resnet_trunc", "did you mean 'build_resnet_trunk'?"),
+        ("MODEL.RESNETS.NORM", "x", ""),
+        ("MODEL.RESNETS.DEPTH", "51", ""),
+        ("MODEL.TEXT_HEAD.NAME", "DBhead", "did you mean 'DBHead'?"),
+        ("MODEL.DB.NECK", "x", "there are DBNeck, LargeKernelNeck"),
+        ("INPUT.DATASET_MAPPER_NAME", "detction", "did you mean 'DetectionMapper'?"),
+        ("SOLVER.LR_SCHEDULER_NAME", "x", "WarmupPolyLR"),
+        ("SOLVER.OPTIMIZER", "x", "AdamW"),
+        ("SOLVER.IMS_PER_BATCH", "5", ""),
     ],
 )
-def test_what_cannot_be_built_is_told_with_its_key(key, value, tmp_path, capsys):
+def test_what_cannot_be_built_is_told_with_its_key(key, value, hint, tmp_path, capsys):
     options = ["OUTPUT_DIR", str(tmp_path), "SOLVER.ACCUMULATE", "2", "NUM_THREADS", "1"]
     assert main(["--config-file", "quickstart/db_rendered.yaml", *options, key, value]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and f"error: {key}" in error and value in error
+    assert hint in error
 
 
 def test_nothing_is_evaluated_where_no_dataset_is_named(tiny_cfg, tmp_path):

@@ -32,6 +32,8 @@ _PERIODIC = re.compile(r"model_\d{7}\.pth$")
 _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have in addition to plain ones.
 _OFFSET = ".conv2.offset."
+# Beginnings of the names of weights that no other meta-architecture has.
+_KINDS = {"text_encoder.": "VLPT", "text_head.": "TextDetector"}
 # What two meta-architectures have in common besides the trunk, if they are built alike.
 _SHARED: dict[frozenset[str | None], str] = {
     frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."
@@ -53,6 +55,8 @@ class TextCheckpointer(DetectionCheckpointer):
     Attributes:
         resumed_from: the file that the run was resumed from; "" for none.
         average: weights that are saved in place of the model's of the same names.
+        needed: beginning of the names of weights that a file must have besides a trunk, if the
+            model has some.
         missing: names of the model's weights that the file loaded last did not fill.
         misshapen: those of them that the file has in another shape.
     """
@@ -82,6 +86,7 @@ class TextCheckpointer(DetectionCheckpointer):
         self._resuming = False
         self.resumed_from = ""
         self.average: Mapping[str, torch.Tensor] = {}
+        self.needed = ""
         self.missing: set[str] = set()
         self.misshapen: set[str] = set()
 
@@ -265,6 +270,7 @@ class TextCheckpointer(DetectionCheckpointer):
         logger.info("loading %s", path)
         self._resuming = checkpointables is None and bool(self.checkpointables)
         try:
+            self._refuse_other(path, checkpoint)
             self._load_model(checkpoint)
             for key in self.checkpointables if checkpointables is None else checkpointables:
                 if key in checkpoint:
@@ -272,6 +278,21 @@ class TextCheckpointer(DetectionCheckpointer):
         finally:
             self._resuming = False
         return checkpoint
+
+    def _refuse_other(self, path: str, checkpoint: dict[str, Any]) -> None:
+        """Refuse a file of another kind of model, before its trunk is compared with the config."""
+        source, needed = checkpoint["model"], self.needed
+        if not needed or not any(name.startswith(needed) for name in self.model.state_dict()):
+            return
+        if any(name.startswith(needed) for name in source) or trunk_layout(source) is None:
+            return
+        kinds = (kind for part, kind in _KINDS.items() if any(k.startswith(part) for k in source))
+        kind = checkpoint.get("meta_architecture") or next(kinds, "")
+        held = f"is a checkpoint of {kind} and has" if kind else "holds a trunk but"
+        raise CheckpointError(
+            f"{path} {held} no {needed}*, which is needed: name a checkpoint of "
+            f"{self._architecture}"
+        )
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
         source = checkpoint.pop("model")

@@ -15,6 +15,7 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
+from detectron2.utils.registry import Registry
 
 from ..config import get_cfg
 from ..config.settings import settings
@@ -196,12 +197,29 @@ def _with_key(error: Exception, cfg: CfgNode) -> str:
     message = str(error.args[0]) if error.args else repr(error)
     if _KEY.search(message):
         return message
+    if (registry := _registry(error)) is not None:
+        name = message.split("'")[1]
+        known = sorted(known for known, _ in registry)
+        # A name, or one in a list of them.
+        flat = settings(cfg).items()
+        keys = [key for key, value in flat if value == name or repr(name) in value]
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        return f"{', '.join(keys) or 'a name'} is {name!r}, which is not registered{hint}"
     # "unknown name: x", or the bare key of a dict.
     quoted = {*re.findall(r"'([^']*)'", message), message.split(": ")[-1]}
     keys = [key for key, value in settings(cfg).items() if value and value in quoted]
     if " " not in message:
         message = f"{message!r} is not known"
     return f"{', '.join(keys)}: {message}" if keys else message
+
+
+def _registry(error: Exception) -> Registry | None:
+    """The registry that raised it, of detectron2, of this package or of a plugin."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    found = trace and trace.tb_frame.f_locals.get("self")
+    return found if isinstance(found, Registry) else None
 
 
 def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:

@@ -44,6 +44,7 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
     with config_faults(cfg):
         model = TextTrainer.build_model(cfg).eval()
     checkpointer = TextCheckpointer(model, cfg=cfg)
+    checkpointer.needed = needed
     checkpointer.load(weights, checkpointables=[])
     # Not the buffers: a batch norm counts its batches in one that files need not have.
     wanted = {name for name, _ in model.named_parameters() if needed and name.startswith(needed)}
@@ -54,8 +55,8 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
         )
     if wanted and wanted <= checkpointer.missing:
         raise CheckpointError(
-            f"{weights} holds a trunk but no {needed}*, which was trained with it: name a "
-            f"checkpoint of a {cfg.MODEL.META_ARCHITECTURE}"
+            f"{weights} has none of the model's {needed}*: it is of another model. Use the config "
+            "it was trained with"
         )
     return model
 
@@ -67,7 +68,9 @@ def check_detector(cfg: CfgNode) -> None:
         ConfigError: it is not.
     """
     kind = cfg.MODEL.META_ARCHITECTURE
-    if kind not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(kind), TextDetector):
+    with config_faults(cfg):
+        model = META_ARCH_REGISTRY.get(kind)
+    if not issubclass(model, TextDetector):
         raise ConfigError(f"MODEL.META_ARCHITECTURE is {kind!r}; only a TextDetector finds texts")
 
 

@@ -17,7 +17,7 @@ from ..data.datasets.from_config import register_from_config
 from ..data.loader import get_dataset_dicts
 from ..data.sample import PretrainImages
 from ..data.text.tokenizer import CaptionTokenizer, Encoding, build_tokenizer, words_of_tokens
-from ..engine.defaults import ConfigError, load_config
+from ..engine.defaults import ConfigError, config_faults, load_config
 from ..engine.models import build_model_with_weights
 from ..engine.threads import set_threads
 from ..model_zoo import get, get_config_file
@@ -152,7 +152,9 @@ def load_for_inspection(
         opts = ["MODEL.WEIGHTS", f"{PREFIX}{DEFAULT_PRETRAINING}", *opts]
     cfg = load_config(config_file, opts)
     name = cfg.MODEL.META_ARCHITECTURE
-    if name not in META_ARCH_REGISTRY or not issubclass(META_ARCH_REGISTRY.get(name), VLPT):
+    with config_faults(cfg):
+        architecture = META_ARCH_REGISTRY.get(name)
+    if not issubclass(architecture, VLPT):
         raise ConfigError(
             f"{config_file}: MODEL.META_ARCHITECTURE is {name!r}; only a "
             "VLPT model can be looked into, with the config of its pre-training"
