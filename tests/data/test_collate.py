@@ -95,7 +95,7 @@ class NumberMapper:
 def numbers():
     MAPPER_REGISTRY.register(NumberMapper)
     DatasetCatalog.register(
-        "numbers", lambda: [{"image_id": i, "annotations": []} for i in range(500)]
+        "numbers", lambda: [{"image_id": i, "annotations": [{}]} for i in range(500)]
     )
     yield "numbers"
     DatasetCatalog.remove("numbers")

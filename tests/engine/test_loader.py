@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.fuzz_images import png_header
+from tiny import TinyMapper
 from torch.utils.data import DataLoader
 
 from vlpt_d2.data.loader import (
@@ -63,12 +64,29 @@ def test_main_process_keeps_its_generators(tiny_cfg):
 
 
 def test_images_without_usable_texts_are_kept_unless_asked(tiny_cfg, tiny_photos):
-    tiny_photos[3]["annotations"] = [{"iscrowd": 0}]
     assert len(get_dataset_dicts(["tiny_photos"])) == 7
     assert [d["image_id"] for d in get_dataset_dicts(["tiny_photos"], filter_empty=True)] == [3]
     assert {s["image_id"] for s in samples(tiny_cfg, 0)} == set(range(7))
     tiny_cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = True
     assert {s["image_id"] for s in samples(tiny_cfg, 0)} == {3}
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_images_without_any_text_to_learn_are_refused(tiny_cfg, tiny_photos, filtered):
+    tiny_photos[3]["annotations"] = []
+    tiny_cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS = filtered
+    with pytest.raises(ValueError, match="tiny_photos .*nothing is annotated or all of it is ign"):
+        build_train_loader(tiny_cfg)
+    assert len(list(build_test_loader(tiny_cfg, "tiny_photos"))) == 2
+
+
+def test_a_pretraining_needs_words(tiny_cfg, tiny_photos, monkeypatch):
+    monkeypatch.setattr(TinyMapper, "needs_words", True, raising=False)
+    tiny_photos[3]["annotations"][0]["text"] = "###"
+    with pytest.raises(ValueError, match="tiny_photos has a word to read"):
+        build_train_loader(tiny_cfg)
+    tiny_photos[3]["annotations"][0]["text"] = "exit"
+    assert len(build_train_loader(tiny_cfg).dataset) == 7
 
 
 def break_image(dataset_dict, kind="truncated"):

@@ -106,14 +106,14 @@ def write_photos(folder: Path) -> list[dict]:
     for i in range(7):
         name = str(folder / f"photo_{i}.png")
         cv2.imwrite(name, rng.randint(0, 255, (32, 48, 3), dtype=np.uint8))
-        annotations = [{"iscrowd": 1, "bbox": [0, 0, 9, 9], "bbox_mode": 0, "category_id": 0}]
+        annotation = {"bbox": [0, 0, 9, 9], "bbox_mode": 0, "category_id": 0, "iscrowd": i == 0}
         dicts.append(
             {
                 "file_name": name,
                 "image_id": i,
                 "height": 32,
                 "width": 48,
-                "annotations": annotations if i == 0 else [],
+                "annotations": [annotation] if i in (0, 3) else [],
             }
         )
     return dicts

@@ -15,6 +15,7 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
 from ..config import load_parts
+from ..structures import TextInstances
 from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
@@ -34,6 +35,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_NO_TEXT = "as nothing is annotated or all of it is ignored. Look at it: vlpt-d2 data check DATASET"
 # Broken images in a row, after which something else is wrong.
 _MAX_BROKEN = 100
 
@@ -158,13 +160,19 @@ def get_dataset_dicts(names: Sequence[str], filter_empty: bool = False) -> Seque
         dicts = JoinedDicts(parts)
     else:
         dicts = [dataset_dict for part in parts for dataset_dict in part]
+    before = len(dicts)
     if filter_empty:
-        before, kept = len(dicts), np.flatnonzero(trainable(dicts))
+        kept = np.flatnonzero(trainable(dicts))
         lazy = isinstance(dicts, LazyDicts)
         dicts = dicts.select(kept) if lazy else [dicts[i] for i in kept]
         logger.info("%d of %d images have no usable annotation", before - len(dicts), before)
     if not len(dicts):
-        raise ValueError(f"the datasets {', '.join(names)} have no image to use")
+        left_out = (
+            f": DATALOADER.FILTER_EMPTY_ANNOTATIONS leaves out all {before}, {_NO_TEXT}"
+            if filter_empty
+            else ""
+        )
+        raise ValueError(f"the datasets {', '.join(names)} have no image to use{left_out}")
     sizes = ", ".join(f"{name} {len(part)}" for name, part in zip(names, parts))
     logger.info("%d images: %s", len(dicts), sizes)
     return dicts
@@ -187,11 +195,14 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
         An iterable of lists of samples, ``SOLVER.ACCUMULATE`` of them for each step.
 
     Raises:
-        ValueError: an image has no ground truth, or shards are mixed with other datasets.
+        ValueError: an image has no ground truth, no image has a text to learn, or shards are mixed
+            with other datasets.
     """
     seed = cfg.SEED if seed is None else seed
     dicts: Any = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
+    mapper = build_mapper(cfg, True)
     _refuse_unannotated(dicts)
+    _refuse_textless(dicts, ", ".join(cfg.DATASETS.TRAIN), getattr(mapper, "needs_words", False))
     order = None
     if isinstance(dicts, ShardedDicts):
         split = StreamSplit(
@@ -203,9 +214,7 @@ def build_train_loader(cfg: CfgNode, start_iter: int = 0, seed: int | None = Non
         dicts = ShardStreams(dicts, split, seed, cfg.DATALOADER.SHARD_BUFFER)
     else:
         dicts, order = _compact(dicts), EpochPermutation(len(dicts), seed)
-    dataset = SeededDataset(
-        dicts, build_mapper(cfg, True), seed, order, cfg.DATALOADER.SKIP_BROKEN_IMAGES
-    )
+    dataset = SeededDataset(dicts, mapper, seed, order, cfg.DATALOADER.SKIP_BROKEN_IMAGES)
     batches = TrainingBatches(
         cfg.SOLVER.IMS_PER_BATCH,
         start_iter=start_iter,
@@ -279,6 +288,25 @@ def _refuse_unannotated(dicts: Sequence[dict]) -> None:
                     f"{dataset_dict.get('file_name')} has no ground truth: a set without cannot "
                     "be trained on. Take it out of DATASETS.TRAIN"
                 )
+
+
+def _refuse_textless(dicts: Sequence[dict], names: str, needs_words: bool) -> None:
+    """A training on images without any text ends without an error, and has learnt nothing."""
+    if not trainable(dicts).any():
+        raise ValueError(f"no image of {names} has a text to learn, {_NO_TEXT}")
+    # Shards hold their words in the archives, which are not read for this.
+    if needs_words and not isinstance(dicts, ShardedDicts) and not any(map(_has_word, dicts)):
+        raise ValueError(
+            f"no image of {names} has a word to read, and the pre-training learns from words: "
+            "label what the texts say, or take other images"
+        )
+
+
+def _has_word(dataset_dict: dict) -> bool:
+    annotations = dataset_dict.get("annotations", ())
+    return (
+        "render" in dataset_dict or len(TextInstances.from_annotations(annotations).legible()) > 0
+    )
 
 
 def _compact(dicts: Sequence[dict]) -> Sequence[dict]:

@@ -21,6 +21,8 @@ class OclipMapper:
     stay in the image.
     """
 
+    needs_words = True
+
     @configurable
     def __init__(
         self,

@@ -20,6 +20,8 @@ class StkmMapper:
     pre-training of this project.
     """
 
+    needs_words = True
+
     @configurable
     def __init__(self, *, images: PretrainImages, max_length: int):
         """

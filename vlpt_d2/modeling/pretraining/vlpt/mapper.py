@@ -22,6 +22,8 @@ class PretrainMapper:
     Images are never cropped or flipped: the words must stay those of the image.
     """
 
+    needs_words = True
+
     @configurable
     def __init__(
         self,
