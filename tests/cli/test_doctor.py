@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from helpers.miniatures import MINIATURES
 
 from vlpt_d2.cli import doctor
 from vlpt_d2.cli.doctor import Finding
@@ -134,14 +135,43 @@ def test_datasets(monkeypatch, tmp_path):
     assert "datasets/README.md" in finding.fix
     (tmp_path / "icdar2015").mkdir()
     (tmp_path / "total_text").mkdir()
-    finding = _one(doctor.check_datasets)
+    finding, *incomplete = doctor.check_datasets()
     assert finding.level == "ok"
     assert finding.text == f"icdar2015, total_text in {tmp_path}"
+    assert [(f.level, f.subject) for f in incomplete] == [
+        ("note", "ICDAR2015"),
+        ("note", "Total-Text"),
+    ]
     monkeypatch.delenv("DETECTRON2_DATASETS")
     monkeypatch.chdir(tmp_path)
     finding = _one(doctor.check_datasets)
     assert finding.level == "note"
     assert finding.text == f"{tmp_path / 'datasets'} is not a folder"
+
+
+@pytest.mark.parametrize(
+    "name, lost, message",
+    [
+        ("icdar2015_train", "*_training_localization*/gt_img_3.txt", "gt_img_3.txt: no ground"),
+        ("icdar2015_test", "ch4_test_images/img_2.jpg", "1 label files without an image, such as"),
+        ("total_text_train", "Groundtruth/Polygon/Train/*", "no ground truth for"),
+        ("lsvt_train", "train_full_labels.json", "train_full_labels.json: no such file"),
+        ("textocr_val", "train_images/*.jpg", "train_images: holds no .jpg"),
+    ],
+)
+def test_incomplete_datasets(monkeypatch, tmp_path, name, lost, message):
+    """Files are looked for; none is read, so they may be damaged."""
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    dataset, _, split = name.rpartition("_")
+    MINIATURES[name](tmp_path)
+    for path in tmp_path.rglob("*.*"):
+        path.write_bytes(b"")
+    _, *notes = doctor.check_datasets()
+    assert not any(f"{split} is" in note.text for note in notes)
+    for path in (tmp_path / dataset).glob(lost):
+        path.unlink()
+    _, note = doctor.check_datasets()
+    assert note.level == "note" and f"{split} is incomplete: " in note.text and message in note.text
 
 
 def test_synthtext_without_its_index(monkeypatch, tmp_path):

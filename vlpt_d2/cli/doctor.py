@@ -258,7 +258,8 @@ def check_package_data() -> Iterator[Finding]:
 
 def check_datasets() -> Iterator[Finding]:
     """The folders of the known datasets; none is needed for rendered text."""
-    from ..data.datasets.builtin import DATASETS
+    from ..data.datasets.builtin import BUILTIN, DATASETS
+    from ..data.datasets.dataset import missing_files
 
     root = data_root().absolute()
     if not root.is_dir():
@@ -278,6 +279,11 @@ def check_datasets() -> Iterator[Finding]:
         if dataset.index and not (root / name / dataset.index).is_file():
             fix = dataset.next_step.format(root=root / name)
             yield Finding("note", dataset.title, "not indexed yet", fix)
+        # The reader of a plugin may read all of it.
+        elif dataset in BUILTIN and not dataset.index and (missing := missing_files(dataset, root)):
+            text = "; ".join(f"{split} is incomplete: {what}" for split, what in missing.items())
+            fix = "datasets/README.md shows the files; splits that you do not use need none"
+            yield Finding("note", dataset.title, text, fix)
 
 
 # In the order of the report; later ones may rest on what earlier ones found.

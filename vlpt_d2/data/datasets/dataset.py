@@ -20,7 +20,7 @@ from typing import Any
 
 from ...utils.environment import data_root
 from .file_format import FileFormat
-from .report import ReadReport, load_logged
+from .report import LISTING, ReadReport, load_logged
 
 __all__ = [
     "DATASETS",
@@ -28,6 +28,7 @@ __all__ = [
     "Archive",
     "TextDataset",
     "flat_archive",
+    "missing_files",
     "own_archive",
     "read_split",
     "register_dataset",
@@ -168,6 +169,36 @@ def read_split(name: str, root: str | Path | None = None) -> tuple[Dicts, ReadRe
         if split in dataset.splits:
             return dataset.read(Path(root or data_root()) / dataset.name, split, name=name)
     raise KeyError(name)
+
+
+def missing_files(dataset: TextDataset, root: str | Path) -> dict[str, str]:
+    """Look which files of a dataset are there; none is read.
+
+    Args:
+        dataset: one of this package, or one whose reader looks at ``report.LISTING``.
+        root: the folder of all datasets.
+
+    Returns:
+        The splits that are incomplete, to what they lack.
+    """
+    found = {}
+    token = LISTING.set(True)
+    try:
+        for split in dataset.splits:
+            name = f"{dataset.name}_{split}"
+            try:
+                _, report = dataset.read(Path(root) / dataset.name, split, name=name)
+            except FileNotFoundError as error:
+                found[split] = str(error).splitlines()[0].rstrip(";")
+            else:
+                lacks = [
+                    f"{number} {fault}, such as {report.examples[fault][0]}"
+                    for fault, number in report.dropped.items()
+                ]
+                found.update({split: "; ".join(lacks)} if lacks else {})
+    finally:
+        LISTING.reset(token)
+    return found
 
 
 def register_text_dataset(

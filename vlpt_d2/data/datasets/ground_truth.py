@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .image_files import ImageHeader, list_images, note_unused_labels, read_header
-from .report import ReadReport, ReadResult, check_report
+from .report import LISTING, ReadReport, ReadResult, check_report
 
 __all__ = [
     "GroundTruthError",
@@ -126,7 +126,10 @@ def read_folders(
             if found in read_already:
                 report.count(report.notes, "images that share a label file", path.name)
             read_already.add(found)
-            texts, source = read(found, report), found.name
+            if not LISTING.get():
+                texts, source = read(found, report), found.name
+        if LISTING.get():
+            continue
         record = make_record(path, image_id, texts, source, report)
         size = (record["height"], record["width"])
         if original_size is not None and size != tuple(original_size):

@@ -6,12 +6,23 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...utils.names import printable
 
-__all__ = ["ReadReport", "ReadResult", "check_report", "collect_reports", "load_logged"]
+__all__ = [
+    "LISTING",
+    "ReadReport",
+    "ReadResult",
+    "check_report",
+    "collect_reports",
+    "load_logged",
+]
+
+#: Whether readers only look which files are there, and read none.
+LISTING: ContextVar[bool] = ContextVar("LISTING", default=False)
 
 _EXAMPLES = 3
 # (name, first image) of the reports written so far: loaders and evaluators read a set several

@@ -17,7 +17,7 @@ from .dataset import IMAGES, TextDataset, flat_archive, own_archive, single_file
 from .ground_truth import GroundTruthError, TextAnnotation, make_record
 from .image_files import list_images
 from .json_files import expect, json_points, read_json
-from .report import ReadReport, ReadResult, check_report
+from .report import LISTING, ReadReport, ReadResult, check_report
 
 __all__ = ["read_art", "read_lsvt", "read_rrc_json"]
 
@@ -75,10 +75,12 @@ def read_rrc_json(
     report = ReadReport(name)
     image_dirs = [p / p.name if (p / p.name).is_dir() else p for p in map(Path, image_dirs)]
     images = list_images(image_dirs, tree, report)
+    if labels is not None and not Path(labels).is_file():
+        raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
+    if LISTING.get():
+        return [], report
     entries: dict[str, Any] | None = None
     if labels is not None:
-        if not Path(labels).is_file():
-            raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
         entries = expect(read_json(labels, report), dict, str(labels))
     dataset_dicts = []
     for image_id, path in enumerate(images, 1):

@@ -19,6 +19,7 @@ from typing import Any
 
 from .dataset import IMAGES, Archive, TextDataset, own_archive, single_file
 from .ground_truth import GroundTruthError, TextAnnotation, make_record
+from .image_files import list_images
 from .json_files import (
     box_points,
     declared_size,
@@ -27,7 +28,7 @@ from .json_files import (
     read_id,
     read_json,
 )
-from .report import ReadReport, ReadResult, check_report
+from .report import LISTING, ReadReport, ReadResult, check_report
 
 __all__ = ["read_coco_text", "read_textocr"]
 
@@ -87,6 +88,9 @@ def _read(
     if not labels.is_file():
         raise FileNotFoundError(f"{labels}: no such file;\n{tree}")
     report = ReadReport(name)
+    if LISTING.get():
+        list_images([images], tree, report)
+        return [], report
     content = expect(read_json(labels, report), dict, str(labels))
     entries, annotations, of_image = (
         expect(content.get(key, None if annotated else {}), dict, f"{labels}, {key!r}")
