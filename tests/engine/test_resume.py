@@ -23,7 +23,7 @@ from vlpt_d2.engine.trainer import _team_change
 from vlpt_d2.utils.locks import FolderInUseError
 
 
-def train(cfg, *changes, folder, stop_at=None, resume=False, workers=0, seed=None):
+def train(cfg, *changes, folder, stop_at=None, resume=False, workers=0, seed=None, first_step=None):
     cfg = cfg.clone()
     cfg.merge_from_list(list(changes))
     cfg.OUTPUT_DIR = str(folder)
@@ -33,6 +33,8 @@ def train(cfg, *changes, folder, stop_at=None, resume=False, workers=0, seed=Non
     trainer.resume_or_load(resume=resume)
     if stop_at is not None:
         trainer.max_iter = stop_at  # the schedule keeps the whole run's length
+    if first_step is not None:
+        trainer.run_step = first_step
     trainer.train()
     return trainer
 
@@ -81,6 +83,29 @@ def test_finished_run_resumed_does_nothing(tiny_cfg, tmp_path):
     assert_same(done, weights(again))
 
 
+def test_a_longer_run_does_not_show_the_results_of_the_shorter(tiny_cfg, tmp_path):
+    """From its first step on, and it can be resumed again."""
+    folder = tmp_path / "run"
+    changes = ("TEST.EVAL_PERIOD", 9, "SOLVER.CHECKPOINTS_KEPT", 1, "SOLVER.CHECKPOINT_PERIOD", 9)
+    done = weights(train(tiny_cfg, *changes, folder=folder))
+    files = {path.name for path in folder.glob("*.pth")}
+    assert files == {"model_final.pth"} and (folder / "results.json").exists()
+    longer = (*changes, "SOLVER.MAX_ITER", 8)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_cfg, *longer, folder=folder, resume=True, first_step=interrupt)
+    assert {path.name for path in folder.glob("*.pth")} == {"model_0000005.pth"}
+    assert not (folder / "results.json").exists()
+    read = torch.load(folder / "model_0000005.pth", weights_only=True)["model"]
+    assert_same(done, {k: v for k, v in read.items() if k in done})
+    assert train(tiny_cfg, *longer, folder=folder, resume=True).start_iter == 6
+    assert json.loads((folder / "results.json").read_text())["iteration"] == 7
+    assert {path.name for path in folder.glob("*.pth")} == {"model_0000005.pth", "model_final.pth"}
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
 SMALL_PRETRAINING = """
 MODEL:
   RESNETS: {DEPTH: 50, STEM_OUT_CHANNELS: 8, RES2_OUT_CHANNELS: 16, WIDTH_PER_GROUP: 8}
@@ -120,8 +145,11 @@ def warnings(caplog):
 @pytest.fixture
 def half(tiny_cfg, tmp_path):
     """The folder of a run that was stopped after three of six steps."""
-    train(tiny_cfg, folder=tmp_path / "half", stop_at=3)
-    return tmp_path / "half"
+    folder = tmp_path / "half"
+    train(tiny_cfg, folder=folder, stop_at=3)
+    (folder / "model_final.pth").unlink()
+    (folder / "last_checkpoint").write_text("model_0000002.pth")
+    return folder
 
 
 def last_rate(folder):
@@ -318,7 +346,6 @@ def test_best_weights_are_resumed_from_where_nothing_else_is_sound(
 
 def test_checkpoints_of_a_longer_run_before_replace_nothing(tiny_cfg, half):
     """A run was started again in a folder, and its newest checkpoint is damaged."""
-    (half / "model_final.pth").unlink()
     content = torch.load(half / "model_0000002.pth", weights_only=True)
     torch.save(
         {**content, "iteration": 0, "trainer": {**content["trainer"], "iteration": 0}},
@@ -428,8 +455,5 @@ def test_weights_that_are_not_finite_replace_nothing(tiny_cfg, half):
     trainer.resume_or_load(resume=True)
     with pytest.raises(FloatingPointError, match="1 of the model's .*running_var.*0000005.pth"):
         trainer.train()
-    assert files(half) == before and (half / "last_checkpoint").read_text() == "model_final.pth"
-    assert_same(
-        torch.load(half / "model_0000002.pth")["model"],
-        torch.load(half / "model_final.pth")["model"],
-    )
+    assert files(half) == before
+    assert (half / "last_checkpoint").read_text() == "model_0000002.pth"

@@ -73,7 +73,18 @@ class CheckpointHook(HookBase):
         self._saved: list[str] = []
 
     def before_train(self) -> None:
-        """On resuming, remove what the run was killed before it could remove."""
+        """On resuming, keep a shorter run's final weights as those of a step, and remove old ones.
+
+        They would be taken for this run's until it ends.
+        """
+        final = Path(self._checkpointer.resumed_from)
+        if final.name == f"{_FINAL}.pth":
+            comm.synchronize()  # all have read it
+            name = f"model_{self.trainer.start_iter - 1:07d}"
+            self._saved = [*(saved for saved in self._saved if saved != name), name]
+            if self._checkpointer.save_to_disk:
+                final.replace(final.with_stem(name))
+                self._checkpointer.tag_last_checkpoint(f"{name}.pth")
         self._remove_old()
 
     def after_step(self) -> None:

@@ -217,8 +217,11 @@ class TextTrainer(DefaultTrainer):
             return
         for part in Path(self.cfg.OUTPUT_DIR).glob("*.part"):
             part.unlink()  # of a killed process: this one holds the folder
+        if self.start_iter < self.max_iter:
+            remove_results(
+                self.cfg.OUTPUT_DIR
+            )  # of another run, or of this one when it was shorter
         if not resume:
-            remove_results(self.cfg.OUTPUT_DIR)
             Path(self.cfg.OUTPUT_DIR, WANDB_ID).unlink(missing_ok=True)
         # Of a run that the folder held before, all: resuming takes rows for those of this run.
         trim_metrics(self.cfg.OUTPUT_DIR, self.start_iter)
