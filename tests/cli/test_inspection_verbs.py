@@ -63,7 +63,7 @@ def test_the_image_is_not_replaced(verb, model, image, tmp_path, monkeypatch, ca
     before = mine.read_bytes()
     monkeypatch.chdir(tmp_path)
     assert main([verb, str(mine), "--output", "sign.png", *model]) == 2
-    assert "sign.png is read, and would be replaced" in capsys.readouterr().err
+    assert "sign.png is an input and would be overwritten" in capsys.readouterr().err
     assert mine.read_bytes() == before
 
 
@@ -147,7 +147,7 @@ def test_wrong_requests(model, image, tmp_path, capsys):
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(png_header(100_000, 100_000))
     for command, message in (
-        (["read", image, "--captions", str(empty)], "holds no caption"),
+        (["read", image, "--captions", str(empty)], "has no captions"),
         (["read", image, "--one-by-one", "--captions", __file__], "--one-by-one is for masks"),
         (["read", image, "--output", "a.xyz"], "a.xyz: a figure cannot be written as '.xyz'"),
         (["neighbours", "bar", "--output", "a"], "a: a figure cannot be written as ''"),

@@ -255,7 +255,7 @@ def test_wrong_requests(tmp_path, capsys, usual_logging):
     assert "mine.txt is a file: name a new folder" in capsys.readouterr().err
     mine = str(tmp_path / "mine.txt")
     assert main(["export", "--model", "db_mobile", "--weights", mine, "--output", mine]) == 2
-    assert "mine.txt is read, and would be replaced" in capsys.readouterr().err
+    assert "mine.txt is an input and would be overwritten" in capsys.readouterr().err
 
 
 def test_the_verb(tmp_path, capsys, usual_logging):

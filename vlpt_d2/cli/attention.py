@@ -1,4 +1,4 @@
-"""Draw where a pre-trained model looks for each word of an image, or evaluate a dataset."""
+"""Draw where a pre-trained model looks for each word of an image, or measure it over a dataset."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EPILOG = """examples:
       --weights output/quickstart/pretrain/model_final.pth --detail head
   vlpt-d2 attention icdar2015_test --min-width 0.125 \\
       --config-file quickstart/pretrain.yaml --weights model_final.pth
-The figure has a row for each token: shown, masked, and masked in each layer or head. For a whole
-dataset, the pointing accuracy is printed; with --config-file and no weights, it is that of an
-untrained model.
-docs/inside.md describes the arrays and the controls."""
+The figure has a row for each token: the attention with all words shown, with its word masked, and
+the latter in each layer or head. For a dataset, the pointing accuracy and its controls are printed.
+MODEL.WEIGHTS "" evaluates an untrained model.
+docs/inside.md describes the figure, the arrays and the controls."""
 # Options of one image, and of a dataset.
 _DRAWING = ("words", "output", "arrays", "detail")
 _MEASURING = ("limit", "min_width", "crops", "json")

@@ -1,4 +1,4 @@
-"""Find text in many images, and write rows of Parquet."""
+"""Find text in very many images with several processes, and write Parquet files."""
 
 from __future__ import annotations
 

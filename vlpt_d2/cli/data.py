@@ -21,15 +21,15 @@ EPILOG = """examples:
   vlpt-d2 data convert msra_td500_train out --to coco
   vlpt-d2 data shard synthtext_train shards/synthtext
   vlpt-d2 data check synthtext --shards shards/synthtext
-Registered datasets are under DETECTRON2_DATASETS; datasets/README.md shows the folders. With
---format, --images and --labels, or with --shards, the data are your own: choose any name."""
+Registered datasets are under DETECTRON2_DATASETS; datasets/README.md shows the folders. For data of
+your own, add --format, --images and --labels, or --shards, and choose any name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=None)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
-    check = _action(actions, "check", _check, "counts, faults by reason, histograms")
+    check = _action(actions, "check", _check, "print counts, faults by reason, and histograms")
     check.add_argument("--decode", action="store_true", help="also decode every image")
     check.add_argument("--json", type=Path, help="write the results to this file")
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--link", action="store_true", help="link images instead of copying them")
 
     shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
-    shard.add_argument("folder", type=Path, help="where to write; resumes if it has shards")
+    shard.add_argument("folder", type=Path, help="folder to write; resumes if it has shards")
     shard.add_argument("--per-shard", type=positive, default=1000, help="images per tar file")
     shard.add_argument("--seed", type=natural, default=0, help="seed of the shuffling")
     shard.add_argument("--in-order", action="store_true", help="keep the order of the dataset")
@@ -73,11 +73,11 @@ def _action(
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.set_defaults(action=action)
-    parser.add_argument("name", help="a registered dataset, or a name for a folder of your own")
-    parser.add_argument("--format", help="its format, for a folder of your own")
-    parser.add_argument("--images", type=Path, help="its folder of images")
-    parser.add_argument("--labels", type=Path, help="its folder of label files, or JSON file")
-    parser.add_argument("--shards", metavar="SOURCE", help="the folder or URL of its shards")
+    parser.add_argument("name", help="a registered dataset, or any name for your own data")
+    parser.add_argument("--format", help="format of your data: icdar, labelme, coco, yolo-obb …")
+    parser.add_argument("--images", type=Path, help="folder of your images")
+    parser.add_argument("--labels", type=Path, help="folder of their label files, or a JSON file")
+    parser.add_argument("--shards", metavar="SOURCE", help="folder or URL of your shards")
     parser.add_argument(
         "--limit", type=positive, help="number of images, evenly spread (default: all)"
     )

@@ -1,4 +1,4 @@
-"""Serve a web page: drop a photo on it, and see its texts, maps and scores."""
+"""Serve a web page that shows the texts, scores and maps of the photos dropped on it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ EPILOG = """examples:
   vlpt-d2 demo --config-file signs/config.yaml --weights signs/model.safetensors
   vlpt-d2 demo --vlpt-config quickstart/pretrain.yaml \\
       --vlpt-weights output/quickstart/pretrain/model_final.pth
-Only this computer can open the page. With --host 0.0.0.0, others can too, without a password.
+Only this computer can open the page. With --host 0.0.0.0, anyone on the network can, without a
+password.
 Needs gradio: pip install 'vlpt-d2[demo]'."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", help="a model of the zoo (default: db_mobile)")
-    add("--config-file", default="", help="the config of a detector, instead of --model")
+    add("--config-file", default="", help="config of your own detector, instead of --model")
     add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    add("--vlpt-config", default="", help="the config of a pre-training (default: vlpt_R_50_half)")
+    add("--vlpt-config", default="", help="config of a VLPT pre-training (default: vlpt_R_50_half)")
     add("--vlpt-weights", default="", help="its checkpoint")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")
     add("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")

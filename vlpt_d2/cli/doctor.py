@@ -1,4 +1,4 @@
-"""Check the installation, the machine and the data, and print how to fix it.
+"""Check the installation, the machine and the data, and print how to fix faults.
 
 The exit status is 1 if something stops training; notes do not."""
 

@@ -1,4 +1,4 @@
-"""Write a detector's network as an ONNX or TorchScript file, or as a bundle that finds text."""
+"""Write a detector as an ONNX or TorchScript file, or as a bundle that runs without torch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CALIBRATION_IMAGES = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a model of the zoo")
-    parser.add_argument("--config-file", help="the detector's config, instead of --model")
-    parser.add_argument("--weights", default="", help="a checkpoint (default: MODEL.WEIGHTS)")
+    parser.add_argument("--config-file", help="config of your own detector, instead of --model")
+    parser.add_argument("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     parser.add_argument(
         "--format", choices=("onnx", "torchscript", "bundle"), default="onnx", help="output format"
     )

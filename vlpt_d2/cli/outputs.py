@@ -20,7 +20,7 @@ def keep_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
     read = [given for given in inputs if given and os.path.exists(given)]
     for path in outputs:
         if path and path.exists() and any(os.path.samefile(path, given) for given in read):
-            raise ValueError(f"{path} is read, and would be replaced: name another file to write")
+            raise ValueError(f"{path} is an input and would be overwritten: name another output")
 
 
 def write_output(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ def add_predictor_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model, --config-file, --weights, --batch, --device, --backend and --opts."""
     add = parser.add_argument
     add("--model", help="a model of the zoo (default: db_mobile)")
-    add("--config-file", default="", help="the config of a detector, instead of --model")
+    add("--config-file", default="", help="config of your own detector, instead of --model")
     add("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
     add("--batch", type=positive, default=1, metavar="N", help="images of the same size at once")
     add("--device", default="auto", help="cpu, cuda:0 … (default: a GPU if there is one)")

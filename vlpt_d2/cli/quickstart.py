@@ -1,4 +1,4 @@
-"""Detect with a shipped model, then pre-train, fine-tune and evaluate one, in minutes."""
+"""Detect with a shipped model, then pre-train, fine-tune and evaluate a small one, in minutes."""
 
 from __future__ import annotations
 

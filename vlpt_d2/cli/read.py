@@ -114,5 +114,5 @@ def _captions(path: Path) -> list[str]:
         raise ValueError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     captions = [line.strip() for line in lines if line.strip()]
     if not captions:
-        raise ValueError(f"{path}: holds no caption; write one in each line")
+        raise ValueError(f"{path}: has no captions; write one per line")
     return captions

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-index", type=natural, default=0, help="index of the first image in the corpus"
     )
     parser.add_argument(
-        "--workers", type=natural, default=0, help="rendering processes; 0: this one"
+        "--workers", type=natural, default=0, help="rendering processes (0: no extra one)"
     )
     parser.add_argument("--format", choices=("jpg", "png"), default="jpg", help="image format")
     parser.add_argument(

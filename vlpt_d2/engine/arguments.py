@@ -27,7 +27,7 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
     either(
         "--dry-run",
         action="store_true",
-        help="build everything, do two steps and a batch of each evaluation, and keep nothing",
+        help="build everything, run two steps and one batch of each evaluation, and keep nothing",
     )
     add("--num-gpus", type=natural, default=1, metavar="N", help="GPUs of each machine (default 1)")
     add(
@@ -38,12 +38,12 @@ def argument_parser(prog: str | None = None) -> argparse.ArgumentParser:
         help="run on the CPU in this many processes of each machine",
     )
     add("--num-machines", type=positive, default=1, metavar="N", help="machines (default 1)")
-    add("--machine-rank", type=natural, default=0, metavar="I", help="its index, from 0")
+    add("--machine-rank", type=natural, default=0, metavar="I", help="index of the machine, from 0")
     add(
         "--dist-url",
         default="auto",
         metavar="URL",
-        help="address of the processes, such as tcp://host:port (default: a free local port)",
+        help="where the processes meet, such as tcp://host:port (default: a free local port)",
     )
     add("--plugin", action="append", default=[], metavar="PACKAGE", help=PLUGIN_HELP)
     add("--debug", action="store_true", help="show the traceback of an error")

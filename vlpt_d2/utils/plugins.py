@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["PLUGIN_HELP", "name_plugins", "named_plugins", "take_plugin_options"]
 
-PLUGIN_HELP = "import this package first, which registers models, mappers, datasets or keys"
+PLUGIN_HELP = "import this package first; it may register models, mappers, datasets or keys"
 
 # Names of packages, separated by commas.
 _VARIABLE = "VLPT_D2_PLUGINS"

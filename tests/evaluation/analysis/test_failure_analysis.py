@@ -170,4 +170,4 @@ def test_command_line(tmp_path, capsys):
     assert (tmp_path / "s.html").read_text().startswith("<!DOCTYPE html>")
     over = ["--json", str(tmp_path / "s.json"), "--dt", str(tmp_path / "s.json")]
     assert main(["evaluate", *args, *over]) == 2
-    assert "s.json is read, and would be replaced" in capsys.readouterr().err
+    assert "s.json is an input and would be overwritten" in capsys.readouterr().err
