@@ -8,6 +8,8 @@ from pathlib import Path
 
 import cv2
 
+from vlpt_d2.utils.numbers import seconds
+
 
 class Table:
     """Prints lines as they are measured, and collects the verdicts on goals."""
@@ -75,7 +77,7 @@ def run(
 ) -> None:
     """Read the command line and print the table on one core, or the round trip that it asks for."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time for each measurement")
+    parser.add_argument("--seconds", type=seconds, default=1.0, help="time for each measurement")
     parser.add_argument(
         "--round-trip", type=Path, metavar="FOLDER", help="folder of ICDAR2015; see above"
     )

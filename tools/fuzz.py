@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from helpers.fuzzing import all_targets, run_target
 
 from vlpt_d2.utils.errors import run_script
-from vlpt_d2.utils.numbers import natural
+from vlpt_d2.utils.numbers import natural, seconds
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     add("--count", type=natural, help="cases of each target (default: its own, see --list)")
     add("--first", type=natural, default=0, help="the number of the first case")
     add("--seed", type=natural, default=0, help="seed of the damages")
-    add("--seconds", type=float, default=600, help="time limit")
+    add("--seconds", type=seconds, default=600.0, help="time limit")
     add("--keep", type=Path, help="folder for the damaged files of failed cases")
     add("--list", action="store_true", help="only list the targets")
     args = parser.parse_args()
@@ -45,9 +45,9 @@ def main() -> int:
     for position, (target, count) in enumerate(zip(targets, counts)):
         # What the targets before did not use is there for those after.
         share = count / max(sum(counts[position:]), 1)
-        seconds = (end - time.monotonic()) * share * (2 if position + 1 < len(targets) else 1)
+        left = (end - time.monotonic()) * share * (2 if position + 1 < len(targets) else 1)
         numbers = range(args.first, args.first + count)
-        failures, done = run_target(target, args.seed, numbers, seconds, args.keep)
+        failures, done = run_target(target, args.seed, numbers, left, args.keep)
         cut = "" if done == count else f" of {count}: the time was up"
         print(f"{target.name}: {done} files{cut}, {len(failures)} failures", flush=True)
         for failure in failures:

@@ -36,6 +36,8 @@ from vlpt_d2.comparison.grid import Grid, read_grid
 from vlpt_d2.comparison.report import write_report
 from vlpt_d2.comparison.run import GridRun, run_config, state_of
 from vlpt_d2.comparison.runner import Runner
+from vlpt_d2.data.datasets.builtin import DATASETS
+from vlpt_d2.data.datasets.dataset import missing_files
 from vlpt_d2.data.datasets.from_config import register_from_config
 from vlpt_d2.engine import load_config
 from vlpt_d2.engine.models import build_model_with_weights
@@ -45,9 +47,9 @@ from vlpt_d2.engine.threads import set_threads
 from vlpt_d2.engine.thresholds import score_thresholds
 from vlpt_d2.engine.trainer import TextTrainer
 from vlpt_d2.utils.atomic import write_json
-from vlpt_d2.utils.environment import usable_cores
+from vlpt_d2.utils.environment import data_root, usable_cores
 from vlpt_d2.utils.errors import run_script
-from vlpt_d2.utils.numbers import natural, positive
+from vlpt_d2.utils.numbers import natural, positive, seconds
 from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent
@@ -59,6 +61,8 @@ RENDERED = (
     "words=vocabulary",
     "zipf=0.85",
 )
+#: Made of --trunk and --photographs, where the grid's configs look for it.
+TRUNK = Path("output/photo/trunk.pth")
 #: Values tried for both thresholds on the validation images.
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 #: Dense bf16 TFLOP/s by the vendor's data sheets.
@@ -93,7 +97,7 @@ def main() -> int:
     add("--images", type=positive, default=64000, help="rendered images")
     add("--jobs", type=positive, default=6, help="trainings at once")
     add("--workers", type=natural, default=0, help="processes that render (default: all cores)")
-    add("--minutes", type=float, default=0.0, help="stop then and pack; 0: when all is finished")
+    add("--minutes", type=seconds, help="stop then and pack (default: when all is finished)")
     add("--render-only", action="store_true", help="only render the corpus")
     add("--steps", action="store_true", help="only measure single steps")
     add("--thresholds-of", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
@@ -114,13 +118,35 @@ class GpuRun:
     def __init__(self, args: argparse.Namespace):
         self.args = args
         self.output: Path = args.output
+        self.grid = read_grid(args.grid, args.opts, args.output / "runs")
+        self.given = args.data or data_root()
+        if not args.render_only:
+            self.check_data()
         self.results = self.output / "results"
         self.results.mkdir(parents=True, exist_ok=True)
         self.data = self.output.resolve() / "data"
         self.start = time.monotonic()
         self.pool = ThreadPoolExecutor(2)
         self.measured: set[Path] = set()
-        self.grid = read_grid(args.grid, args.opts, args.output / "runs")
+
+    def check_data(self) -> None:
+        """Look for what is needed after the rendering, which takes long.
+
+        Raises:
+            FileNotFoundError: something is not there.
+        """
+        if missing := missing_files(DATASETS["icdar2015"], self.given):
+            raise FileNotFoundError("; ".join(missing.values()) + ". Set --data")
+        if not TRUNK.exists() and not (
+            self.args.trunk
+            and self.args.trunk.is_file()
+            and self.args.photographs
+            and self.args.photographs.is_dir()
+        ):
+            raise FileNotFoundError(
+                f"there is no {TRUNK}; to make it, --trunk must name a file and --photographs a "
+                f"folder, they are {self.args.trunk} and {self.args.photographs}"
+            )
 
     def __call__(self) -> int:
         former = {n: signal.signal(n, _interrupt) for n in (signal.SIGTERM, signal.SIGALRM)}
@@ -151,20 +177,18 @@ class GpuRun:
     def prepare(self) -> None:
         """Corpora, and a folder of data sets that holds them and links to the others."""
         self.data.mkdir(exist_ok=True)
-        given = self.args.data or Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
         os.environ["DETECTRON2_DATASETS"] = str(self.data)
         self.render("train", ("--count", str(self.args.images)))
         self.render("val", ("--count", "512", "--start-index", "1000000000"))
         if self.args.render_only:
             return
-        for entry in given.iterdir():
+        for entry in self.given.iterdir():
             link = self.data / entry.name
             if not link.exists():
                 link.symlink_to(entry.resolve())
-        trunk = Path("output/photo/trunk.pth")
-        if not trunk.exists():
-            trunk.parent.mkdir(parents=True, exist_ok=True)
-            names = (self.args.trunk, self.args.photographs, trunk)
+        if not TRUNK.exists():
+            TRUNK.parent.mkdir(parents=True, exist_ok=True)
+            names = (self.args.trunk, self.args.photographs, TRUNK)
             config = ("--config-file", "transfer/db_R_50_half.yaml", "--limit", "96")
             self.call([sys.executable, TOOLS / "reestimate_norms.py", *names, *config])
 
@@ -215,13 +239,12 @@ class GpuRun:
         """In a process of its own, unless that is done."""
         if (folder / "chosen_thresholds.json").exists():
             return
-        left = 60 * self.args.minutes - (time.monotonic() - self.start)
+        minutes = self.args.minutes
+        left = minutes and 60 * minutes - (time.monotonic() - self.start)
         command = [sys.executable, __file__, "--thresholds-of", str(folder)]
         with open(folder / "thresholds.log", "w", encoding="utf-8") as log:
             try:
-                subprocess.run(
-                    command, stdout=log, stderr=log, timeout=left if self.args.minutes else None
-                )
+                subprocess.run(command, stdout=log, stderr=log, timeout=left)
             except subprocess.TimeoutExpired:
                 return
 

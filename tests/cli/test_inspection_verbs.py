@@ -90,6 +90,10 @@ def test_neighbours(model, capsys):
     captured = capsys.readouterr()
     assert "no tokens for 'zzz'" in captured.err
     assert "cosine" not in captured.out
+    _, config, *options = model
+    assert main(["neighbours", "exits", *options, "--config-file", config]) == 0
+    text = capsys.readouterr().out
+    assert "exits (mean of exit ##s)" in text and "NUM_THREADS" not in text
 
 
 def test_neighbours_beside_a_bert_model(model, tmp_path, capsys):

@@ -348,6 +348,19 @@ def test_folders_named_in_a_config_are_registered(tmp_path, monkeypatch):
     assert [a["text"] for a in dataset_dict["annotations"]] == ["exit"]
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_missing_folder_of_a_config_names_what_it_is_relative_to(absolute, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    folder = str(tmp_path / "lost") if absolute else "lost"
+    cfg = get_cfg()
+    cfg.DATASETS.FOLDERS = [[f"lost_{absolute}", "icdar", folder, folder]]
+    register_from_config(cfg)
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/lost: no such folder") as caught:
+        DatasetCatalog.get(f"lost_{absolute}")
+    told = f"(lost) start at DETECTRON2_DATASETS, which is {tmp_path}" in str(caught.value)
+    assert told is not absolute
+
+
 @pytest.mark.parametrize(
     "entry", ["signs", ["signs", "coco", "images"], ["signs", "png", "a", "b"]]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,14 @@ def register_folder(
     image_dir: str | Path,
     labels: str | Path,
     evaluator_type: str = "icdar2015",
+    note: str = "",
 ) -> None:
     """Register a folder of images of your own, see :func:`read_folder`; it is read on first use.
 
     Args:
         name: the name for ``cfg.DATASETS.TRAIN`` and ``TEST``.
         evaluator_type: the protocol that measures it.
+        note: added to the error of a folder or a file of labels that is not there.
 
     Raises:
         KeyError: no such format.
@@ -126,5 +128,16 @@ def register_folder(
     """
     if form not in FORMATS:
         raise KeyError(f"no format {form!r}{did_you_mean(form, FORMATS)}; {', '.join(FORMATS)}")
-    load = partial(load_logged, read_folder, form, image_dir, labels, name)
+    load = partial(_load_folder, form, image_dir, labels, name, note)
     register_text_dataset(name, load, evaluator_type, (form, str(image_dir), str(labels)))
+
+
+def _load_folder(
+    form: str, image_dir: str | Path, labels: str | Path, name: str, note: str
+) -> Sequence[dict[str, Any]]:
+    try:
+        return load_logged(read_folder, form, image_dir, labels, name)
+    except FileNotFoundError as error:
+        if note and not (Path(image_dir).is_dir() and Path(labels).exists()):
+            raise FileNotFoundError(f"{error}\n{note}") from error
+        raise

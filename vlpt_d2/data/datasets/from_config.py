@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from detectron2.config import CfgNode
 
 from ...utils.environment import data_root
@@ -26,5 +28,12 @@ def register_from_config(cfg: CfgNode) -> None:
                 f"a format of {', '.join(FORMATS)}"
             )
         name, form, images, labels = entry
-        register_folder(name, form, data_root() / images, data_root() / labels)
+        relative = [path for path in (images, labels) if not Path(path).is_absolute()]
+        note = (
+            f"Relative paths of DATASETS.FOLDERS ({', '.join(dict.fromkeys(relative))}) start at "
+            f"DETECTRON2_DATASETS, which is {data_root().absolute()}"
+            if relative
+            else ""
+        )
+        register_folder(name, form, data_root() / images, data_root() / labels, note=note)
     register_shards_from_config(cfg)
