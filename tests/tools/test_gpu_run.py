@@ -1,4 +1,4 @@
-"""The plan of the grid "reading": which runs, in which order, on which images."""
+"""The plans of the grids that run on a GPU: which runs, in which order, on which images."""
 
 import importlib.util
 from pathlib import Path
@@ -37,13 +37,16 @@ def test_partial_grids_are_balanced(tool, tmp_path):
 
 
 def test_arms_see_the_same_images(tmp_path):
-    runs = [r for r in read_grid("reading", output=tmp_path).runs if not r.dataset and r.seed == 1]
-    vlpt, st = (load_config(run.config, run.options) for run in runs)
-    for cfg in (vlpt, st):
+    grids = [read_grid(name, output=tmp_path) for name in ("reading", "reading_arms")]
+    runs = [r for grid in grids for r in grid.runs if not r.dataset and r.seed == 1]
+    assert [r.arm for r in runs] == ["VLPT", "ST", "VLPT+regions", "STKM", "oCLIP"]
+    for run in runs:
+        cfg = load_config(run.config, run.options)
         assert list(cfg.DATASETS.TRAIN) == ["plain_train"]
         assert cfg.SOLVER.IMS_PER_BATCH * cfg.SOLVER.MAX_ITER == 204_800
-    assert vlpt.INPUT.PRETRAIN.SIZE == st.INPUT.DETECTION.TRAIN_SIZE == (128, 128)
-    assert vlpt.SOLVER.BASE_LR == st.SOLVER.BASE_LR
+        assert cfg.SOLVER.BASE_LR == 0.0005
+        size = cfg.INPUT.DETECTION.TRAIN_SIZE if run.arm == "ST" else cfg.INPUT.PRETRAIN.SIZE
+        assert size == (128, 128)
 
 
 def test_steps_of_the_paper_are_counted(tool):
