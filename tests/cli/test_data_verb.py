@@ -1,5 +1,6 @@
 """``vlpt-d2 data``: check, browse and convert."""
 
+import importlib
 import json
 import re
 
@@ -24,6 +25,34 @@ def total_text(tmp_path, monkeypatch):
 def row(output, what):
     """The number before a phrase."""
     return int(re.search(rf"^ *(\d+)  {re.escape(what)}", output, re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize(
+    "place, options",
+    [
+        ("conversion._place_image", ["convert", "--to", "icdar"]),
+        ("shards.write._content", ["shard", "--per-shard", "1"]),
+    ],
+)
+def test_an_interrupt_tells_that_the_same_command_resumes(
+    total_text, monkeypatch, capsys, place, options
+):
+    command = ["data", options[0], "total_text_test", str(total_text / "out"), *options[1:]]
+    module, _, name = f"vlpt_d2.data.{place}".rpartition(".")
+    original = getattr(importlib.import_module(module), name)
+    calls = []
+
+    def second_is_interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(f"{module}.{name}", second_is_interrupted)
+    assert main(command) == 130
+    assert "vlpt-d2 data: interrupted; the same command resumes" in capsys.readouterr().err
+    assert main(command) == 0
+    assert len(calls) == 3 and "2 images" in capsys.readouterr().out
 
 
 def test_check(total_text, capsys):

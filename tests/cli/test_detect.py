@@ -172,7 +172,7 @@ def test_an_interrupted_folder_resumes(photos, monkeypatch, capsys):
     original = fail_after(3)
     command = ["photos", "--output", "out", "--format", "image,json,coco"]
     assert detect(*command) == 130
-    assert "vlpt-d2 detect: interrupted" in capsys.readouterr().err
+    assert "vlpt-d2 detect: interrupted; the same command resumes" in capsys.readouterr().err
     assert len(list(Path("out").glob("*.json"))) == 3
     # As if killed between the index and a file of its last image, and within its last line.
     sorted(Path("out").glob("*.jpg"))[0].unlink()

@@ -124,7 +124,7 @@ def test_an_interrupted_one_resumes_to_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr(StepTrainer, "run_step", interrupted)
         assert finetune(photos, output) == 130
-    assert "vlpt-d2 finetune: interrupted" in capsys.readouterr().err
+    assert "vlpt-d2 finetune: interrupted; the same command resumes" in capsys.readouterr().err
     monkeypatch.setattr("vlpt_d2.engine.finetune.describe_trunk", _interrupt)
     assert finetune(photos, output) == 130
     assert "resuming after 2 steps" in (output / "training/log.txt").read_text()

@@ -20,6 +20,7 @@ Exit status: 0; 2 for wrong arguments or if the output cannot be written."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumes=True)
     add = parser.add_argument
     add("source", metavar="INPUT", help="a folder, or a URI such as s3://bucket/prefix")
     add("--output", required=True, help="a folder or a URI")

@@ -49,11 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     browse.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="config options")
 
     convert = _action(actions, "convert", _convert, "write images and labels in another format")
+    convert.set_defaults(resumes=True)
     convert.add_argument("folder", type=Path, help="folder to write: images/ and labels")
     convert.add_argument("--to", required=True, help="coco, icdar, labelme or yolo-obb")
     convert.add_argument("--link", action="store_true", help="link images instead of copying them")
 
     shard = _action(actions, "shard", _shard, "write tar files, for clusters and object stores")
+    shard.set_defaults(resumes=True)
     shard.add_argument("folder", type=Path, help="folder to write; resumes if it has shards")
     shard.add_argument("--per-shard", type=positive, default=1000, help="images per tar file")
     shard.add_argument("--seed", type=natural, default=0, help="seed of the shuffling")

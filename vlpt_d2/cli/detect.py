@@ -28,6 +28,7 @@ if the output cannot be written."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumes=True)
     add = parser.add_argument
     add(
         "inputs",

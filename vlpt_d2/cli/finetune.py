@@ -17,6 +17,7 @@ results.json. The same command resumes an interrupted run. To use the detector:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumes=True)
     add = parser.add_argument
     add("--images", type=Path, required=True, help="folder of the images")
     add("--labels", type=Path, required=True, help="folder of the label files, or a COCO file")

@@ -68,7 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        print(f"{parser.prog} {args.verb}: interrupted", file=sys.stderr)
+        # A verb that resumes says so with ``resumes``.
+        resumes = getattr(args, "resumes", False) and not getattr(args, "fresh", False)
+        hint = "; the same command resumes" if resumes else ""
+        print(f"{parser.prog} {args.verb}: interrupted{hint}", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:

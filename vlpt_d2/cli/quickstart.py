@@ -9,6 +9,7 @@ from ..utils.names import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumes=True)
     parser.add_argument("--output", default="output/quickstart", help="output folder")
     parser.add_argument(
         "--data",

@@ -16,6 +16,7 @@ Re-running the command resumes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(resumes=True)
     parser.add_argument("folder", help="folder to write: images/, gt/, coco.json and render.json")
     parser.add_argument("--preset", default="default", help="settings to start from")
     parser.add_argument("--count", type=positive, default=1000, help="number of images")

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         # In the process that was started, so that a misspelt key gives one short message.
         _start(args, _check(args))
     except KeyboardInterrupt as error:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        hint = "" if args.eval_only or args.dry_run else "; with --resume the command continues"
+        print(f"{parser.prog}: interrupted{hint}", file=sys.stderr)
         leave(error, 130)
         return 130
     except Exception as error:
