@@ -142,10 +142,22 @@ def schedule_cfg(name, max_iter, warmup, factor=0.0):
     return cfg
 
 
-def test_a_cosine_must_not_rise():
-    cfg = schedule_cfg("WarmupCosineLR", 20, 0)
-    cfg.SOLVER.BASE_LR_END = 0.6
-    with pytest.raises(ValueError, match=r"SOLVER\.BASE_LR_END is 0\.6"):
+@pytest.mark.parametrize(
+    "name, key, value, message",
+    [
+        ("WarmupCosineLR", "BASE_LR_END", 0.6, r"SOLVER\.BASE_LR_END is 0\.6"),
+        (
+            "WarmupMultiStepLR",
+            "STEPS",
+            (20,),
+            r"SOLVER\.STEPS \(20,\) do not fit SOLVER\.MAX_ITER 20",
+        ),
+    ],
+)
+def test_schedules_that_make_no_sense_are_refused(name, key, value, message):
+    cfg = schedule_cfg(name, 20, 0)
+    cfg.SOLVER[key] = value
+    with pytest.raises(ValueError, match=message):
         rates(cfg, 1)
 
 

@@ -129,7 +129,7 @@ def build_lr_scheduler(
     warm-up joins the decay where that is by then, below the full rate.
 
     Raises:
-        ValueError: no such schedule, or one that would rise.
+        ValueError: no such schedule, one that would rise, or STEPS that do not fit MAX_ITER.
     """
     solver = cfg.SOLVER
     powers = {"WarmupLinearLR": 1.0, "WarmupPolyLR": _POLY_POWER}
@@ -153,7 +153,13 @@ def build_lr_scheduler(
             solver.MAX_ITER,
         )
     if solver.LR_SCHEDULER_NAME not in powers:
-        return build_detectron2_lr_scheduler(cfg, optimizer)
+        try:
+            return build_detectron2_lr_scheduler(cfg, optimizer)
+        except ValueError as error:
+            raise ValueError(
+                f"SOLVER.STEPS {tuple(solver.STEPS)} do not fit SOLVER.MAX_ITER {solver.MAX_ITER}: "
+                f"{error}"
+            ) from error
     max_iter = max(solver.MAX_ITER, 1)
     decay = PolynomialDecayParamScheduler(1.0, powers[solver.LR_SCHEDULER_NAME])
     return LRMultiplier(
