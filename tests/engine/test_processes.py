@@ -21,6 +21,8 @@ from vlpt_d2.engine.processes import ProcessError, run_processes
 def sum_of_ranks(folder, fault):
     """Note this process and a child of it, do a collective, and fail in the last process."""
     rank = comm.get_rank()
+    # Ctrl-C is for the process that has started this one, and ends it.
+    assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     child = os.fork()
     if child == 0:
         time.sleep(600)

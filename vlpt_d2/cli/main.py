@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import vlpt_d2
 
 from ..utils.errors import describe
+from ..utils.interrupts import interrupt_once
 from ..utils.plugins import PLUGIN_HELP, take_plugin_options
 
 __all__ = ["VERBS", "main"]
@@ -66,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif rest:
         args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return args.run(args)
+        with interrupt_once():
+            return args.run(args)
     except KeyboardInterrupt:
         # A verb that resumes says so with ``resumes``.
         resumes = getattr(args, "resumes", False) and not getattr(args, "fresh", False)

@@ -18,6 +18,7 @@ from ..checkpoint import TextCheckpointer
 from ..data.datasets.from_config import register_from_config
 from ..data.loader import check_datasets
 from ..utils.errors import describe
+from ..utils.interrupts import interrupt_once
 from ..utils.plugins import name_plugins
 from .arguments import argument_parser
 from .defaults import ConfigError, config_faults, load_config, setup
@@ -51,8 +52,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     # The error that ends the run reports a log that cannot be written (full disk).
     logging.raiseExceptions = args.debug
     try:
-        # In the process that was started, so that a misspelt key gives one short message.
-        _start(args, _check(args))
+        with interrupt_once():
+            # In the process that was started, so that a misspelt key gives one short message.
+            _start(args, _check(args))
     except KeyboardInterrupt as error:
         hint = "" if args.eval_only or args.dry_run else "; with --resume the command continues"
         print(f"{parser.prog}: interrupted{hint}", file=sys.stderr)

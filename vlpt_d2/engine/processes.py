@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
@@ -177,7 +178,14 @@ class _Member:
         self._ended = False
         self._reports, reports = context.Pipe(duplex=False)
         self._process = context.Process(target=_run_member, args=(place, function, args, reports))
-        self._process.start()
+        # Else starting it would let Ctrl-C through.
+        resource_tracker.ensure_running()
+        # This process ends it. It would print a traceback while it has no group of its own yet.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         reports.close()
 
     def ended(self) -> bool:

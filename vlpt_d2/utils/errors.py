@@ -5,6 +5,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from .interrupts import interrupt_once
+
 __all__ = ["describe", "run_script"]
 
 # What the system says only half of.
@@ -50,7 +52,8 @@ def run_script(main: Callable[[], int | None]) -> int:
     sys.argv = [word for word in sys.argv if word != "--debug"]
     script = os.path.basename(sys.argv[0])
     try:
-        return main() or 0
+        with interrupt_once():
+            return main() or 0
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr)
         return 130

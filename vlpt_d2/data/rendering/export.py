@@ -11,6 +11,7 @@ The tree that is written, for image number n of the folder (counted from 1):
 
 import json
 import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.context import BaseContext
@@ -151,6 +152,7 @@ def _render_all(
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool ends it
     cv2.setNumThreads(1)
 
 
