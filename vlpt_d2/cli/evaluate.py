@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--images is for the page of --html; give --html too")
     if args.images is not None and not args.images.is_dir():
         raise ValueError(f"{args.images}: no such folder of images. Check --images.")
-    keep_inputs((args.json, args.html), (args.gt, args.dt))
+    keep_inputs((args.json, args.html), (args.gt, args.dt, args.images))
     keep_images = bool(args.json or args.html or args.why)
     evaluation = evaluate_files(
         args.gt, args.dt, args.protocol, args.format, args.order, keep_images

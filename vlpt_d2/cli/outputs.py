@@ -12,14 +12,19 @@ __all__ = ["keep_inputs", "write_output"]
 
 
 def keep_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
-    """Check that no file to be written is one that is read.
+    """Check that no file to be written is one that is read, by its name or in a folder.
 
     Raises:
         ValueError: one is.
     """
-    read = [given for given in inputs if given and os.path.exists(given)]
+    read = [Path(os.path.realpath(given)) for given in inputs if given]
     for path in outputs:
-        if path and path.exists() and any(os.path.samefile(path, given) for given in read):
+        if not path or not path.is_file():
+            continue
+        place = Path(os.path.realpath(path))
+        # A score or page next to the files of a folder is not one of them.
+        among = () if place.suffix in (".json", ".html") else place.parents
+        if any(given == place or given in among for given in read):
             raise ValueError(f"{path} is an input and would be overwritten: name another output")
 
 

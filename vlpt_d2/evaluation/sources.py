@@ -123,10 +123,7 @@ class Source:
                     "the files again."
                 )
             if name in self._files:
-                raise FileError(
-                    f"{self._path}: holds {name} twice, in different folders. Keep one file for an "
-                    "image."
-                )
+                raise FileError(f"{self._path}: holds {name} twice. Keep one file for an image.")
             self._files[name] = member
 
     def _broken(self, error: BaseException) -> FileError:

@@ -171,3 +171,10 @@ def test_command_line(tmp_path, capsys):
     over = ["--json", str(tmp_path / "s.json"), "--dt", str(tmp_path / "s.json")]
     assert main(["evaluate", *args, *over]) == 2
     assert "s.json is an input and would be overwritten" in capsys.readouterr().err
+    for inside in ("gt/gt_img_1.txt", "dt/res_img_1.txt"):
+        before = (tmp_path / inside).read_text()
+        assert main(["evaluate", *args, "--json", str(tmp_path / inside)]) == 2
+        assert f"{inside} is an input and would be overwritten" in capsys.readouterr().err
+        assert (tmp_path / inside).read_text() == before
+    for _ in range(2):
+        assert main(["evaluate", *args, "--json", str(tmp_path / "dt/score.json")]) == 0
