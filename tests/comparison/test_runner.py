@@ -297,13 +297,15 @@ def test_interrupt_that_the_trainers_heard_too(compare_grid, tmp_path):
 
 
 def test_interrupt_stops_the_trainers(compare_grid, tmp_path, starts):
+    folder = "finetune/db-icdar2015/random/seed_1"
+
     def say(line):
-        if "running" in line or "minutes" in line or "step" in line or "starting" in line:
+        if starts(folder):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare_grid(plan={"random/seed_1": ["sleep"]}, say=say, interval=0.5)
-    record = tmp_path / "out" / "finetune/db-icdar2015/random/seed_1" / RECORD
+        compare_grid(plan={"random/seed_1": ["sleep"]}, say=say, interval=0.1)
+    record = tmp_path / "out" / folder / RECORD
     assert json.loads(record.read_text())["status"] == "killed"
     assert compare_grid()[0] == {}
-    assert len(starts("finetune/db-icdar2015/random/seed_1")) == 2
+    assert len(starts(folder)) == 2
