@@ -291,6 +291,7 @@ def _annotation(box):
     "image, error, message",
     [
         ("nowhere.png", FileNotFoundError, "nowhere.png: no such image"),
+        (".", CorruptImageError, r"^\.: is a folder; name a file$"),
         (b"no image", CorruptImageError, "cannot be decoded"),
         (np.zeros((0, 5, 3), np.uint8), ValueError, "not an image"),
         (np.zeros((5, 5, 2), np.uint8), ValueError, "not an image"),
@@ -356,6 +357,7 @@ def test_the_detections_keep_their_own_pixels(predictor, picture):
         ({"config_file": "quickstart/db_rendered.yaml"}, "name the weights"),
         ({"config_file": "nowhere.yaml"}, "no config 'nowhere.yaml'"),
         ({"weights": "nowhere.pth"}, "no checkpoint nowhere.pth"),
+        ({"weights": "."}, r"^\. is a folder; set MODEL.WEIGHTS to a file"),
         ({"weights": "vlpt://nothing"}, "no model 'nothing'"),
         ({"device": "mango"}, "MODEL.DEVICE is 'mango'"),
         ({"batch_size": 0}, "must be at least 1"),

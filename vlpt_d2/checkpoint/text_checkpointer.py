@@ -253,8 +253,9 @@ class TextCheckpointer(DetectionCheckpointer):
                 "MODEL.WEIGHTS to the file, or to '' to start from random weights"
             ) from error
         if not os.path.isfile(local):
+            found = f"{path} is a folder" if os.path.isdir(local) else f"no checkpoint {path}"
             raise FileNotFoundError(
-                f"no checkpoint {path}; set MODEL.WEIGHTS to a file that exists, or to '' to start "
+                f"{found}; set MODEL.WEIGHTS to a file that exists, or to '' to start "
                 "from random weights"
             )
         content = read_checkpoint(local)

@@ -232,6 +232,8 @@ def _with_image(source: Source, name: str, use: Callable[[Image.Image], _Result]
                 return use(stack.enter_context(Image.open(bare, formats=["PNG"])))
         except FileNotFoundError:
             raise
+        except IsADirectoryError as error:
+            raise CorruptImageError(f"{name}: is a folder; name a file") from error
         except UnidentifiedImageError as error:
             reason = f"it is not an image in a supported format: {', '.join(_decoders())}"
             raise _corrupt(name, reason) from error
