@@ -47,8 +47,9 @@ def test_stages_of_every_head(head, signs, tmp_path, capsys):
         # Each is rounded to a tenth of a millisecond, of which a fast CPU needs few.
         rounding = 0.05 * len(rows)
         assert 0.5 * total - rounding < sum(row[0] for row in stages) < 1.01 * total + rounding
-    # The gradients at the inputs and at the weights take as much as the forward pass each.
-    assert flop[0] == pytest.approx(3 * flop[1], rel=0.3)
+    # The gradients at the inputs and at the weights take as much as the forward pass each. Both
+    # are rounded to a hundredth, of which a small head has one or none.
+    assert flop[0] == pytest.approx(3 * flop[1], rel=0.3, abs=0.02)
 
 
 def test_wrong_requests(tmp_path, capsys):

@@ -12,8 +12,17 @@ from vlpt_d2.modeling.detection.seglink.head import link_targets
 
 
 def perfect_maps(head: TextHead, targets: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """Turn one image's label maps into what ``head.decode`` reads."""
-    return _HEADS[type(head).__name__](head, targets)
+    """Turn one image's label maps into what ``head.decode`` reads.
+
+    Of heads that are not in the table below, the label maps themselves, by the same names.
+    """
+    maps = _HEADS.get(type(head).__name__, _same)
+    return maps(head, targets)
+
+
+def _same(head: TextHead, targets: dict) -> dict[str, Tensor]:
+    maps = {name: torch.from_numpy(np.float32(values)) for name, values in targets.items()}
+    return {name: x[None] if x.dim() == 2 else x for name, x in maps.items()}
 
 
 def _db(head: TextHead, targets: dict) -> dict[str, Tensor]:
@@ -61,19 +70,6 @@ def _gnnets(head: TextHead, targets: dict) -> dict[str, Tensor]:
     return maps
 
 
-def _textsnake(head: TextHead, targets: dict) -> dict[str, Tensor]:
-    text, centre = (torch.from_numpy(np.float32(targets[n]))[None] for n in ("text", "centre"))
-    return {"text": text, "centre": centre, "geometry": torch.from_numpy(targets["geometry"])}
-
-
-def _textfield(head: TextHead, targets: dict) -> dict[str, Tensor]:
-    return {"direction": torch.from_numpy(targets["direction"].astype(np.float32))}
-
-
-def _craft(head: TextHead, targets: dict) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(targets[name])[None] for name in ("region", "affinity")}
-
-
 def _sae(head: TextHead, targets: dict) -> dict[str, Tensor]:
     number = targets["text"].astype(int)
     codes = 5 * np.random.default_rng(0).normal(size=(number.max() + 1, 8))
@@ -83,7 +79,6 @@ def _sae(head: TextHead, targets: dict) -> dict[str, Tensor]:
 
 
 _HEADS = {
-    "CRAFTHead": _craft,
     "DBHead": _db,
     "EASTHead": _east,
     "GNNetsHead": _gnnets,
@@ -91,6 +86,4 @@ _HEADS = {
     "SAEHead": _sae,
     "SegLinkHead": _seglink,
     "TextDragonHead": _east,
-    "TextSnakeHead": _textsnake,
-    "TextFieldHead": _textfield,
 }

@@ -1,6 +1,6 @@
 """The detectors of the package: importing this module registers them, their mapper and keys."""
 
-from . import config, mapper, text_detector  # noqa: F401
+from . import config, mapper, text_detector
 from .craft import CRAFTHead
 from .db import DBHead
 from .east import EASTHead
@@ -11,16 +11,3 @@ from .seglink import SegLinkHead
 from .textdragon import TextDragonHead
 from .textfield import TextFieldHead
 from .textsnake import TextSnakeHead
-
-__all__ = [
-    "CRAFTHead",
-    "DBHead",
-    "EASTHead",
-    "GNNetsHead",
-    "PSENetHead",
-    "SAEHead",
-    "SegLinkHead",
-    "TextDragonHead",
-    "TextFieldHead",
-    "TextSnakeHead",
-]
