@@ -54,7 +54,7 @@ from vlpt_d2.visualization.curves import read_metrics
 
 TOOLS = Path(__file__).resolve().parent
 CLI = (sys.executable, "-m", "vlpt_d2.cli.main")
-#: Two large words of the whole vocabulary on plain grounds.
+#: Two large words of the whole vocabulary on plain backgrounds.
 RENDERED = (
     "size=(128, 128)",
     "word_list=()",

@@ -1,6 +1,7 @@
 """The verbs that look into a pre-trained model, from the command line to their files."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -62,8 +63,10 @@ def test_the_image_is_not_replaced(verb, model, image, tmp_path, monkeypatch, ca
     mine = shutil.copy(image, tmp_path / "sign.png")
     before = mine.read_bytes()
     monkeypatch.chdir(tmp_path)
-    assert main([verb, str(mine), "--output", "sign.png", *model]) == 2
-    assert "sign.png is an input and would be overwritten" in capsys.readouterr().err
+    os.link(mine, "same.png")
+    for output in ("sign.png", "same.png"):
+        assert main([verb, str(mine), "--output", output, *model]) == 2
+        assert f"{output} is an input and would be overwritten" in capsys.readouterr().err
     assert mine.read_bytes() == before
 
 
@@ -141,7 +144,7 @@ def test_a_detector_is_named_as_such(verb, capsys):
     """Not by its trunk, which is not this config's either."""
     assert main([verb, "bar", "--weights", "vlpt://db_mobile", "NUM_THREADS", "1"]) == 2
     error = capsys.readouterr().err
-    assert "vlpt://db_mobile is a checkpoint of TextDetector and has no text_encoder" in error
+    assert "vlpt://db_mobile holds a trunk but no text_encoder" in error
     assert "checkpoint of VLPT" in error and "MODEL.RESNETS" not in error
 
 

@@ -60,18 +60,32 @@ def test_bad_config_files_are_explained(tmp_path, text, message):
         (["INPUT.DETECTION.TRAIN_SIZE", "(9.5, 9)"], "TRAIN_SIZE is .*2 whole numbers"),
         (["INPUT.DETECTION.TEST_SIZE", "(0, 9)"], "TEST_SIZE is .*sides must be at least 1"),
         (["INPUT.DETECTION.TEST_RESIZE", "x"], "TEST_RESIZE is one of .*, not 'x'"),
+        (["MODEL.PIXEL_MEAN", "None"], "MODEL.PIXEL_MEAN is None; it must be 3 numbers"),
         (["INPUT.DETECTION.SCALE", "('a', 'b')"], "SCALE is .*2 numbers, each above 0"),
         (["INPUT.PRETRAIN.SIZE", "(9,)"], "SIZE is .*2 whole numbers"),
-        (["SOLVER.STEPS", "(5, 3)"], "SOLVER.STEPS is .*each above the one before"),
-        (["SOLVER.WARMUP_FACTOR", "-1.0"], r"WARMUP_FACTOR is -1.0; it must be in \[0, 1\]"),
-        (["SOLVER.MOMENTUM", "5.0"], r"SOLVER.MOMENTUM is 5.0; it must be in \[0, 1\)"),
-        (["SOLVER.WEIGHT_DECAY_BIAS", "x"], "WEIGHT_DECAY_BIAS is 'x'; it must be at least 0"),
-        (["SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "x"], "CLIP_TYPE is 'x'; it must be one of value"),
     ],
 )
 def test_bad_options_are_explained(opts, message):
     with pytest.raises(ConfigError, match=message):
         load_config(opts=opts)
+
+
+@pytest.mark.parametrize(
+    "opts, message",
+    [
+        (["SOLVER.STEPS", "(5, 3)"], "SOLVER.STEPS is .*each above the one before"),
+        (["SOLVER.WARMUP_FACTOR", "-1.0"], r"WARMUP_FACTOR is -1.0; it must be in \[0, 1\]"),
+        (["SOLVER.MOMENTUM", "5.0"], r"SOLVER.MOMENTUM is 5.0; it must be in \[0, 1\)"),
+        (["SOLVER.WEIGHT_DECAY_BIAS", "x"], "WEIGHT_DECAY_BIAS is 'x'; it must be at least 0"),
+        (["SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "x"], "CLIP_TYPE is 'x'; it must be one of value"),
+        (["SOLVER.STEPS", "None"], "SOLVER.STEPS is None; it must be whole numbers"),
+        (["SOLVER.CLIP_GRADIENTS.NORM_TYPE", "None"], "NORM_TYPE is None; it must be above 0"),
+    ],
+)
+def test_bad_options_of_the_solver_are_explained_where_it_is_used(opts, message):
+    cfg = load_config(opts=opts)
+    with pytest.raises(ValueError, match=message):
+        TextTrainer.check(cfg)
 
 
 def test_bases_options_and_packaged_names(tmp_path):
@@ -110,6 +124,15 @@ def test_command_line_errors_are_short(capsys):
         assert main(argv) == 2
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
+
+
+def test_steps_scaled_to_nothing_are_refused(tiny_cfg, monkeypatch):
+    """SOLVER.REFERENCE_WORLD_SIZE divides the steps by the processes that there are more."""
+    monkeypatch.setattr("detectron2.utils.comm.get_world_size", lambda: 8)
+    tiny_cfg.SOLVER.REFERENCE_WORLD_SIZE = 1
+    tiny_cfg.SOLVER.MAX_ITER = 3
+    with pytest.raises(ValueError, match="SOLVER.MAX_ITER is 0"):
+        TextTrainer(tiny_cfg)
 
 
 def test_a_failed_run_is_told_in_one_line(tiny_cfg, tmp_path, capsys, monkeypatch):

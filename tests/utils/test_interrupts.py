@@ -11,6 +11,7 @@ from vlpt_d2.utils.interrupts import interrupt_once
 
 @pytest.fixture(autouse=True)
 def default_handler():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

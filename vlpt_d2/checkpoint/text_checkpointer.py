@@ -32,8 +32,6 @@ _PERIODIC = re.compile(r"model_\d{7}\.pth$")
 _COUNTER = "num_batches_tracked"
 # In the names of what deformable convolutions have in addition to plain ones.
 _OFFSET = ".conv2.offset."
-# Beginnings of the names of weights that no other meta-architecture has.
-_KINDS = {"text_encoder.": "VLPT", "text_head.": "TextDetector"}
 # What two meta-architectures have in common besides the trunk, if they are built alike.
 _SHARED: dict[frozenset[str | None], str] = {
     frozenset({"VLPTWithDetection", "TextDetector"}): "text_head."
@@ -55,8 +53,6 @@ class TextCheckpointer(DetectionCheckpointer):
     Attributes:
         resumed_from: the file that the run was resumed from; "" for none.
         average: weights that are saved in place of the model's of the same names.
-        needed: beginning of the names of weights that a file must have besides a trunk, if the
-            model has some.
         missing: names of the model's weights that the file loaded last did not fill.
         misshapen: those of them that the file has in another shape.
     """
@@ -68,6 +64,7 @@ class TextCheckpointer(DetectionCheckpointer):
         *,
         cfg: CfgNode | None = None,
         save_to_disk: bool | None = None,
+        needed: str = "",
         **checkpointables: Any,
     ):
         """
@@ -76,6 +73,8 @@ class TextCheckpointer(DetectionCheckpointer):
             save_dir: folder of the checkpoints.
             cfg: describes the model's trunk; without it nothing is compared or recorded.
             save_to_disk: only in the main process if not given.
+            needed: beginning of the names of weights that a file must have besides a trunk, if the
+                model has some.
             checkpointables: further objects to save and load, such as the trainer.
         """
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
@@ -86,7 +85,7 @@ class TextCheckpointer(DetectionCheckpointer):
         self._resuming = False
         self.resumed_from = ""
         self.average: Mapping[str, torch.Tensor] = {}
-        self.needed = ""
+        self._needed = needed
         self.missing: set[str] = set()
         self.misshapen: set[str] = set()
 
@@ -282,13 +281,12 @@ class TextCheckpointer(DetectionCheckpointer):
 
     def _refuse_other(self, path: str, checkpoint: dict[str, Any]) -> None:
         """Refuse a file of another kind of model, before its trunk is compared with the config."""
-        source, needed = checkpoint["model"], self.needed
+        source, needed = checkpoint["model"], self._needed
         if not needed or not any(name.startswith(needed) for name in self.model.state_dict()):
             return
         if any(name.startswith(needed) for name in source) or trunk_layout(source) is None:
             return
-        kinds = (kind for part, kind in _KINDS.items() if any(k.startswith(part) for k in source))
-        kind = checkpoint.get("meta_architecture") or next(kinds, "")
+        kind = checkpoint.get("meta_architecture")
         held = f"is a checkpoint of {kind} and has" if kind else "holds a trunk but"
         raise CheckpointError(
             f"{path} {held} no {needed}*, which is needed: name a checkpoint of "

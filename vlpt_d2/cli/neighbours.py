@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from .model_arguments import (
@@ -22,10 +21,6 @@ Words are compared by the cosine of their rows in the embedding table. A word of
 the mean of their rows; special tokens are never neighbours."""
 
 
-# Of the config, such as MODEL.WEIGHTS or NUM_THREADS: no word of a vocabulary is written so.
-_KEY = re.compile(r"[A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)+|[A-Z]+_[A-Z_]+")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="WORD", help="words to find neighbours of")
     parser.add_argument(
@@ -40,10 +35,12 @@ def run(args: argparse.Namespace) -> int:
     """Print the neighbours; return 0."""
     from tabulate import tabulate
 
+    from ..config.settings import default_settings
     from ..inspection import WordTable, load_bert_table, nearest_words
 
     # Options may follow the words without anything between.
-    end = next((i for i, word in enumerate(args.words) if _KEY.fullmatch(word)), len(args.words))
+    keys = default_settings()
+    end = next((i for i, word in enumerate(args.words) if word in keys), len(args.words))
     args.words, args.rest = args.words[:end], [*args.words[end:], *args.rest]
     if not args.words:
         args.parser.error("the following arguments are required: WORD")

@@ -17,14 +17,14 @@ def keep_inputs(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
     Raises:
         ValueError: one is.
     """
-    read = [Path(os.path.realpath(given)) for given in inputs if given]
+    read = [Path(os.path.realpath(given)) for given in inputs if given and os.path.exists(given)]
     for path in outputs:
         if not path or not path.is_file():
             continue
         place = Path(os.path.realpath(path))
         # A score or page next to the files of a folder is not one of them.
         among = () if place.suffix in (".json", ".html") else place.parents
-        if any(given == place or given in among for given in read):
+        if any(given in among or place.samefile(given) for given in read):
             raise ValueError(f"{path} is an input and would be overwritten: name another output")
 
 

@@ -57,7 +57,7 @@ class Runner:
     _patience: float = 0.0
 
     def __call__(self, runs: Sequence[GridRun]) -> dict[GridRun, str]:
-        """GridRun what is missing, one's pre-training before it.
+        """Run what is missing, one's pre-training before it.
 
         A run that a signal ended resumes from its last checkpoint. Of one that failed, is stale
         or unusable, the message is kept, and the rest is run.

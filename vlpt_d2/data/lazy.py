@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["JoinedDicts", "LazyDicts", "SelectedDicts", "is_trainable", "spread", "trainable"]
+from ..structures.dont_care import is_dont_care
+
+__all__ = [
+    "JoinedDicts",
+    "LazyDicts",
+    "SelectedDicts",
+    "has_word",
+    "is_trainable",
+    "spread",
+    "trainable",
+]
 
 
 class LazyDicts(Sequence):
@@ -93,6 +103,15 @@ def trainable(dicts: Sequence[dict[str, Any]]) -> np.ndarray:
     if isinstance(dicts, LazyDicts):
         return dicts.has_trainable_text()
     return np.fromiter(map(is_trainable, dicts), bool, len(dicts))
+
+
+def has_word(dataset_dict: dict[str, Any]) -> bool:
+    """Whether a dict has a text to learn from that says something, or does not know them yet."""
+    annotations = dataset_dict.get("annotations")
+    if "render" in dataset_dict or annotations is None:
+        return True
+    texts = (a.get("text", "").strip() for a in annotations if not a.get("iscrowd", 0))
+    return any(text and not is_dont_care(text) for text in texts)
 
 
 def is_trainable(dataset_dict: dict[str, Any]) -> bool:

@@ -15,12 +15,11 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset
 
 from ..config import load_parts
-from ..structures import TextInstances
 from ..utils.nearest import did_you_mean
 from ..utils.rng import SAMPLES, derive_seed, seeded_rng
 from .collate import CollatedBatch
 from .image_io import CorruptImageError
-from .lazy import JoinedDicts, LazyDicts, SelectedDicts, trainable
+from .lazy import JoinedDicts, LazyDicts, SelectedDicts, has_word, trainable
 from .mapper import build_mapper
 from .samplers import EpochPermutation, TrainingBatches, even_batches
 from .shards import ShardedDicts, ShardStreams, StreamSplit
@@ -295,18 +294,11 @@ def _refuse_textless(dicts: Sequence[dict], names: str, needs_words: bool) -> No
     if not trainable(dicts).any():
         raise ValueError(f"no image of {names} has a text to learn, {_NO_TEXT}")
     # Shards hold their words in the archives, which are not read for this.
-    if needs_words and not isinstance(dicts, ShardedDicts) and not any(map(_has_word, dicts)):
+    if needs_words and not isinstance(dicts, ShardedDicts) and not any(map(has_word, dicts)):
         raise ValueError(
             f"no image of {names} has a word to read, and the pre-training learns from words: "
             "label what the texts say, or take other images"
         )
-
-
-def _has_word(dataset_dict: dict) -> bool:
-    annotations = dataset_dict.get("annotations", ())
-    return (
-        "render" in dataset_dict or len(TextInstances.from_annotations(annotations).legible()) > 0
-    )
 
 
 def _compact(dicts: Sequence[dict]) -> Sequence[dict]:

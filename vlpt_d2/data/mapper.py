@@ -9,8 +9,8 @@ MAPPER_REGISTRY = Registry("MAPPER")
 MAPPER_REGISTRY.__doc__ = """
 Registry for mappers: classes built with ``(cfg, is_train)`` whose instances turn a dataset dict
 into a sample. INPUT.DATASET_MAPPER_NAME holds the name of a class, or for those of this package its
-beginning: "detection" finds ``DetectionMapper``. A class with ``needs_words`` is not
-trained on images of which none has a word.
+beginning: "detection" finds ``DetectionMapper``. If a class sets ``needs_words``, training on
+images without a single word is refused.
 """
 
 

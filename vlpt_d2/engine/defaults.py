@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -197,8 +198,10 @@ def _with_key(error: Exception, cfg: CfgNode) -> str:
     message = str(error.args[0]) if error.args else repr(error)
     if _KEY.search(message):
         return message
-    if (registry := _registry(error)) is not None:
-        name = message.split("'")[1]
+    # Of a registry of detectron2, of this package or of a plugin.
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if isinstance(registry := frame.f_locals.get("self"), Registry):
+        name = frame.f_locals["name"]
         known = sorted(known for known, _ in registry)
         # A name, or one in a list of them.
         flat = settings(cfg).items()
@@ -211,15 +214,6 @@ def _with_key(error: Exception, cfg: CfgNode) -> str:
     if " " not in message:
         message = f"{message!r} is not known"
     return f"{', '.join(keys)}: {message}" if keys else message
-
-
-def _registry(error: Exception) -> Registry | None:
-    """The registry that raised it, of detectron2, of this package or of a plugin."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    found = trace and trace.tb_frame.f_locals.get("self")
-    return found if isinstance(found, Registry) else None
 
 
 def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:

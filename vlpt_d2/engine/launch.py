@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             # In the process that was started, so that a misspelt key gives one short message.
             _start(args, _check(args))
     except KeyboardInterrupt as error:
-        hint = "" if args.eval_only or args.dry_run else "; with --resume the command continues"
+        hint = "" if args.eval_only or args.dry_run else "; the same command with --resume resumes"
         print(f"{parser.prog}: interrupted{hint}", file=sys.stderr)
         leave(error, 130)
         return 130

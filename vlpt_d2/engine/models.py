@@ -43,8 +43,7 @@ def build_model_with_weights(cfg: CfgNode, weights: str = "", needed: str = "") 
     weights = weights or cfg.MODEL.WEIGHTS
     with config_faults(cfg):
         model = TextTrainer.build_model(cfg).eval()
-    checkpointer = TextCheckpointer(model, cfg=cfg)
-    checkpointer.needed = needed
+    checkpointer = TextCheckpointer(model, cfg=cfg, needed=needed)
     checkpointer.load(weights, checkpointables=[])
     # Not the buffers: a batch norm counts its batches in one that files need not have.
     wanted = {name for name, _ in model.named_parameters() if needed and name.startswith(needed)}

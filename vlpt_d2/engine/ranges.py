@@ -123,17 +123,23 @@ _RULES: dict[str, _Rule] = {
 }
 
 
-def check_values(cfg: CfgNode) -> None:
+def check_values(cfg: CfgNode, training: bool = False) -> None:
     """Check the values of the keys that say how images are read, and how to train.
+
+    Args:
+        cfg: all keys.
+        training: check SOLVER too, which nothing else uses.
 
     Raises:
         ValueError: a value makes no sense; the message names its key.
     """
     for key, rule in _RULES.items():
+        if key.startswith("SOLVER.") and not training:
+            continue
         value = cfg
         for name in key.split("."):
             value = value[name]
-        if not (rule.fits(value) or (value is None and key in _OPTIONAL)):
+        if not (key in _OPTIONAL if value is None else rule.fits(value)):
             raise ValueError(f"{key} is {value!r}; it must be {rule.words}")
     size = cfg.INPUT.DETECTION
     SizeForTest(size.TEST_RESIZE, tuple(size.TEST_SIZE), size.TEST_MAX_SIZE)

@@ -82,6 +82,7 @@ class TextTrainer(DefaultTrainer):
         self.check(cfg)
         cfg = _with_iterations(cfg)
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
+        check_values(cfg, training=True)  # scaled to nothing
         self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
         model = self.build_model(self.cfg)
         if cfg.SOLVER.COMPILE:
@@ -119,7 +120,7 @@ class TextTrainer(DefaultTrainer):
         Raises:
             ValueError: one cannot be used; the message names its key.
         """
-        check_values(cfg)
+        check_values(cfg, training=True)
         if cfg.TEST.BEST_METRIC and not cfg.DATASETS.VALIDATION:
             raise ValueError(
                 "TEST.BEST_METRIC chooses weights, which must not be done on the test images: "
@@ -217,10 +218,9 @@ class TextTrainer(DefaultTrainer):
             return
         for part in Path(self.cfg.OUTPUT_DIR).glob("*.part"):
             part.unlink()  # of a killed process: this one holds the folder
+        # Of another run, or of this one when it was shorter.
         if self.start_iter < self.max_iter:
-            remove_results(
-                self.cfg.OUTPUT_DIR
-            )  # of another run, or of this one when it was shorter
+            remove_results(self.cfg.OUTPUT_DIR)
         if not resume:
             Path(self.cfg.OUTPUT_DIR, WANDB_ID).unlink(missing_ok=True)
         # Of a run that the folder held before, all: resuming takes rows for those of this run.

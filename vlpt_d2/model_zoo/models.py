@@ -128,7 +128,7 @@ _MODELS = (
         weights="vlpt_R_50_half.safetensors",
         sha256="57da51c16fc79efd0088934bc1bb2448f097c81fa6cf25e0ed1571da88ee0edb",
         trained_on="the encoders on the frozen trunk: 83,200 rendered images of two words each on "
-        "plain grounds, the 6,000 most frequent words, seed 1",
+        "plain backgrounds, the 6,000 most frequent words, seed 1",
         licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
         not_for="reading photographs",
         detects=False,
@@ -141,7 +141,7 @@ _MODELS = (
         weights="vlpt_R_50_half_trunk.safetensors",
         sha256="5ce42631f1d57acdceeeb04246a5b07fa30975a5f64b5f8a0303a7052f8559d6",
         trained_on="a trunk trained on photographs, VLPT on 204,800 rendered images of two words "
-        "each on plain grounds, whole vocabulary, seed 1",
+        "each on plain backgrounds, whole vocabulary, seed 1",
         licence="Apache-2.0; start weights: Yahoo open_nsfw, BSD-2-Clause",
         not_for="use without training a detector on it",
         detects=False,

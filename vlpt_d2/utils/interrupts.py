@@ -23,8 +23,8 @@ def interrupt_once() -> Iterator[None]:
     KeyboardInterrupt would cut that off. After some seconds Ctrl-C works again, in case that
     something has swallowed the first.
 
-    After an interrupt this stays so, until the process has ended. Nothing is changed outside the
-    main thread, and where Ctrl-C is handled already or ignored.
+    After an interrupt the handler stays installed until the process ends. Nothing is changed
+    outside the main thread, and where Ctrl-C is handled already or ignored.
     """
     if (
         threading.current_thread() is not threading.main_thread()
