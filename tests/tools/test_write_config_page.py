@@ -1,7 +1,6 @@
 """The page of config keys is that of the code, and complete."""
 
 import importlib.util
-from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -39,19 +38,12 @@ def test_every_key_is_on_the_page_once(tool):
     assert own - inner | {"DATASETS.RENDERED.SETTINGS"} <= set(found)
 
 
-def test_keys_are_few():
-    """Of each detector and pre-training at most 13, and 77 others."""
-    folders = (ROOT / "vlpt_d2" / "modeling" / kind for kind in ("detection", "pretraining"))
-    parts = {path.name.upper() for folder in folders for path in folder.glob("*/")}
+def test_keys_are_at_most_150():
     own = settings(get_cfg()).keys() - settings(detectron2_cfg()).keys()
-    counts = Counter(
-        next((part for part in parts if key.startswith(f"MODEL.{part}.")), "others")
-        for key in own
-        if not key.startswith("DATASETS.RENDERED.SETTINGS.")
+    keys = {key.partition(".SETTINGS.")[0] for key in own}
+    assert len(keys) <= 150, (
+        "make one that nobody changes a constant, or raise this by a new part's"
     )
-    remedy = "make one that nobody changes a constant, or raise the limit here"
-    assert counts.pop("others") <= 77, remedy
-    assert max(counts.values()) <= 13, remedy
 
 
 def test_the_comment_above_a_key_is_its_meaning(tool, monkeypatch):
