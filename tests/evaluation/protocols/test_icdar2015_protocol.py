@@ -1,7 +1,5 @@
 """The ICDAR2015 protocol against a literal transcription of its rules, and on the real words."""
 
-import time
-
 import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog
@@ -238,11 +236,8 @@ def test_real_words_as_their_own_detections(real_icdar2015):
         words = dataset_dict["annotations"]
         polygons = [np.reshape(a["segmentation"][0], (-1, 2)) for a in words]
         images.append((polygons, [a["iscrowd"] == 1 for a in words]))
-    start = time.perf_counter()
     totals = total(match_image(p, ignore, p) for p, ignore in images)
-    elapsed = time.perf_counter() - start
     assert (totals.images, totals.num_gt, totals.ignored_gt) == (500, 2077, 3153)
     assert (totals.num_matches, totals.num_det, totals.ignored_det) == (2077, 2077, 3153)
     assert totals.hmean == 1.0
     assert not totals.repaired_gt
-    assert elapsed < 10  # 0.3 s on an idle core
