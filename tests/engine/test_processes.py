@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +22,6 @@ from vlpt_d2.engine.processes import ProcessError, run_processes
 def sum_of_ranks(folder, fault):
     """Note this process and a child of it, do a collective, and fail in the last process."""
     rank = comm.get_rank()
-    # Ctrl-C is for the process that has started this one, and ends it.
-    assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     child = os.fork()
     if child == 0:
         time.sleep(600)
@@ -70,6 +69,20 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_ctrl_c_is_for_the_starting_process(forked_processes, monkeypatch):
+    """Processes inherit what is blocked when they are started."""
+    start, blocked = BaseProcess.start, []
+
+    def note(process):
+        blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        start(process)
+
+    monkeypatch.setattr(BaseProcess, "start", note)
+    run_processes(time.sleep, (0,), processes=1, timeout=60.0)
+    assert blocked == [True]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize(
