@@ -25,10 +25,12 @@ def test_version(capsys):
 
 
 def test_unknown_verbs_and_arguments(capsys):
-    for argv in (["fly"], ["doctor", "--fast"]):
+    for argv in (["fly"], ["doctor", "--fast"], ["detect", "a.png", "-o", "out"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(argv)
-    assert "unrecognized arguments: --fast" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "unrecognized arguments: --fast" in shown
+    assert "unrecognized arguments: -o out" in shown
 
 
 def test_train_forwards_its_arguments_in_order(monkeypatch):

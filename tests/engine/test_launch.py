@@ -63,6 +63,12 @@ def test_bad_config_files_are_explained(tmp_path, text, message):
         (["MODEL.PIXEL_MEAN", "None"], "MODEL.PIXEL_MEAN is None; it must be 3 numbers"),
         (["INPUT.DETECTION.SCALE", "('a', 'b')"], "SCALE is .*2 numbers, each above 0"),
         (["INPUT.PRETRAIN.SIZE", "(9,)"], "SIZE is .*2 whole numbers"),
+        (["INPUT.DETECTION.TEST_SIZE", "()"], "TEST_SIZE is .*2 whole numbers"),
+        (["MODEL.CRAFT.LOW_TEXT", "2.0"], r"MODEL.CRAFT.LOW_TEXT is 2.0; it must be in \[0, 1\]"),
+        (["MODEL.DB.BOX_THRESH", "60.0"], r"MODEL.DB.BOX_THRESH is 60.0; it must be in \[0, 1\]"),
+        (["MODEL.STKM.DECODER.DROPOUT", "1.0"], r"DROPOUT is 1.0; it must be in \[0, 1\)"),
+        (["MODEL.VLPT.ITC.WEIGHT", "-1.0"], "MODEL.VLPT.ITC.WEIGHT is -1.0; it must be at least 0"),
+        (["MODEL.TEXT_HEAD.NORM", "XN"], "MODEL.TEXT_HEAD.NORM is 'XN'; .* one of BN, SyncBN"),
     ],
 )
 def test_bad_options_are_explained(opts, message):

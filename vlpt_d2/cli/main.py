@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -58,10 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "run", None) is None:
         parser.print_help()
         return 2
-    # A verb that sets ``forward`` hands arguments on to a parser of its own.
-    if getattr(args, "forward", False):
-        args.rest = [*rest, "--debug"] if debug and args.verb == "train" else rest
-    elif rest and hasattr(args, "opts") and not any(word.startswith("--") for word in rest):
+    known = not any(re.match("--|-[A-Za-z]", word) for word in rest)  # unlike the value -5
+    if getattr(args, "forward", False):  # train, whose engine has a parser of its own
+        args.rest = [*rest, "--debug"] if debug else rest
+    elif known and hasattr(args, "rest"):
+        args.rest = rest
+    elif known and hasattr(args, "opts"):
         # KEY value pairs after an option: argparse fills a list of words only once.
         args.opts = [*args.opts, *rest]
     elif rest:

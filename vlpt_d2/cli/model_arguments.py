@@ -52,14 +52,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="the config of the pre-training (default: vlpt_R_50_half, with its weights)",
     )
     parser.add_argument("--weights", default="", help="its checkpoint (default: MODEL.WEIGHTS)")
-    parser.set_defaults(forward=True)
+    parser.set_defaults(rest=[])
 
 
 def load_model(args: argparse.Namespace) -> LoadedModel:
     """Load the model that the arguments name."""
-    wrong = [argument for argument in args.rest if argument.startswith("--")]
-    if wrong:
-        args.parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     from detectron2.utils.logger import setup_logger
 
     from ..inspection import load_for_inspection

@@ -67,6 +67,11 @@ _RULES: dict[str, _Rule] = {
     "PROCESS_TIMEOUT": _one(_ABOVE_0),
     "INPUT.FORMAT": _choice("RGB", "BGR"),
     "MODEL.BACKBONE.FREEZE_AT": _one(_at_least(0)),
+    "MODEL.CRAFT.LOW_TEXT": _one(_SHARE),
+    "MODEL.DB.UNCLIP_RATIO_BOX": _one(_ABOVE_0),
+    "MODEL.DB.UNCLIP_RATIO_POLYGON": _one(_ABOVE_0),
+    "MODEL.EAST.DISTANCE_SCALE": _one(_ABOVE_0),
+    "MODEL.GNNETS.SPLIT_SIZE": _one(_ABOVE_0),
     "MODEL.PIXEL_MEAN": _each(3, _within(0, 255)),
     "MODEL.PIXEL_STD": _each(3, _ABOVE_0),
     "INPUT.PRETRAIN.SIZE": _each(2, _at_least(1), int),
@@ -122,9 +127,40 @@ _RULES: dict[str, _Rule] = {
     "SOLVER.CLIP_GRADIENTS.NORM_TYPE": _ABOVE_0,  # may be infinite
 }
 
+# Keys of MODEL by the end of their name, those of plugins among them.
+_NORMS = ("BN", "SyncBN", "FrozenBN", "GN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "LN")
+_MODEL_RULES: dict[str, _Rule] = {
+    "_THRESH": _one(_SHARE),
+    "PROBABILITY": _one(_SHARE),
+    "HIDDEN_SHARE": _one(_SHARE),
+    "DROPOUT": _one(_BELOW_1),
+    "WEIGHT": _one(_at_least(0)),
+    "NUM_HEADS": _one(_at_least(1)),
+    "MIN_SIZE": _one(_at_least(0)),
+    "MIN_TEXT_SIZE": _one(_at_least(0)),
+    # As detectron2.layers.get_norm knows them.
+    "NORM": _Rule(f'"" or one of {", ".join(_NORMS)}', lambda name: name in ("", *_NORMS)),
+}
+
+
+def _check(key: str, value: Any, rule: _Rule) -> None:
+    if not (key in _OPTIONAL if value is None else rule.fits(value)):
+        raise ValueError(f"{key} is {value!r}; it must be {rule.words}")
+
+
+def _check_model(node: CfgNode, path: str) -> None:
+    for name, value in node.items():
+        key = f"{path}.{name}"
+        if isinstance(value, CfgNode):
+            _check_model(value, key)
+            continue
+        for end, rule in _MODEL_RULES.items():
+            if name.endswith(end) and key != "MODEL.RPN.BOUNDARY_THRESH":  # -1: none
+                _check(key, value, rule)
+
 
 def check_values(cfg: CfgNode, training: bool = False) -> None:
-    """Check the values of the keys that say how images are read, and how to train.
+    """Check the values of the keys that say how images are read, what a model is, how to train.
 
     Args:
         cfg: all keys.
@@ -139,7 +175,7 @@ def check_values(cfg: CfgNode, training: bool = False) -> None:
         value = cfg
         for name in key.split("."):
             value = value[name]
-        if not (key in _OPTIONAL if value is None else rule.fits(value)):
-            raise ValueError(f"{key} is {value!r}; it must be {rule.words}")
+        _check(key, value, rule)
+    _check_model(cfg.MODEL, "MODEL")
     size = cfg.INPUT.DETECTION
     SizeForTest(size.TEST_RESIZE, tuple(size.TEST_SIZE), size.TEST_MAX_SIZE)

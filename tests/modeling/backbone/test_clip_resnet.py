@@ -59,6 +59,7 @@ def test_pre_training_takes_it(tmp_path):
     ("keys", "message"),
     [
         ({"VARIANT": "clip", "DEPTH": 18}, "DEPTH is 18: MODEL.RESNETS.VARIANT clip"),
+        ({"VARIANT": "plain", "DEPTH": 51}, "DEPTH is 51; there are 18, 34, 50, 101, 152"),
         ({"VARIANT": "clip", "STRIDE_IN_1X1": True}, "STRIDE_IN_1X1 is True"),
         ({"VARIANT": "clip", "NUM_GROUPS": 2}, "NUM_GROUPS is 2"),
         ({"VARIANT": "deep"}, "VARIANT is 'deep'; there are plain, clip"),

@@ -18,6 +18,8 @@ from .lcnet import build_lcnet
 
 RESNET_FEATURES = ("res2", "res3", "res4", "res5")
 
+# Depths of detectron2's ResNet.
+_DEPTHS = (18, 34, 50, 101, 152)
 # By MODEL.RESNETS.VARIANT.
 _BUILDERS = {"plain": build_resnet_backbone, "clip": build_clip_resnet, "lcnet": build_lcnet}
 
@@ -82,7 +84,7 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
         input_shape: gives the number of input channels.
 
     Raises:
-        ValueError: there is no such variant, or it lacks what another key asks for.
+        ValueError: there is no such variant or depth, or it lacks what another key asks for.
     """
     cfg = cfg.clone()
     cfg.defrost()
@@ -93,6 +95,10 @@ def build_resnet_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetTrunk:
     if node.VARIANT not in _BUILDERS:
         raise ValueError(
             f"MODEL.RESNETS.VARIANT is {node.VARIANT!r}; there are {', '.join(_BUILDERS)}"
+        )
+    if node.VARIANT == "plain" and node.DEPTH not in _DEPTHS:
+        raise ValueError(
+            f"MODEL.RESNETS.DEPTH is {node.DEPTH}; there are {', '.join(map(str, _DEPTHS))}"
         )
     resnet = _BUILDERS[node.VARIANT](cfg, input_shape)
     make_deformable(
