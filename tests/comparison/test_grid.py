@@ -123,8 +123,8 @@ def test_faults_are_named(grid_file, changes, message):
 
 
 def test_unknown_file_and_odd_options(grid_file):
-    with pytest.raises(GridError, match=r"no grid 'smal'.*small\.yaml"):
-        read_grid("smal")
+    with pytest.raises(GridError, match=r"no grid 'detector'.*detectors\.yaml"):
+        read_grid("detector")
     with pytest.raises(GridError, match="pairs"):
         read_grid(str(grid_file), ["SEED"])
     with pytest.raises(GridError, match="the options: SEED follows from the grid's seeds"):

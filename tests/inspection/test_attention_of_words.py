@@ -154,7 +154,7 @@ def test_without_weights_a_model_is_as_its_training_begins(tmp_path):
 
 
 def test_models_with_regions_are_looked_into_alike():
-    loaded = load_for_inspection("comparison/pretrain_vlpt_regions.yaml", ["NUM_THREADS", "1"])
+    loaded = load_for_inspection("transfer/pretrain_regions_R_50_half.yaml", ["NUM_THREADS", "1"])
     maps = attend(loaded, loaded.read("rendered_quickstart_val:0"), ["open", "sale"])
     total = maps.shown.sum(axis=(3, 4)) + maps.shown_cls
     np.testing.assert_allclose(total, 1, atol=1e-5)

@@ -11,8 +11,8 @@ import sys
 from ..utils.numbers import natural, positive, seconds
 
 EPILOG = """examples:
-  vlpt-d2 compare small --threads 1               # configs/grids/small.yaml
-  vlpt-d2 compare small --report-only             # tables of the finished runs
+  vlpt-d2 compare transfer --threads 1            # configs/grids/transfer.yaml
+  vlpt-d2 compare transfer --report-only          # tables of the finished runs
   vlpt-d2 compare paper --jobs 2 --num-gpus 4     # on 8 GPUs
   vlpt-d2 compare my_grid.yaml SOLVER.MAX_ITER 100 --jobs 2 --output output/try
 Exit status: 0 if the whole grid is finished; 1 if a run is not (the messages say why); 2 if the

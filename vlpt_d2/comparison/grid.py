@@ -130,7 +130,7 @@ def read_grid(path: str, options: Sequence[str] = (), output: str | Path | None 
     """Read a grid file.
 
     Args:
-        path: a YAML file, or the name of one that comes with the package, such as "small".
+        path: a YAML file, or the name of one that comes with the package, such as "transfer".
         options: "KEY value" pairs for every run, on top of the file's.
         output: folder in place of the file's.
 

@@ -53,7 +53,7 @@ def find_grid(name: str) -> str:
     """Return the path of a grid file: one of the user's own, or one that comes with the package.
 
     Args:
-        name: a path, or such as ``"small"``; with or without ".yaml".
+        name: a path, or such as ``"transfer"``; with or without ".yaml".
 
     Raises:
         FileNotFoundError: neither; the message lists those that come with the package.
