@@ -15,8 +15,8 @@ from early_maps import speckled, untrained
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.craft import decode_craft_maps, draw_craft_labels
-from vlpt_d2.modeling.detection.craft.labels import split_evenly
+from vlpt_d2.modeling.detection.craft.decode import decode_craft_maps
+from vlpt_d2.modeling.detection.craft.labels import draw_craft_labels, split_evenly
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -18,7 +18,8 @@ from table import Table, run
 
 from vlpt_d2.config import get_cfg
 from vlpt_d2.data.transforms import TextAugInput, build_detection_augmentation
-from vlpt_d2.modeling.detection.db import decode_probability_map, draw_db_labels
+from vlpt_d2.modeling.detection.db.decode import decode_probability_map
+from vlpt_d2.modeling.detection.db.labels import draw_db_labels
 from vlpt_d2.structures import TextInstances
 
 

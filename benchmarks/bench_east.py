@@ -16,9 +16,8 @@ from drawn_texts import SIZE, random_quads
 from early_maps import speckled, untrained
 from table import Table, run
 
-from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
-from vlpt_d2.modeling.detection.east.decode import restore_boxes
-from vlpt_d2.modeling.detection.east.labels import shrink_quads
+from vlpt_d2.modeling.detection.east.decode import decode_east_maps, restore_boxes
+from vlpt_d2.modeling.detection.east.labels import draw_east_labels, shrink_quads
 from vlpt_d2.modeling.detection.east.nms import locality_aware_nms
 from vlpt_d2.structures import TextInstances
 

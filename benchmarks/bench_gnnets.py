@@ -15,8 +15,9 @@ from early_maps import speckled, untrained
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
-from vlpt_d2.modeling.detection.gnnets import draw_gnnets_labels
+from vlpt_d2.modeling.detection.east.decode import decode_east_maps
+from vlpt_d2.modeling.detection.east.labels import draw_east_labels
+from vlpt_d2.modeling.detection.gnnets.labels import draw_gnnets_labels
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

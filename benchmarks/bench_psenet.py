@@ -18,12 +18,9 @@ from drawn_texts import SIZE, random_quads, separate_quads
 from early_maps import speckled, untrained
 from table import Table, run
 
-from vlpt_d2.modeling.detection.psenet import (
-    decode_kernel_maps,
-    draw_psenet_labels,
-    expand_kernels,
-    kernel_scales,
-)
+from vlpt_d2.modeling.detection.psenet.decode import decode_kernel_maps
+from vlpt_d2.modeling.detection.psenet.expansion import expand_kernels
+from vlpt_d2.modeling.detection.psenet.labels import draw_psenet_labels, kernel_scales
 from vlpt_d2.structures import TextInstances
 
 SCALES = kernel_scales(7, 0.4)[1:]

@@ -16,7 +16,8 @@ from early_maps import speckled, untrained
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.sae import assign_pixels, decode_sae_maps, draw_sae_labels
+from vlpt_d2.modeling.detection.sae.decode import assign_pixels, decode_sae_maps
+from vlpt_d2.modeling.detection.sae.labels import draw_sae_labels
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -15,7 +15,7 @@ from table import Table, run
 
 from vlpt_d2.engine import load_config
 from vlpt_d2.modeling.detection.rectangles import rectangle_corners, text_rectangles
-from vlpt_d2.modeling.detection.seglink import draw_seglink_labels
+from vlpt_d2.modeling.detection.seglink.labels import draw_seglink_labels
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

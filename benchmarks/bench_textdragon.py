@@ -19,8 +19,8 @@ from early_maps import speckled, untrained
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.textdragon import decode_dragon_maps, draw_dragon_labels
-from vlpt_d2.modeling.detection.textdragon.decode import STRIDE
+from vlpt_d2.modeling.detection.textdragon.decode import STRIDE, decode_dragon_maps
+from vlpt_d2.modeling.detection.textdragon.labels import draw_dragon_labels
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

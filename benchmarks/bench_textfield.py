@@ -17,11 +17,8 @@ from scipy import ndimage
 from table import Table, run
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.textfield import (
-    decode_direction_field,
-    draw_textfield_labels,
-    group_pixels,
-)
+from vlpt_d2.modeling.detection.textfield.decode import decode_direction_field, group_pixels
+from vlpt_d2.modeling.detection.textfield.labels import draw_textfield_labels
 from vlpt_d2.structures import TextInstances
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -93,9 +93,9 @@ def test_explaining_and_averaging_them(icdar2015_root):
     images = _perturbed_images(icdar2015_root)[:50]
     evaluation = evaluate_images(images, "icdar2015")
     for image, result in zip(evaluation.images, evaluation.results):
-        failures = explain(image, result)
-        assert len(failures.missed) == result.num_gt - len(result.matches)
-        assert len(failures.false_alarms) == result.num_det - len(result.matches)
+        missed, alarms = explain(image, result)
+        assert len(missed) == result.num_gt - len(result.matches)
+        assert len(alarms) == result.num_det - len(result.matches)
     results, extra = match_images(
         [i.gt_polygons for i in images],
         [i.gt_ignore for i in images],

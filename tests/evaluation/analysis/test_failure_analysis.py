@@ -24,8 +24,7 @@ def _image(gts, dets, ignore=None, scores=None, texts=None, name="img_1"):
 
 def _explain(gts, dets, ignore=None, protocol="icdar2015"):
     evaluation = evaluate_images([_image(gts, dets, ignore)], protocol)
-    failures = explain(evaluation.images[0], evaluation.results[0])
-    return failures.missed, failures.false_alarms
+    return explain(evaluation.images[0], evaluation.results[0])
 
 
 def test_nothing_failed():
@@ -93,7 +92,7 @@ def test_recall_by_kind():
     image = _image(gts, gts[:2], [False, False, False, True], texts=["word", "ab", "", "###"])
     evaluation = evaluate_images([image], "icdar2015")
     slices = {
-        name: {s.label: (s.found, s.total) for s in bins}
+        name: {s["bin"]: (s["found"], s["texts"]) for s in bins}
         for name, bins in recall_by(evaluation.images, evaluation.results).items()
     }
     assert slices["height"] == {"0-8": (0, 1), "8-12": (1, 1), "16-24": (1, 1)}

@@ -25,8 +25,6 @@ background  else: it was taken for background        else: background was taken 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ...structures.text_shape import sides
@@ -34,7 +32,7 @@ from ..files import ImageTexts
 from ..protocols import ImageResult
 from ..protocols.overlaps import Overlaps, exact_overlaps
 
-__all__ = ["CLASSES", "Failures", "explain"]
+__all__ = ["CLASSES", "explain"]
 
 CLASSES = ("duplicate", "dont_care", "split", "merged", "below_iou", "too_small", "background")
 # Shares and IoUs above; they only name things and are part of no score.
@@ -44,25 +42,17 @@ NEAR = 0.1
 SMALL = 10.0
 
 
-@dataclass
-class Failures:
-    """The failures of one image.
-
-    Attributes:
-        missed: (ground truth, class) of each missed text.
-        false_alarms: (detection, class) of each false alarm.
-    """
-
-    missed: list[tuple[int, str]]
-    false_alarms: list[tuple[int, str]]
-
-
-def explain(image: ImageTexts, result: ImageResult) -> Failures:
+def explain(
+    image: ImageTexts, result: ImageResult
+) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """Class the failures of one image.
 
     Args:
         image: its texts and detections.
         result: how a protocol matched them.
+
+    Returns:
+        (ground truth, class) of each missed text, and (detection, class) of each false alarm.
     """
     found = {gt for gt, _, _ in result.matches}
     used = {det for _, det, _ in result.matches}
@@ -70,9 +60,9 @@ def explain(image: ImageTexts, result: ImageResult) -> Failures:
     missed = [g for g in range(len(image.gt_polygons)) if g not in found | ignored_gt]
     alarms = [d for d in range(len(image.det_polygons)) if d not in used | ignored_det]
     if not missed and not alarms:
-        return Failures([], [])
+        return [], []
     areas = exact_overlaps(image.gt_polygons, image.det_polygons)
-    return Failures(
+    return (
         [(g, _why_missed(g, areas, image, ignored_det)) for g in missed],
         [(d, _why_alarm(d, areas, image, found, ignored_gt)) for d in alarms],
     )

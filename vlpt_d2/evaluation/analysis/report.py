@@ -32,24 +32,20 @@ def analyse(evaluation: Evaluation) -> dict[str, Any]:
     missed: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
     for image, result in zip(evaluation.images, evaluation.results, strict=True):
-        failures = explain(image, result)
-        missed.update(kind for _, kind in failures.missed)
-        alarms.update(kind for _, kind in failures.false_alarms)
+        why_missed, why_alarms = explain(image, result)
+        missed.update(kind for _, kind in why_missed)
+        alarms.update(kind for _, kind in why_alarms)
         rows.append(
             {
                 "image": image.name,
-                "missed": [list(pair) for pair in failures.missed],
-                "false_alarms": [list(pair) for pair in failures.false_alarms],
+                "missed": [list(pair) for pair in why_missed],
+                "false_alarms": [list(pair) for pair in why_alarms],
             }
         )
-    slices = recall_by(evaluation.images, evaluation.results)
     return {
         "missed": {kind: missed[kind] for kind in CLASSES if missed[kind]},
         "false_alarms": {kind: alarms[kind] for kind in CLASSES if alarms[kind]},
-        "recall_by": {
-            name: [{"bin": s.label, "texts": s.total, "found": s.found} for s in bins]
-            for name, bins in slices.items()
-        },
+        "recall_by": recall_by(evaluation.images, evaluation.results),
         "threshold_curve": threshold_curve(evaluation),
         "threshold_curve_note": CURVE_NOTE,
         "images": rows,

@@ -32,14 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from .overlaps import ratio
 from .protocol import Protocol, register_protocol
 from .result import CREDITS, ImageResult, Ledger, check_flags
-
-__all__ = ["match_image", "match_image_competition"]
 
 RECALL_THRESHOLD = 0.8
 PRECISION_THRESHOLD = 0.4
@@ -56,28 +55,6 @@ PARAMETERS = {
 }
 
 
-def match_image(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image as ``icdar2013``; see :data:`~.protocol.MatchImage`.
-
-    Polygons stand for the upright rectangles around them. ``num_matches`` counts the ground truths
-    that earned something.
-    """
-    return _match(gt_polygons, gt_ignore, det_polygons, strict=True)
-
-
-def match_image_competition(
-    gt_polygons: Iterable[np.ndarray],
-    gt_ignore: Sequence[bool],
-    det_polygons: Iterable[np.ndarray],
-) -> ImageResult:
-    """Match one image as ``icdar2013-competition``; see :func:`match_image`."""
-    return _match(gt_polygons, gt_ignore, det_polygons, strict=False)
-
-
 @dataclass
 class _Image:
     """Rectangles (x0, y0, x1, y1), shares, and what is matched of one image."""
@@ -91,12 +68,17 @@ class _Image:
     ledger: Ledger
 
 
-def _match(
+def match_image(
     gt_polygons: Iterable[np.ndarray],
     gt_ignore: Sequence[bool],
     det_polygons: Iterable[np.ndarray],
     strict: bool,
 ) -> ImageResult:
+    """Match one image as ``icdar2013`` or, not ``strict``, as ``icdar2013-competition``.
+
+    See :data:`~.protocol.MatchImage`. Polygons stand for the upright rectangles around them.
+    ``num_matches`` counts the ground truths that earned something.
+    """
     gts, dets = _rectangles(gt_polygons), _rectangles(det_polygons)
     ignore = check_flags(gt_ignore, len(gts))
     gt_areas, det_areas, shared = _areas(gts), _areas(dets), _shared(gts, dets)
@@ -194,20 +176,16 @@ def _centre_distance(gt: np.ndarray, det: np.ndarray) -> float:
     return 2 * float(np.hypot(*(centres[0] - centres[1]))) / diagonals
 
 
-for _name, _title, _rule in (
-    ("icdar2013", "ICDAR2013 Challenge 2, DetEval", match_image),
-    (
-        "icdar2013-competition",
-        "ICDAR2013 Challenge 2, the competition's own scores",
-        match_image_competition,
-    ),
+for _name, _title, _strict in (
+    ("icdar2013", "ICDAR2013 Challenge 2, DetEval", True),
+    ("icdar2013-competition", "ICDAR2013 Challenge 2, the competition's own scores", False),
 ):
     register_protocol(
         Protocol(
             _name,
             _title,
-            {**PARAMETERS, "single_overlap": _rule is match_image},
-            _rule,
+            {**PARAMETERS, "single_overlap": _strict},
+            partial(match_image, strict=_strict),
             counts=CREDITS,
             file_format="icdar2013",
             whole_gt=True,

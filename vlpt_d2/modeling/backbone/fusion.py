@@ -71,11 +71,6 @@ class ConcatFusion(_TopDown):
     @configurable
     def __init__(self, *, input_shape: dict[str, ShapeSpec], fpn_channels: int, embed_dim: int):
         super().__init__(input_shape=input_shape, fpn_channels=fpn_channels, embed_dim=embed_dim)
-        if 8 not in self.strides:
-            raise ValueError(
-                "MODEL.IMAGE_ENCODER.FUSION ConcatFusion needs a map of stride 8 among "
-                f"IN_FEATURES; the strides are {self.strides}"
-            )
         self.scale = self.strides.index(8)
         self.project = nn.Conv2d(fpn_channels * len(self.laterals), embed_dim, 1, stride=2)
 
@@ -101,11 +96,6 @@ class PlainFPN(_TopDown):
     @configurable
     def __init__(self, *, input_shape: dict[str, ShapeSpec], fpn_channels: int, embed_dim: int):
         super().__init__(input_shape=input_shape, fpn_channels=fpn_channels, embed_dim=embed_dim)
-        if 16 not in self.strides:
-            raise ValueError(
-                "MODEL.IMAGE_ENCODER.FUSION PlainFPN needs a map of stride 16 among "
-                f"IN_FEATURES; the strides are {self.strides}"
-            )
         self.scale = self.strides.index(16)
         # The finer levels do not reach the output, so their laterals are not kept.
         self.in_features = self.in_features[self.scale :]

@@ -6,17 +6,12 @@ from ...utils.lazy import lazy_names
 from .decoded import DecodedTexts
 
 if TYPE_CHECKING:
-    from .heads import DBHead, EASTHead, PSENetHead, SegLinkHead
     from .text_detector import TextDetector, stack_targets
     from .text_head import TEXT_HEADS_REGISTRY, TextHead, build_label_function, build_text_head
 
 __all__ = [
     "TEXT_HEADS_REGISTRY",
-    "DBHead",
     "DecodedTexts",
-    "EASTHead",
-    "PSENetHead",
-    "SegLinkHead",
     "TextDetector",
     "TextHead",
     "build_label_function",
@@ -29,10 +24,6 @@ __getattr__ = lazy_names(
     __name__,
     {
         "TEXT_HEADS_REGISTRY": "text_head",
-        "DBHead": "heads",
-        "EASTHead": "heads",
-        "PSENetHead": "heads",
-        "SegLinkHead": "heads",
         "TextDetector": "text_detector",
         "TextHead": "text_head",
         "build_label_function": "text_head",

@@ -1,13 +1,13 @@
 """The detectors of the package: importing this module registers them, their mapper and keys."""
 
 from . import config, mapper, text_detector
-from .craft import CRAFTHead
-from .db import DBHead
-from .east import EASTHead
-from .gnnets import GNNetsHead
-from .psenet import PSENetHead
-from .sae import SAEHead
-from .seglink import SegLinkHead
-from .textdragon import TextDragonHead
-from .textfield import TextFieldHead
-from .textsnake import TextSnakeHead
+from .craft.head import CRAFTHead
+from .db.head import DBHead
+from .east.head import EASTHead
+from .gnnets.head import GNNetsHead
+from .psenet.head import PSENetHead
+from .sae.head import SAEHead
+from .seglink.head import SegLinkHead
+from .textdragon.head import TextDragonHead
+from .textfield.head import TextFieldHead
+from .textsnake.head import TextSnakeHead

@@ -1,5 +1,8 @@
 """Layers that necks and heads are made of."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from detectron2.layers import get_norm
 from torch import Tensor, nn
@@ -15,6 +18,14 @@ def conv_norm_relu(
         nn.init.zeros_(conv.bias)
     layers = [conv, get_norm(norm, out_channels) or nn.Identity(), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def output_conv(in_channels: int, start: Sequence[float], kernel: int = 1) -> nn.Conv2d:
+    """The last convolution of a head: its maps start near these values, one for each of them."""
+    conv = nn.Conv2d(in_channels, len(start), kernel, padding=kernel // 2)
+    nn.init.normal_(conv.weight, std=0.01)
+    conv.bias = nn.Parameter(torch.tensor(start))
+    return conv
 
 
 def upsample_to(x: Tensor, like: Tensor, mode: str = "nearest") -> Tensor:

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,13 @@ class TextHead(nn.Module, ABC):
         self.decoding = dict(decoding)
         self._counts: Counter[str] = Counter()
 
+    @classmethod
+    def thresholds(cls, cfg: CfgNode) -> dict[str, float]:
+        """Return the values that a config gives the names of ``threshold_keys``."""
+        return {
+            name: reduce(getattr, key.split("."), cfg) for name, key in cls.threshold_keys.items()
+        }
+
     def expect_stride(self, stride: int) -> None:
         """Check the neck's stride, that of the finest map.
 
@@ -92,7 +100,8 @@ class TextHead(nn.Module, ABC):
 
         It runs in the workers of the data loader, so it must be picklable and need no network.
         Called as ``labels(texts, image_size)`` with :class:`~vlpt_d2.structures.TextInstances` in
-        pixels and (H, W), it returns named maps of shape (H, W) or (C, H, W); with a
+        pixels and (H, W); pixel (row i, column j) covers [j, j + 1] x [i, i + 1], and what is
+        outside the image is not drawn. It returns named maps of shape (H, W) or (C, H, W); with a
         ``target_stride`` s, (ceil(H / s), ceil(W / s)). What has no such grid (points, boxes) is a
         list of arrays, which :meth:`losses` gets as a list with a list for each image.
         In every map zero must be what padding is given: "nothing here, nothing to learn here".

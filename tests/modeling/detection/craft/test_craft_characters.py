@@ -14,13 +14,13 @@ from helpers.detectors import detector_cfg
 
 from vlpt_d2.data.datasets.dataset import register_text_dataset
 from vlpt_d2.data.datasets.formats import read_folder
-from vlpt_d2.modeling.detection.craft import draw_craft_labels
 from vlpt_d2.modeling.detection.craft.characters import (
     SHORT_SIDE,
     character_boxes,
     crop_word,
     find_characters,
 )
+from vlpt_d2.modeling.detection.craft.labels import draw_craft_labels
 from vlpt_d2.modeling.detection.text_axis import TextSides
 from vlpt_d2.structures import TextInstances
 

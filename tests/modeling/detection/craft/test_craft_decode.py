@@ -10,7 +10,8 @@ from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 from helpers.slow_craft import published_boxes
 
-from vlpt_d2.modeling.detection.craft import decode_craft_maps, draw_craft_labels
+from vlpt_d2.modeling.detection.craft.decode import decode_craft_maps
+from vlpt_d2.modeling.detection.craft.labels import draw_craft_labels
 from vlpt_d2.structures import TextInstances
 
 SIZE = (160, 240)

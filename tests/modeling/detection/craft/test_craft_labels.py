@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from helpers.slow_craft import affinity_quad, gaussian_of
 
-from vlpt_d2.modeling.detection.craft import draw_craft_labels
-from vlpt_d2.modeling.detection.craft.labels import split_evenly
+from vlpt_d2.modeling.detection.craft.labels import draw_craft_labels, split_evenly
 from vlpt_d2.structures import TextInstances
 
 SIZE = (61, 90)

@@ -8,7 +8,9 @@ import pytest
 import shapely
 from scipy import ndimage
 
-from vlpt_d2.modeling.detection.db import decode, decode_probability_map, draw_db_labels
+from vlpt_d2.modeling.detection.db import decode
+from vlpt_d2.modeling.detection.db.decode import decode_probability_map
+from vlpt_d2.modeling.detection.db.labels import draw_db_labels
 from vlpt_d2.structures import TextInstances
 
 

@@ -14,7 +14,8 @@ from helpers.round_trip import (
     round_trip,
 )
 
-from vlpt_d2.modeling.detection.db import decode_probability_map, draw_db_labels
+from vlpt_d2.modeling.detection.db.decode import decode_probability_map
+from vlpt_d2.modeling.detection.db.labels import draw_db_labels
 from vlpt_d2.modeling.detection.db.unclip import exact_distance, exact_polygons, published_boxes
 
 # 40 of the 1000 training images; benchmarks/bench_db.py --round-trip takes them all.

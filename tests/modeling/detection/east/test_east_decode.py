@@ -16,8 +16,8 @@ from helpers.round_trip import (
 )
 from helpers.sequential_merge import merge_sequentially
 
-from vlpt_d2.modeling.detection.east import decode_east_maps, draw_east_labels
-from vlpt_d2.modeling.detection.east.decode import _in_turns, restore_boxes
+from vlpt_d2.modeling.detection.east.decode import _in_turns, decode_east_maps, restore_boxes
+from vlpt_d2.modeling.detection.east.labels import draw_east_labels
 from vlpt_d2.structures import TextInstances
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from vlpt_d2.modeling.detection.east import draw_east_labels
-from vlpt_d2.modeling.detection.east.labels import shrink_quads
+from vlpt_d2.modeling.detection.east.labels import draw_east_labels, shrink_quads
 from vlpt_d2.modeling.detection.rectangles import (
     corners_from_distances,
     distances_to_sides,

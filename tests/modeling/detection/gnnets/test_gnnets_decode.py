@@ -9,8 +9,7 @@ from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.gnnets import decode_gnnets_maps
-from vlpt_d2.modeling.detection.gnnets.decode import decode_maps
+from vlpt_d2.modeling.detection.gnnets.decode import decode_gnnets_maps, decode_maps
 
 
 def empty(size=(20, 30)):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from vlpt_d2.modeling.detection.gnnets import draw_gnnets_labels
 from vlpt_d2.modeling.detection.gnnets.branches import (
     HALF_RANGE,
     branch_targets,
@@ -15,6 +14,7 @@ from vlpt_d2.modeling.detection.gnnets.branches import (
     turn_back,
 )
 from vlpt_d2.modeling.detection.gnnets.decode import size_ranges
+from vlpt_d2.modeling.detection.gnnets.labels import draw_gnnets_labels
 from vlpt_d2.structures import TextInstances
 
 SIZE = (149, 203)

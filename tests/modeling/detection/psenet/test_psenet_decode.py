@@ -14,12 +14,10 @@ from helpers.round_trip import (
     round_trip,
 )
 
-from vlpt_d2.modeling.detection.psenet import (
-    decode,
-    decode_kernel_maps,
-    draw_psenet_labels,
-    expand_kernels,
-)
+from vlpt_d2.modeling.detection.psenet import decode
+from vlpt_d2.modeling.detection.psenet.decode import decode_kernel_maps
+from vlpt_d2.modeling.detection.psenet.expansion import expand_kernels
+from vlpt_d2.modeling.detection.psenet.labels import draw_psenet_labels
 from vlpt_d2.structures import TextInstances
 
 

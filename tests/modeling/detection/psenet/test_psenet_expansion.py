@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vlpt_d2.modeling.detection.psenet import expand_kernels
+from vlpt_d2.modeling.detection.psenet.expansion import expand_kernels
 
 
 def expand_one_by_one(labels, kernels):

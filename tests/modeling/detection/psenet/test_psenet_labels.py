@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from vlpt_d2.modeling.detection.psenet import draw_psenet_labels, kernel_scales
+from vlpt_d2.modeling.detection.psenet.labels import draw_psenet_labels, kernel_scales
 from vlpt_d2.structures import TextInstances
 
 CURVED = [(20, 60), (45, 40), (80, 32), (115, 42), (138, 62), (126, 82), (108, 66), (80, 56)]

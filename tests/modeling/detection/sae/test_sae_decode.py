@@ -11,7 +11,9 @@ from helpers.sae_by_pixel import assign_by_pixel
 from helpers.shipped_detectors import Setting
 
 from vlpt_d2.engine import load_config
-from vlpt_d2.modeling.detection.sae import assign_pixels, decode, decode_sae_maps, draw_sae_labels
+from vlpt_d2.modeling.detection.sae import decode
+from vlpt_d2.modeling.detection.sae.decode import assign_pixels, decode_sae_maps
+from vlpt_d2.modeling.detection.sae.labels import draw_sae_labels
 from vlpt_d2.structures import TextInstances
 
 

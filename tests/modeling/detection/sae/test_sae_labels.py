@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from vlpt_d2.modeling.detection.sae import draw_sae_labels
+from vlpt_d2.modeling.detection.sae.labels import draw_sae_labels
 from vlpt_d2.structures import TextInstances
 
 BAND = [(8, 40), (30, 22), (60, 20), (88, 36), (80, 50), (58, 36), (34, 38), (16, 52)]

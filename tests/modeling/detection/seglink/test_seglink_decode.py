@@ -9,7 +9,7 @@ from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 from helpers.slow_seglink import STRIDES, decode_one_by_one
 
-from vlpt_d2.modeling.detection.seglink import decode_seglink_maps
+from vlpt_d2.modeling.detection.seglink.decode import decode_seglink_maps
 
 SIZE = (140, 250)
 

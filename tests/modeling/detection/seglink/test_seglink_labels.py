@@ -9,7 +9,7 @@ import shapely
 from helpers.slow_seglink import STRIDES, slow_labels
 
 from vlpt_d2.modeling.detection.rectangles import text_rectangles
-from vlpt_d2.modeling.detection.seglink import draw_seglink_labels
+from vlpt_d2.modeling.detection.seglink.labels import draw_seglink_labels
 from vlpt_d2.structures import TextInstances
 
 SIZE = (150, 200)

@@ -7,7 +7,8 @@ import shapely
 from helpers.plain_textdragon import plain_dragons
 from helpers.round_trip import icdar2015_texts, rendered_curved_texts, round_trip
 
-from vlpt_d2.modeling.detection.textdragon import decode_dragon_maps, draw_dragon_labels
+from vlpt_d2.modeling.detection.textdragon.decode import decode_dragon_maps
+from vlpt_d2.modeling.detection.textdragon.labels import draw_dragon_labels
 from vlpt_d2.structures import TextInstances
 
 

@@ -9,11 +9,8 @@ import shapely
 from helpers.round_trip import exceptions, rendered_curved_texts, round_trip
 from helpers.textfield_by_pixel import group_by_pixel
 
-from vlpt_d2.modeling.detection.textfield import (
-    decode_direction_field,
-    draw_textfield_labels,
-    group_pixels,
-)
+from vlpt_d2.modeling.detection.textfield.decode import decode_direction_field, group_pixels
+from vlpt_d2.modeling.detection.textfield.labels import draw_textfield_labels
 from vlpt_d2.structures import TextInstances
 
 

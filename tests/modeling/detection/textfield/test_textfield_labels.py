@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.textfield_by_pixel import labels_by_pixel
 
-from vlpt_d2.modeling.detection.textfield import draw_textfield_labels
+from vlpt_d2.modeling.detection.textfield.labels import draw_textfield_labels
 from vlpt_d2.structures import TextInstances
 
 BAND = [(8, 40), (30, 22), (60, 20), (88, 36), (80, 50), (58, 36), (34, 38), (16, 52)]

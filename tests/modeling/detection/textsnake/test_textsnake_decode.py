@@ -7,7 +7,8 @@ import shapely
 from helpers.plain_textsnake import plain_snakes
 from helpers.round_trip import icdar2015_texts, rendered_curved_texts, round_trip
 
-from vlpt_d2.modeling.detection.textsnake import decode_snake_maps, draw_snake_labels
+from vlpt_d2.modeling.detection.textsnake.decode import decode_snake_maps
+from vlpt_d2.modeling.detection.textsnake.labels import draw_snake_labels
 from vlpt_d2.structures import TextInstances
 
 

@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from vlpt_d2.modeling.detection.text_axis import TextSides
-from vlpt_d2.modeling.detection.textsnake import draw_snake_labels
+from vlpt_d2.modeling.detection.textsnake.labels import draw_snake_labels
 from vlpt_d2.structures import TextInstances
 
 CURVED = [(20, 60), (45, 40), (80, 32), (115, 42), (138, 62), (126, 82), (108, 66), (80, 56)]

@@ -1,6 +1,6 @@
 """The CRAFT head: region and affinity scores of characters (Baek et al., CVPR 2019)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
 from ..east.neck import EASTNeck
-from ..layers import conv_norm_relu
+from ..layers import conv_norm_relu, output_conv
 from ..losses import hard_negative_mask
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -53,15 +53,13 @@ class CRAFTHead(TextHead):
             conv_norm_relu(CHANNELS, CHANNELS, 3, norm),
             conv_norm_relu(CHANNELS, CHANNELS, 3, norm),
             conv_norm_relu(CHANNELS, CHANNELS, 1, norm),
-            output := nn.Conv2d(CHANNELS, 2, 1),
+            output_conv(CHANNELS, [0.0] * 2),
         )
-        nn.init.normal_(output.weight, std=0.01)
-        nn.init.zeros_(cast(Tensor, output.bias))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         """Read MODEL.TEXT_HEAD and MODEL.CRAFT."""
-        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.CRAFT
+        head = cfg.MODEL.TEXT_HEAD
         shapes = [input_shape[name] for name in head.IN_FEATURES]
         return {
             "in_features": head.IN_FEATURES,
@@ -69,9 +67,8 @@ class CRAFTHead(TextHead):
             "norm": head.NORM,
             "decoding": {
                 "polygon_mode": wants_polygons(cfg),
-                "low_text": node.LOW_TEXT,
-                "link_thresh": node.LINK_THRESH,
-                "text_thresh": node.TEXT_THRESH,
+                "link_thresh": cfg.MODEL.CRAFT.LINK_THRESH,
+                **cls.thresholds(cfg),
             },
         }
 

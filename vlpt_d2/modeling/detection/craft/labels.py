@@ -27,11 +27,6 @@ def draw_craft_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict
     has no transcription. Its pixels weigh GUESSED, those of other words the confidence of their
     characters, those of ignored texts nothing, and all others 1.
 
-    Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
-
     Returns:
         float32 maps of (ceil(H / 2), ceil(W / 2)): "region" and "affinity" in [0, 1], and "weight".
     """

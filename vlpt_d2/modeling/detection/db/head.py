@@ -68,8 +68,7 @@ class DBHead(TextHead):
             "norm": head.NORM,
             "decoding": {
                 "polygon_mode": polygon_mode,
-                "binary_thresh": node.BINARY_THRESH,
-                "box_thresh": node.BOX_THRESH,
+                **cls.thresholds(cfg),
                 "unclip": node.UNCLIP,
                 "unclip_ratio": (
                     node.UNCLIP_RATIO_POLYGON if polygon_mode else node.UNCLIP_RATIO_BOX

@@ -28,9 +28,7 @@ def draw_db_labels(
     nothing.
 
     Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
+        texts, image_size: see :meth:`~..text_head.TextHead.build_labels`.
         shrink_ratio: r in (0, 1).
         threshold_range: lower and upper value of the threshold map.
         min_text_size: in pixels.

@@ -2,13 +2,14 @@
 
 import math
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..layers import output_conv
 from ..losses import balanced_bce_loss, dice_loss, mean_over_text
 from ..rectangles import ANGLE_RANGES
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
@@ -76,16 +77,12 @@ class EASTHead(TextHead):
             if value not in known:
                 raise ValueError(f"MODEL.EAST.{key} is one of {known}, not {value!r}")
         self.expect_stride(STRIDE)
-        # Score, top, right, bottom, left, angle.
-        self.output = nn.Conv2d(neck.out_channels, 6, 1)
-        nn.init.normal_(self.output.weight, std=0.01)
-        bias = cast(Tensor, self.output.bias)
-        nn.init.zeros_(bias)
         # Start with little text, and rectangles near the size of words, not in the middle of the
         # two scales: dice falls from its plateau several times sooner.
-        nn.init.constant_(bias[:1], _logit(_START_SCORE))
-        start = min(_START_DISTANCE / distance_scale, 0.5)
-        nn.init.constant_(bias[1:5], _logit(start))
+        side = _logit(min(_START_DISTANCE / distance_scale, 0.5))
+        # Score, top, right, bottom, left, angle.
+        start = [_logit(_START_SCORE), side, side, side, side, 0.0]
+        self.output = output_conv(neck.out_channels, start)
         self.angle_range = math.radians(angle_range)
         self.distance_scale = distance_scale
         self.score_loss = score_loss
@@ -102,10 +99,7 @@ class EASTHead(TextHead):
             "angle_range": node.ANGLE_RANGE,
             "distance_scale": node.DISTANCE_SCALE,
             "score_loss": node.SCORE_LOSS,
-            "decoding": {
-                "score_thresh": node.SCORE_THRESH,
-                "box_thresh": node.BOX_THRESH,
-            },
+            "decoding": cls.thresholds(cfg),
         }
 
     @classmethod

@@ -28,9 +28,7 @@ def draw_east_labels(
     of "text_mask".
 
     Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
+        texts, image_size: see :meth:`~..text_head.TextHead.build_labels`.
         shrink_ratio: see :func:`shrink_quads`.
         min_text_size: in pixels.
         angle_range: 45 or 90, see :func:`fit_rectangles`.

@@ -22,8 +22,7 @@ def draw_gnnets_labels(
     there are no maps of each branch. At half size, texts too small for it are ignored.
 
     Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1].
-        image_size: (H, W).
+        texts, image_size: see :meth:`~..text_head.TextHead.build_labels`.
         split_size: MODEL.GNNETS.SPLIT_SIZE.
         min_text_size: see :func:`draw_east_labels`; in pixels of the image.
 

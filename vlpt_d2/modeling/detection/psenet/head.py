@@ -1,15 +1,15 @@
 """The PSENet head: texts and their shrunk kernels (Wang et al., CVPR 2019; whai362/PSENet)."""
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..layers import conv_norm_relu
+from ..layers import conv_norm_relu, output_conv
 from ..losses import hard_negative_mask, sample_dice_loss
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -63,11 +63,9 @@ class PSENetHead(TextHead):
                 f"stride of {in_features[0]!r}"
             )
         self.hidden = conv_norm_relu(neck.out_channels, channels, 3, norm)
-        self.kernels = nn.Conv2d(channels, kernels, 1)
         # Maps start unsure: dice on saturated ones has next to no gradient, and the reference's
         # wide start (std 0.5) may leave them at "text everywhere" for good.
-        nn.init.normal_(self.kernels.weight, std=0.01)
-        nn.init.zeros_(cast(Tensor, self.kernels.bias))
+        self.kernels = output_conv(channels, [0.0] * kernels)
         self.decode_stride = decode_stride
 
     @classmethod
@@ -83,11 +81,7 @@ class PSENetHead(TextHead):
             "norm": head.NORM,
             "kernels": node.KERNELS,
             "decode_stride": node.DECODE_STRIDE,
-            "decoding": {
-                "polygon_mode": wants_polygons(cfg),
-                "kernel_thresh": node.KERNEL_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": {"polygon_mode": wants_polygons(cfg), **cls.thresholds(cfg)},
         }
 
     @classmethod

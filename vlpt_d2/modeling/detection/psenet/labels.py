@@ -36,9 +36,7 @@ def draw_psenet_labels(
     out of "text_mask", also where other texts lie over them, and draw nothing.
 
     Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
+        texts, image_size: see :meth:`~..text_head.TextHead.build_labels`.
         kernels: their number n, the text itself included.
         min_scale: m, see :func:`kernel_scales`.
         max_shrink: in pixels.

@@ -1,6 +1,6 @@
 """The SAE head: texts, their centres and an embedding of pixels (Tian et al., CVPR 2019)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from ..layers import conv_norm_relu
+from ..layers import conv_norm_relu, output_conv
 from ..losses import hard_negative_mask, sample_dice_loss
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -61,10 +61,8 @@ class SAEHead(TextHead):
             conv_norm_relu(neck.out_channels + 2, channels, 3, norm),
             nn.Conv2d(channels, EMBED_DIM * self.factor**2, 1),
         )
-        output = nn.Conv2d(channels, 2 * self.factor**2, 1)
         # Maps start unsure: dice on saturated ones has next to no gradient.
-        nn.init.normal_(output.weight, std=0.01)
-        nn.init.zeros_(cast(Tensor, output.bias))
+        output = output_conv(channels, [0.0] * (2 * self.factor**2))
         self.segmentation = nn.Sequential(
             conv_norm_relu(neck.out_channels, channels, 3, norm), output
         )
@@ -79,11 +77,7 @@ class SAEHead(TextHead):
             "neck": SAENeck(shapes, node.NECK_CHANNELS, head.NORM),
             "channels": node.NECK_CHANNELS,
             "norm": head.NORM,
-            "decoding": {
-                "polygon_mode": wants_polygons(cfg),
-                "text_thresh": node.TEXT_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": {"polygon_mode": wants_polygons(cfg), **cls.thresholds(cfg)},
         }
 
     @classmethod

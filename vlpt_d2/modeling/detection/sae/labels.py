@@ -22,11 +22,6 @@ def draw_sae_labels(
     centre is all centre. Where texts overlap, a cell belongs to the one with the smaller area.
     Ignored texts are taken out of "text_mask", also where other texts lie over them.
 
-    Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
-
     Returns:
         Maps of (ceil(H / 2), ceil(W / 2)): "text" int16, the number of the cell's text from 1, else
         0; "centre" uint8 in {0, 1}; "text_mask" uint8, 0 where ignored. And "boxes", a list with

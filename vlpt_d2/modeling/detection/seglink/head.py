@@ -8,6 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
+from ..layers import output_conv
 from ..losses import balanced_bce_loss, mean_over_text
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -55,22 +56,18 @@ class SegLinkHead(TextHead):
         self.outputs = nn.ModuleList()
         for level, channels in enumerate(neck.out_channels):
             links = len(WITHIN) + (len(ACROSS) if level else 0)
-            conv = nn.Conv2d(channels, LINKS + links, 3, padding=1)
-            nn.init.normal_(conv.weight, std=0.01)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-            self.outputs.append(conv)
+            self.outputs.append(output_conv(channels, [0.0] * (LINKS + links), 3))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         """Read MODEL.TEXT_HEAD and MODEL.SEGLINK."""
-        node = cfg.MODEL.SEGLINK
         wants_polygons(cfg)  # checks it: SegLink's polygons are its boxes
         names = cfg.MODEL.TEXT_HEAD.IN_FEATURES
         names = [name for name in names if input_shape[name].stride >= STRIDES[0]]
         return {
             "in_features": names,
             "neck": SegLinkNeck([input_shape[name] for name in names]),
-            "decoding": {"segment_thresh": node.SEGMENT_THRESH, "link_thresh": node.LINK_THRESH},
+            "decoding": cls.thresholds(cfg),
         }
 
     @classmethod

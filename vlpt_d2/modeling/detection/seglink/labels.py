@@ -25,11 +25,6 @@ def draw_seglink_labels(texts: TextInstances, image_size: tuple[int, int]) -> di
     Ignored texts, and texts too high or too low for all levels, draw nothing: cells with the centre
     in their polygon are taken out of the masks.
 
-    Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
-
     Returns:
         Maps of (ceil(H / s), ceil(W / s)) for each stride s: "text_<s>" int32, the number of the
         text from 1, else 0; "text_mask_<s>" uint8, 0 where ignored; "geometry_<s>" float32

@@ -2,17 +2,18 @@
 
 import math
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..decoded import DecodedTexts
 from ..east.losses import rectangle_iou_loss
 from ..east.neck import EASTNeck
+from ..layers import output_conv
 from ..losses import balanced_bce_loss, mean_over_text
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -58,14 +59,10 @@ class TextDragonHead(TextHead):
         """
         super().__init__(in_features, neck, decoding)
         self.expect_stride(STRIDE)
-        # Score, top, right, bottom, left, cos, sin.
-        self.output = nn.Conv2d(neck.out_channels, 7, 1)
-        nn.init.normal_(self.output.weight, std=0.01)
-        bias = cast(Tensor, self.output.bias)
-        nn.init.zeros_(bias)
-        nn.init.constant_(bias[:1], math.log(_START_SCORE / (1 - _START_SCORE)))
-        # To the right, as most texts run; a direction needs a length.
-        nn.init.constant_(bias[5], 0.5)
+        # Score, top, right, bottom, left, cos, sin: to the right, as most texts run; a direction
+        # needs a length.
+        score = math.log(_START_SCORE / (1 - _START_SCORE))
+        self.output = output_conv(neck.out_channels, [score, 0.0, 0.0, 0.0, 0.0, 0.5, 0.0])
         self.reader = reader
 
     @classmethod
@@ -78,11 +75,7 @@ class TextDragonHead(TextHead):
             "in_features": head.IN_FEATURES,
             "neck": neck,
             "reader": TextReader(neck.out_channels, head.NORM) if node.READ else None,
-            "decoding": {
-                "polygon_mode": wants_polygons(cfg),
-                "centre_thresh": node.CENTRE_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": {"polygon_mode": wants_polygons(cfg), **cls.thresholds(cfg)},
         }
 
     @classmethod

@@ -32,9 +32,7 @@ def draw_dragon_labels(
     centre line holds no cell, are taken out of "text_mask" and draw nothing.
 
     Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
+        texts, image_size: see :meth:`~..text_head.TextHead.build_labels`.
         read: also return what is to be read.
 
     Returns:

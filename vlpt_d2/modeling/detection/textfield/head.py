@@ -1,6 +1,6 @@
 """The TextField head: a field of directions away from the border (Xu et al., TIP 2019)."""
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
-from ..layers import conv_norm_relu
+from ..layers import conv_norm_relu, output_conv
 from ..losses import EPS, hard_negative_mask
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -53,9 +53,7 @@ class TextFieldHead(TextHead):
             conv_norm_relu(channels, channels, 1, norm),
         )
         self.factor = neck.stride // STRIDE
-        self.direction = nn.Conv2d(channels, 2 * self.factor**2, 1)
-        nn.init.normal_(self.direction.weight, std=0.01)
-        nn.init.zeros_(cast(Tensor, self.direction.bias))
+        self.direction = output_conv(channels, [0.0] * (2 * self.factor**2))
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -67,11 +65,7 @@ class TextFieldHead(TextHead):
             "neck": TextFieldNeck(shapes, node.NECK_CHANNELS, head.NORM),
             "channels": 2 * node.NECK_CHANNELS,
             "norm": head.NORM,
-            "decoding": {
-                "polygon_mode": wants_polygons(cfg),
-                "magnitude_thresh": node.MAGNITUDE_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": {"polygon_mode": wants_polygons(cfg), **cls.thresholds(cfg)},
         }
 
     @classmethod

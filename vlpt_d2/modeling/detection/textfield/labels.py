@@ -18,11 +18,6 @@ def draw_textfield_labels(
     belongs to the one with the smaller area. Ignored texts are taken out of "text_mask", also where
     other texts lie over them.
 
-    Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
-
     Returns:
         Maps of (ceil(H / 2), ceil(W / 2)): "direction" float16 (2, ...), x and y; "text_weight"
         float32, in text cells the mean area of the image's texts over the area of the cell's own,

@@ -1,7 +1,7 @@
 """The TextSnake head: text, centre lines, and what is along them (Long et al., ECCV 2018)."""
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from detectron2.layers import ShapeSpec, get_norm
 from torch import Tensor, nn
 
 from ..east.neck import EASTNeck
+from ..layers import output_conv
 from ..losses import balanced_bce_loss, mean_over_text
 from ..text_head import TEXT_HEADS_REGISTRY, LabelFunction, TextHead, wants_polygons
 from . import config  # noqa: F401  declares keys
@@ -52,29 +53,21 @@ class TextSnakeHead(TextHead):
         nn.init.normal_(conv.weight, std=math.sqrt(2.0 / channels))
         norm_layer = get_norm(norm, channels) or nn.Identity()
         self.upsample = nn.Sequential(conv, norm_layer, nn.ReLU(inplace=True))
-        # Text, centre line, radius, cos, sin.
-        self.output = nn.Conv2d(channels, 5, 1)
-        nn.init.normal_(self.output.weight, std=0.01)
-        bias = cast(Tensor, self.output.bias)
-        nn.init.zeros_(bias)
-        nn.init.constant_(bias[:2], math.log(_START_PROBABILITY / (1 - _START_PROBABILITY)))
-        # To the right, as most texts run; a direction needs a length.
-        nn.init.constant_(bias[3], 0.5)
+        # Text, centre line, radius, cos, sin: to the right, as most texts run; a direction needs a
+        # length.
+        probability = math.log(_START_PROBABILITY / (1 - _START_PROBABILITY))
+        self.output = output_conv(channels, [probability, probability, 0.0, 0.5, 0.0])
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         """Read MODEL.TEXT_HEAD and MODEL.TEXTSNAKE."""
-        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.TEXTSNAKE
+        head = cfg.MODEL.TEXT_HEAD
         shapes = [input_shape[f] for f in head.IN_FEATURES]
         return {
             "in_features": head.IN_FEATURES,
             "neck": EASTNeck(shapes, norm=head.NORM),
             "norm": head.NORM,
-            "decoding": {
-                "polygon_mode": wants_polygons(cfg),
-                "centre_thresh": node.CENTRE_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": {"polygon_mode": wants_polygons(cfg), **cls.thresholds(cfg)},
         }
 
     @classmethod

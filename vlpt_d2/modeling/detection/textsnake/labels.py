@@ -22,11 +22,6 @@ def draw_snake_labels(texts: TextInstances, image_size: tuple[int, int]) -> dict
     a pixel belongs to the smaller text. Ignored texts, and texts whose centre line holds no pixel,
     are taken out of "text_mask" and draw nothing.
 
-    Args:
-        texts: in pixels; pixel (row i, column j) covers [j, j + 1] x [i, i + 1]. Parts outside the
-            image are not drawn.
-        image_size: (H, W).
-
     Returns:
         (H, W) uint8 maps in {0, 1}: "text", "centre", and "text_mask", 0 where ignored; "geometry"
         float16 (3, H, W), in the centre lines radius in pixels, cos and sin of the direction, else
