@@ -180,7 +180,7 @@ def fill(table: Table) -> None:
                 unclip=unclip,  # noqa: B023
                 unclip_ratio=ratio,  # noqa: B023
             )
-            assert len(decode(probability)[0]) == 200
+            assert len(decode(probability).polygons) == 200
             name = f"decode 200 quads, {mode}, {unclip}"
             published_box = (mode, unclip) == ("box", "published")
             plain = (lambda: decode_every_contour(probability)) if published_box else None

@@ -55,7 +55,7 @@ def fill(table: Table) -> None:
         maps = [np.float32(targets[name]) for name in ("text", "geometry")]
         for polygon_mode in (False, True):
             decode = lambda: decode_dragon_maps(*maps, polygon_mode=polygon_mode)  # noqa: B023, E731
-            assert len(decode()[0]) == 30
+            assert len(decode()[0].polygons) == 30
             name = f"decode 30 {kind}, {'polygon' if polygon_mode else 'box'}"
             mine, ratio = table.compare(name, decode, lambda: plain_dragons(*maps))  # noqa: B023
             table.judge(name, mine, 20)

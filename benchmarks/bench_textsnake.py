@@ -62,7 +62,7 @@ def fill(table: Table) -> None:
         whole = [m.repeat(STRIDE, axis=-2).repeat(STRIDE, axis=-1) for m in maps]
         for polygon_mode in (False, True):
             decode = lambda: decode_snake_maps(*maps, polygon_mode=polygon_mode)  # noqa: B023, E731
-            assert len(decode()[0]) == 30
+            assert len(decode().polygons) == 30
             name = f"decode 30 {kind}, {'polygon' if polygon_mode else 'box'}"
             plain = lambda: plain_snakes(*whole, stride=1)  # noqa: B023, E731
             mine, ratio = table.compare(name, decode, plain)

@@ -258,7 +258,7 @@ class TextPredictor:
         if found[0].words is not None:
             read = [word for texts in found for word in texts.words or ()]
             words = [read[i] for i in parts]
-        return DecodedTexts(merged, merged_scores, words)
+        return DecodedTexts(merged, merged_scores, words=words)
 
 
 def _without_threads(opts: Sequence[str]) -> tuple[list[str], int]:

@@ -1,4 +1,4 @@
-"""Random polygons."""
+"""Random polygons, and those that a decoding finds."""
 
 import numpy as np
 
@@ -9,3 +9,8 @@ def random_polygon(rng, corners):
     radii = rng.uniform(5, 40, corners)
     directions = np.column_stack([np.cos(angles), np.sin(angles)])
     return directions * radii[:, None] + rng.uniform(-10, 100, 2)
+
+
+def unpacked(found):
+    """Polygons and scores of a head's DecodedTexts."""
+    return found.polygons, found.scores

@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 
 from vlpt_d2.data.rendering import render_sample
+from vlpt_d2.modeling.detection import DecodedTexts
 from vlpt_d2.structures import TextInstances
 
 from .real_images import icdar2015_dicts
@@ -71,7 +72,7 @@ def round_trip(
     *,
     labels: Callable[[TextInstances, tuple[int, int]], Maps],
     perfect_maps: Callable[[Maps], object],
-    decode: Callable[[object, tuple[int, int]], tuple[Sequence[np.ndarray], np.ndarray]],
+    decode: Callable[[object, tuple[int, int]], DecodedTexts],
     labelled: Callable[[Maps], bool],
     rectangles: bool,
     required_iou: float = 0.9,
@@ -84,7 +85,7 @@ def round_trip(
         images: the ground truth.
         labels: a head's label function.
         perfect_maps: from label maps to what ``decode`` takes, as a perfect network predicts it.
-        decode: a head's decoder: (maps, image size) -> polygons, scores.
+        decode: a head's decoder: (maps, image size) -> what is found.
         labelled: whether label maps show a text at all; asked of a text drawn alone, and only
             where the text did not come back well.
         rectangles: compare with the minimum-area rectangles of the texts (a head that answers with
@@ -101,7 +102,7 @@ def round_trip(
         if not polygons:
             continue
         maps = labels(instances, image.image_size)
-        found, _ = decode(perfect_maps(maps), image.image_size)
+        found = decode(perfect_maps(maps), image.image_size).polygons
         shapes = texts = _shapes(polygons)
         if rectangles:
             texts = _shapes([cv2.boxPoints(cv2.minAreaRect(p)) for p in polygons])

@@ -64,7 +64,7 @@ class Setting:
             [self._resized(image) for image in images] if resized else images,
             labels=self.labels,
             perfect_maps=self.perfect,
-            decode=self.decode,
+            decode=self.head.decode,
             labelled=_shows_text,
             rectangles=self.rectangles,
             required_iou=required_iou,
@@ -73,11 +73,6 @@ class Setting:
     def perfect(self, maps):
         """What a perfect network predicts, of label maps."""
         return perfect_maps(self.head, maps)
-
-    def decode(self, maps, image_size):
-        """Polygons and scores of one image's maps."""
-        found = self.head.decode(maps, image_size)
-        return found.polygons, found.scores
 
     def _resized(self, image: Texts) -> Texts:
         height, width = self.size(image.image_size)

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
+from .decoded import largest
 from .raster import growth, pixel_counts
 
 _POLYGON = 3  # of shapely.get_type_id
@@ -23,8 +24,7 @@ def choose_regions(
     score_thresh: float,
     min_area: float,
     max_candidates: int,
-    counts: Counter | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, Counter[str]]:
     """Find the regions that are large and sure enough, the largest ``max_candidates`` of them.
 
     Args:
@@ -32,26 +32,19 @@ def choose_regions(
         probability: (H, W) float32; its mean over a region is the score.
         score_thresh: regions with a smaller score are left out.
         min_area: and those with fewer pixels.
-        max_candidates: the limit.
-        counts: receives the number of regions that pass the filters ("candidates"), of those beyond
-            the limit ("dropped_candidates"), and of maps with such ("limited_maps").
+        max_candidates: see above; 0: all.
 
     Returns:
-        The numbers of the regions, in order, and their scores, (M,) float32.
+        The numbers of the regions, in order, their scores, (M,) float32, and the counts; see
+        :func:`~.decoded.largest`.
     """
     pixels = np.flatnonzero(labels)
     owners = labels.ravel()[pixels].astype(np.intp)  # counted twice
     areas = np.bincount(owners)
     scores = np.bincount(owners, probability.ravel()[pixels]) / np.maximum(areas, 1)
     kept = np.flatnonzero((areas >= max(min_area, 1)) & (scores >= score_thresh))
-    candidates, dropped = len(kept), max(0, len(kept) - max_candidates)
-    if dropped:
-        kept = np.sort(kept[np.argsort(-areas[kept], kind="stable")[:max_candidates]])
-    if counts is not None:
-        counts.update(
-            candidates=candidates, dropped_candidates=dropped, limited_maps=int(dropped > 0)
-        )
-    return kept, scores[kept].astype(np.float32)
+    kept, counts = largest(kept, areas, max_candidates)
+    return kept, scores[kept].astype(np.float32), counts
 
 
 def outline_regions(

@@ -151,13 +151,14 @@ class TextHead(nn.Module, ABC):
 
     def count(self, decoded: DecodedTexts) -> None:
         """Add up what the decoding of one image left out, for :meth:`report_limits`."""
-        self._counts.update(decoded.counts, maps=1)
+        limited = any(n for name, n in decoded.counts.items() if name.startswith("dropped_"))
+        self._counts.update(decoded.counts, maps=1, limited_maps=int(limited))
 
     def report_limits(self) -> None:
         """Log what the limits of the decoding left out since the last call, and reset the counts.
 
-        Of the counts, "limited_maps" is how often limits were met, "dropped_<name>" how many of
-        the "<name>" were left out. To be called in all processes, whose counts are added up.
+        Of the counts, "dropped_<name>" is how many of the "<name>" were left out. To be called in
+        all processes, whose counts are added up.
         """
         counts: Counter[str] = sum(comm.gather(self._counts), Counter())
         dropped = {k: n for k, n in counts.items() if k.startswith("dropped_") and n}

@@ -1,11 +1,10 @@
 """CRAFT's decoding by hand, and against the published boxes."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import shapely
 from helpers.detectors import detector_cfg
+from helpers.polygons import unpacked
 from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 from helpers.slow_craft import published_boxes
@@ -42,8 +41,8 @@ def iou(a, b):
 def test_words_come_back(size, word, degrees, low_text):
     box = rectangle((121, 83), size, degrees)
     for polygon_mode in (False, True):
-        (found,), (score,) = decode_craft_maps(
-            *perfect([box], [word]), low_text=low_text, polygon_mode=polygon_mode
+        (found,), (score,) = unpacked(
+            decode_craft_maps(*perfect([box], [word]), low_text=low_text, polygon_mode=polygon_mode)
         )
         assert iou(found, box) > 0.8 and score > 0.9
         assert len(found) == (2 * len(word) + 4 if polygon_mode and word == "openly" else 4)
@@ -52,7 +51,7 @@ def test_words_come_back(size, word, degrees, low_text):
 def test_a_long_text_is_outlined_along_all_its_characters():
     box = rectangle((482, 24), (920, 26))
     maps = draw_craft_labels(TextInstances([box], words=["i" * 40]), (48, 964))
-    (found,), _ = decode_craft_maps(maps["region"], maps["affinity"], polygon_mode=True)
+    (found,) = decode_craft_maps(maps["region"], maps["affinity"], polygon_mode=True).polygons
     assert len(found) == 2 * 40 + 4 and iou(found, box) > 0.9
 
 
@@ -60,7 +59,7 @@ def test_the_boxes_are_near_the_published_ones():
     boxes = [rectangle((60, 30), (90, 20)), rectangle((170, 50), (80, 24), 20)]
     boxes += [rectangle((60, 100), (40, 26), -30), rectangle((160, 120), (110, 40))]
     maps = perfect(boxes, ["opening", "hours", "in", "eleven"])
-    found, published = decode_craft_maps(*maps)[0], published_boxes(*maps)
+    found, published = decode_craft_maps(*maps).polygons, published_boxes(*maps)
     assert len(found) == len(published) == 4
     for box in boxes:
         ours, theirs = max(iou(f, box) for f in found), max(iou(p, box) for p in published)
@@ -69,31 +68,31 @@ def test_the_boxes_are_near_the_published_ones():
 
 def test_thresholds():
     region, affinity = perfect([rectangle((60, 40), (60, 24))], ["abcd"])
-    assert len(decode_craft_maps(0.7 * region, affinity, text_thresh=0.69)[0]) == 0
-    assert len(decode_craft_maps(0.75 * region, affinity)[0]) == 1
+    assert len(decode_craft_maps(0.7 * region, affinity, text_thresh=0.69).polygons) == 0
+    assert len(decode_craft_maps(0.75 * region, affinity).polygons) == 1
     # Without links the characters are texts of their own, each as wide as it is.
-    apart, scores = decode_craft_maps(region, 0 * affinity)
+    apart, scores = unpacked(decode_craft_maps(region, 0 * affinity))
     assert len(apart) == 4 and all(np.ptp(a[:, 0]) < 20 for a in apart)
     assert (scores > 0.9).all()
     # A link alone is no text.
-    assert decode_craft_maps(0 * region, np.ones_like(affinity))[0] == []
-    assert decode_craft_maps(0 * region, affinity)[0] == []
+    assert decode_craft_maps(0 * region, np.ones_like(affinity)).polygons == []
+    assert decode_craft_maps(0 * region, affinity).polygons == []
 
 
 def test_neighbours_stay_apart():
     boxes = [rectangle((50, 40), (60, 24)), rectangle((116, 40), (60, 24))]
-    found, _ = decode_craft_maps(*perfect(boxes, ["abcd", "efg"]))
+    found = decode_craft_maps(*perfect(boxes, ["abcd", "efg"])).polygons
     assert len(found) == 2
     assert all(max(iou(f, box) for f in found) > 0.85 for box in boxes)
 
 
 def test_the_limit_keeps_the_largest():
     boxes = [rectangle((50, 40), (60, 24)), rectangle((150, 80), (90, 40))]
-    counts = Counter()
     maps = perfect(boxes, ["abcd", "efgh"])
-    (found,), _ = decode_craft_maps(*maps, max_candidates=1, counts=counts)
+    texts = decode_craft_maps(*maps, max_candidates=1)
+    (found,) = texts.polygons
     assert iou(found, boxes[1]) > 0.9
-    assert counts == {"candidates": 2, "dropped_candidates": 1, "limited_maps": 1}
+    assert texts.counts == {"candidates": 2, "dropped_candidates": 1}
 
 
 def test_rendered_curved_words_come_back():

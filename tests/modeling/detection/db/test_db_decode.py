@@ -1,11 +1,10 @@
 """DB's decoding: round trips, each filter alone, maps that would stall a naive decoder."""
 
-from collections import Counter
-
 import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from scipy import ndimage
 
 from vlpt_d2.modeling.detection.db import decode
@@ -104,11 +103,13 @@ def test_equal_to_a_plain_decoder(mode, seed, speckled, monkeypatch):
     probability = busy_map(seed)
     plain = plain_boxes if mode == "box" else plain_polygons
     expected = plain(probability, box_thresh=0.3)
-    polygons, scores = decode_probability_map(
-        probability,
-        polygon_mode=mode == "polygon",
-        box_thresh=0.3,
-        unclip_ratio=1.5 if mode == "box" else 2.0,
+    polygons, scores = unpacked(
+        decode_probability_map(
+            probability,
+            polygon_mode=mode == "polygon",
+            box_thresh=0.3,
+            unclip_ratio=1.5 if mode == "box" else 2.0,
+        )
     )
     assert len(polygons) == len(expected) >= 5
     for score, polygon in expected:
@@ -122,7 +123,7 @@ def test_equal_to_a_plain_decoder(mode, seed, speckled, monkeypatch):
 @pytest.mark.parametrize("size", [(120, 40), (60, 20), (30, 14)])
 def test_box_round_trip(size, degrees):
     polygon = rotated((120, 80), size, degrees)
-    polygons, scores = decode_probability_map(perfect_map(polygon), box_thresh=0.5)
+    polygons, scores = unpacked(decode_probability_map(perfect_map(polygon), box_thresh=0.5))
     assert len(polygons) == 1 and polygons[0].shape == (4, 2) and polygons[0].dtype == np.float32
     expected = regrown(polygon, 1.5, join_style="mitre")
     # The region is known to half a pixel on each side, more when it is turned.
@@ -136,7 +137,9 @@ def test_polygon_round_trip():
     angles = np.radians(np.linspace(200, 340, 12))
     direction = np.column_stack([np.cos(angles), np.sin(angles)])
     arc = np.concatenate([direction * 110, direction[::-1] * 75]) + np.array((120, 140))
-    polygons, scores = decode_probability_map(perfect_map(arc), polygon_mode=True, unclip_ratio=2.0)
+    polygons, scores = unpacked(
+        decode_probability_map(perfect_map(arc), polygon_mode=True, unclip_ratio=2.0)
+    )
     assert len(polygons) == 1 and len(polygons[0]) > 8
     assert iou(polygons[0], regrown(arc, 2.0)) > 0.93
     assert scores[0] == pytest.approx(0.9, abs=0.04)
@@ -144,8 +147,8 @@ def test_polygon_round_trip():
 
 def test_polygon_mode_returns_none_for_an_empty_map():
     for polygon_mode in (False, True):
-        polygons, scores = decode_probability_map(
-            np.zeros((40, 50), np.float32), polygon_mode=polygon_mode
+        polygons, scores = unpacked(
+            decode_probability_map(np.zeros((40, 50), np.float32), polygon_mode=polygon_mode)
         )
         assert polygons == [] and scores.shape == (0,) and scores.dtype == np.float32
 
@@ -154,28 +157,28 @@ def test_score_filter_alone():
     probability = np.zeros((60, 100), np.float32)
     probability[10:30, 10:50] = 0.55
     probability[40:55, 10:50] = 0.65
-    polygons, scores = decode_probability_map(probability, box_thresh=0.6)
+    polygons, scores = unpacked(decode_probability_map(probability, box_thresh=0.6))
     np.testing.assert_allclose(scores, [0.65], atol=1e-6)
     assert polygons[0][:, 1].mean() == pytest.approx(47.5, abs=0.1)
-    assert len(decode_probability_map(probability, box_thresh=0.5)[0]) == 2
+    assert len(decode_probability_map(probability, box_thresh=0.5).polygons) == 2
 
 
 def test_size_filters_alone():
     probability = np.zeros((60, 100), np.float32)
     probability[10:12, 10:60] = 1  # 2 px high
     probability[20:23, 10:60] = 1  # 3 px high
-    assert len(decode_probability_map(probability, min_size=3)[0]) == 1
-    assert len(decode_probability_map(probability, min_size=2)[0]) == 2
+    assert len(decode_probability_map(probability, min_size=3).polygons) == 1
+    assert len(decode_probability_map(probability, min_size=2).polygons) == 2
     # Grown by 3 * 50 * 0.1 / 53, the second stays below 3 + 2.
-    assert len(decode_probability_map(probability, min_size=3, unclip_ratio=0.1)[0]) == 0
+    assert len(decode_probability_map(probability, min_size=3, unclip_ratio=0.1).polygons) == 0
 
 
 def test_binary_threshold_splits():
     probability = np.zeros((40, 100), np.float32)
     probability[10:30, 10:90] = 0.9
     probability[10:30, 48:52] = 0.4
-    assert len(decode_probability_map(probability, binary_thresh=0.3)[0]) == 1
-    assert len(decode_probability_map(probability, binary_thresh=0.5)[0]) == 2
+    assert len(decode_probability_map(probability, binary_thresh=0.3).polygons) == 1
+    assert len(decode_probability_map(probability, binary_thresh=0.5).polygons) == 2
 
 
 @pytest.mark.parametrize("polygon_mode", [False, True])
@@ -183,7 +186,9 @@ def test_text_within_the_hole_of_another_is_found(polygon_mode):
     probability = np.zeros((100, 100), np.float32)
     cv2.rectangle(probability, (10, 10), (89, 89), 0.9, 8)
     probability[45:55, 35:65] = 0.9
-    polygons, _ = decode_probability_map(probability, polygon_mode=polygon_mode, box_thresh=0.1)
+    polygons = decode_probability_map(
+        probability, polygon_mode=polygon_mode, box_thresh=0.1
+    ).polygons
     assert len(polygons) == 2
     # The hole itself is not a text.
     assert sorted(int(shapely.Polygon(p).area > 2000) for p in polygons) == [0, 1]
@@ -197,7 +202,7 @@ def test_a_map_of_specks_is_dropped_before_rectangles(monkeypatch):
     calls = []
     rect = cv2.minAreaRect
     monkeypatch.setattr(decode.cv2, "minAreaRect", lambda c: calls.append(1) or rect(c))
-    polygons, _ = decode_probability_map(probability)
+    polygons = decode_probability_map(probability).polygons
     assert len(polygons) == 1 and len(calls) == 1
 
 
@@ -225,12 +230,14 @@ def test_candidates_are_the_largest_and_the_others_are_counted(speckled, monkeyp
     for i in range(6):
         probability[10 + 30 * i : 20 + 30 * i, 10 : 40 + 20 * i] = 0.9
     probability[::30, ::4] = 0.9  # specks, which are no candidates
-    counts = Counter()
-    polygons, _ = decode_probability_map(probability, max_candidates=2, counts=counts)
+    found = decode_probability_map(probability, max_candidates=2)
+    polygons = found.polygons
     assert sorted(round(float(p[:, 1].mean())) for p in polygons) == [135, 165]
-    assert counts == {"candidates": 6, "dropped_candidates": 4, "limited_maps": 1}
-    assert len(decode_probability_map(probability, max_candidates=6, counts=counts)[0]) == 6
-    assert counts["candidates"] == 12 and counts["limited_maps"] == 1
+    assert found.counts == {"candidates": 6, "dropped_candidates": 4}
+    found = decode_probability_map(probability, max_candidates=6)
+    assert len(found.polygons) == 6
+    assert found.counts == {"candidates": 6, "dropped_candidates": 0}
+    assert len(decode_probability_map(probability, max_candidates=0).polygons) == 6
 
 
 @pytest.mark.parametrize("polygon_mode", [False, True])
@@ -255,7 +262,7 @@ def test_clearing_specks_and_holes_changes_nothing(sigma, level, polygon_mode, m
                 max_candidates=regions - 1,
             )
         )
-    (cleared, scores), (plain, others) = found
+    (cleared, scores), (plain, others) = map(unpacked, found)
     assert len(cleared) == len(plain) > 0
     order, other = np.lexsort(_keys(cleared, scores)), np.lexsort(_keys(plain, others))
     for i, j in zip(order, other):
@@ -270,7 +277,9 @@ def _keys(polygons, scores):
 def test_random_noise_is_survived():
     noise = np.random.rand(200, 300).astype(np.float32)
     for polygon_mode in (False, True):
-        polygons, scores = decode_probability_map(noise, polygon_mode=polygon_mode, box_thresh=0.0)
+        polygons, scores = unpacked(
+            decode_probability_map(noise, polygon_mode=polygon_mode, box_thresh=0.0)
+        )
         assert len(polygons) == len(scores) and all(np.isfinite(p).all() for p in polygons)
 
 
@@ -278,7 +287,7 @@ def test_pixels_to_coordinates():
     # Pixels 10..29 x 20..29 cover [10, 30] x [20, 30]; ratio 0 leaves them as they are.
     probability = np.zeros((50, 60), np.float32)
     probability[20:30, 10:30] = 1
-    polygons, _ = decode_probability_map(probability, unclip_ratio=0.0)
+    polygons = decode_probability_map(probability, unclip_ratio=0.0).polygons
     assert sorted(map(tuple, polygons[0].round(3).tolist())) == [
         (10, 20), (10, 30), (30, 20), (30, 30),
     ]  # fmt: skip

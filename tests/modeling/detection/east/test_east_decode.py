@@ -1,12 +1,12 @@
 """EAST's decoding: restoration, scores, limits, and texts that come back as they were."""
 
 import math
-from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from helpers.round_trip import (
     exceptions,
     icdar2015_texts,
@@ -55,7 +55,7 @@ def test_restoration_equals_the_slow_loop():
 @pytest.mark.parametrize("degrees", [0, 20, 45, 77, 90, 135, 200, 315])
 def test_a_perfect_map_gives_the_exact_rectangle(degrees, angle_range):
     box = cv2.boxPoints(((120.3, 80.7), (90.0, 31.0), degrees))
-    polygons, scores = decode_east_maps(*perfect([box], angle_range=angle_range))
+    polygons, scores = unpacked(decode_east_maps(*perfect([box], angle_range=angle_range)))
     assert len(polygons) == 1 and polygons[0].shape == (4, 2) and polygons[0].dtype == np.float32
     assert np.linalg.norm(polygons[0][:, None] - box[None], axis=2).min(axis=1).max() < 1e-2
     assert scores.dtype == np.float32 and 0.8 < scores[0] <= 1
@@ -69,7 +69,7 @@ def test_one_pixel_text_comes_back():
     box = cv2.boxPoints(((50.2, 42.4), (11.0, 10.5), 45.0))
     score, geometry = perfect([box], (80, 96))
     assert score.sum() == 1
-    polygons, _ = decode_east_maps(score, geometry)
+    polygons = decode_east_maps(score, geometry).polygons
     assert len(polygons) == 1 and iou(polygons[0], box) > 0.999
 
 
@@ -79,19 +79,19 @@ def test_scores_of_the_core_by_hand():
     box = np.float32([(19.2, 32), (124.8, 32), (124.8, 64), (19.2, 64)])
     score, geometry = perfect([box], (96, 160), 0.9)
     assert score.sum() == pytest.approx(0.9 * 22 * 4)
-    (core,) = decode_east_maps(score, geometry)[1]
+    (core,) = decode_east_maps(score, geometry).scores
     # The eight rows of points, from 42.4 to 53.6, all lie within them.
     assert core == pytest.approx(0.9)
     score[:, 20:] = 0
-    (half,) = decode_east_maps(score, geometry)[1]
+    (half,) = decode_east_maps(score, geometry).scores
     assert 0.4 < half < 0.65
 
 
 def test_core_outside_the_map_does_not_count():
     score, geometry = perfect([cv2.boxPoints(((60, 40), (80, 30), 0))], (80, 120))
-    full = decode_east_maps(score, geometry)[1]
+    full = decode_east_maps(score, geometry).scores
     shifted = np.roll(score, -10, axis=1), np.roll(geometry, -10, axis=2)
-    cut = decode_east_maps(shifted[0] * (np.arange(30) < 20), shifted[1])[1]
+    cut = decode_east_maps(shifted[0] * (np.arange(30) < 20), shifted[1]).scores
     assert cut[0] == pytest.approx(full[0], abs=0.1)
 
 
@@ -99,17 +99,19 @@ def test_thresholds_alone():
     boxes = [cv2.boxPoints(((60, 40), (80, 30), 0)), cv2.boxPoints(((60, 120), (80, 30), 0))]
     score, geometry = perfect(boxes)
     score[:20] *= 0.7
-    assert len(decode_east_maps(score, geometry, score_thresh=0.8)[0]) == 1
-    polygons, scores = decode_east_maps(score, geometry, score_thresh=0.6)
+    assert len(decode_east_maps(score, geometry, score_thresh=0.8).polygons) == 1
+    polygons, scores = unpacked(decode_east_maps(score, geometry, score_thresh=0.6))
     assert len(polygons) == 2
     between = float(scores.mean())
     assert scores.min() < between < scores.max()
-    assert len(decode_east_maps(score, geometry, score_thresh=0.6, box_thresh=between)[0]) == 1
+    assert (
+        len(decode_east_maps(score, geometry, score_thresh=0.6, box_thresh=between).polygons) == 1
+    )
     # Half their length apart, the two rectangles have an IoU of 1/3.
     shifted = [boxes[0], boxes[0] + np.float32((40, 0))]
     maps = perfect(shifted)
-    assert len(decode_east_maps(*maps, nms_thresh=0.4)[0]) == 2
-    assert len(decode_east_maps(*maps, nms_thresh=0.2)[0]) == 1
+    assert len(decode_east_maps(*maps, nms_thresh=0.4).polygons) == 2
+    assert len(decode_east_maps(*maps, nms_thresh=0.2).polygons) == 1
 
 
 def test_limits_are_shared_by_regions_and_counted():
@@ -119,16 +121,17 @@ def test_limits_are_shared_by_regions_and_counted():
     score[28:] *= 0.9
     cells, small = int((score > 0.8).sum()), int((score[28:] > 0.8).sum())
     assert small < cells / 10
-    counts = Counter()
-    polygons, _ = decode_east_maps(score, geometry, max_cells=3 * small, counts=counts)
+    found = decode_east_maps(score, geometry, max_cells=3 * small)
+    polygons, counts = found.polygons, found.counts
     assert len(polygons) == 2
     assert counts["cells"] == cells and counts["dropped_cells"] == cells - 3 * small
-    assert counts["boxes"] >= 2 and not counts["dropped_boxes"] and counts["limited_maps"] == 1
-    assert len(decode_east_maps(score, geometry, max_cells=0, counts=counts)[0]) == 2
-    assert counts["limited_maps"] == 1 and counts["cells"] == 2 * cells
-    counts.clear()
-    assert len(decode_east_maps(score, geometry, max_boxes=1, counts=counts)[0]) == 1
-    assert counts["dropped_boxes"] == counts["boxes"] - 1 >= 1 and counts["limited_maps"] == 1
+    assert counts["boxes"] >= 2 and not counts["dropped_boxes"]
+    found = decode_east_maps(score, geometry, max_cells=0)
+    assert len(found.polygons) == 2
+    assert found.counts["cells"] == cells and not found.counts["dropped_cells"]
+    found = decode_east_maps(score, geometry, max_boxes=1)
+    assert len(found.polygons) == 1
+    assert found.counts["dropped_boxes"] == found.counts["boxes"] - 1 >= 1
 
 
 def test_regions_take_turns_as_in_a_loop():
@@ -152,10 +155,10 @@ def test_noise_is_survived():
     rng = np.random.default_rng(1)
     score = rng.random((30, 40)).astype(np.float32)
     geometry = rng.uniform(0, 200, (5, 30, 40)).astype(np.float32)
-    polygons, scores = decode_east_maps(score, geometry, box_thresh=0.0)
+    polygons, scores = unpacked(decode_east_maps(score, geometry, box_thresh=0.0))
     assert len(polygons) == len(scores) > 0 and np.isfinite(polygons).all()
     assert (scores >= 0).all() and (scores <= 1).all()
-    empty, none = decode_east_maps(score * 0, geometry)
+    empty, none = unpacked(decode_east_maps(score * 0, geometry))
     assert empty == [] and none.shape == (0,) and none.dtype == np.float32
 
 
@@ -168,10 +171,10 @@ def test_merging_equals_the_plain_loop_on_perturbed_real_maps(icdar2015_root, mo
         score *= rng.uniform(0.7, 1, score.shape).astype(np.float32)
         geometry[:4] *= rng.normal(1, 0.1, geometry[:4].shape)
         geometry[4] += rng.normal(0, 0.1, geometry[4].shape)
-        fast, scores = decode_east_maps(score, geometry)
+        fast, scores = unpacked(decode_east_maps(score, geometry))
         with monkeypatch.context() as patch:
             patch.setattr("vlpt_d2.modeling.detection.east.nms.merge_in_rounds", merge_sequentially)
-            slow, slow_scores = decode_east_maps(score, geometry)
+            slow, slow_scores = unpacked(decode_east_maps(score, geometry))
         assert len(fast) == len(slow)
         np.testing.assert_allclose(np.reshape(fast, (-1, 8)), np.reshape(slow, (-1, 8)), atol=1e-3)
         np.testing.assert_allclose(scores, slow_scores, atol=1e-3)

@@ -63,7 +63,7 @@ def texts_of_cells(rng, count, noise, size=(60, 90), spread=0.3):
 def test_equals_the_slow_algorithm(noise):
     for seed in range(4):
         corners, scores = texts_of_cells(np.random.default_rng(seed), 5, noise)
-        boxes, sums = nms.locality_aware_nms(corners, scores, 0.2)
+        boxes, sums, _ = nms.locality_aware_nms(corners, scores, 0.2)
         expected = slow_nms(corners, scores, 0.2)
         assert 3 <= len(expected) == len(boxes)
         np.testing.assert_allclose(sums, [score for _, score in expected], rtol=1e-9)
@@ -109,7 +109,7 @@ def test_rounds_equal_the_loop(kind):
 
 def test_merging_by_hand():
     boxes = np.array([turned((50, 50), (40, 20), 0), turned((54, 50), (40, 20), 0)])
-    found, scores = nms.locality_aware_nms(boxes, np.array([0.25, 0.75]), 0.2)
+    found, scores, _ = nms.locality_aware_nms(boxes, np.array([0.25, 0.75]), 0.2)
     assert scores.tolist() == [1.0]
     np.testing.assert_allclose(found[0], turned((53, 50), (40, 20), 0))
     # IoU 36 / 44 = 0.818...
@@ -122,7 +122,7 @@ def test_corners_are_aligned_before_they_are_averaged():
     box = turned((50, 50), (60, 24), 0.5)
     for roll in range(4):
         corners = np.array([box, np.roll(box, roll, axis=0)])
-        found, _ = nms.locality_aware_nms(corners, np.ones(2), 0.2)
+        found, _, _ = nms.locality_aware_nms(corners, np.ones(2), 0.2)
         np.testing.assert_allclose(found, box[None], atol=1e-9)
 
 
@@ -183,15 +183,15 @@ def test_suppression_equals_the_greedy_loop(count):
 
 
 def test_none_and_degenerate_boxes():
-    boxes, scores = nms.locality_aware_nms(np.zeros((0, 4, 2)), np.zeros(0))
+    boxes, scores, _ = nms.locality_aware_nms(np.zeros((0, 4, 2)), np.zeros(0))
     assert boxes.shape == (0, 4, 2) and scores.shape == (0,)
-    boxes, scores = nms.locality_aware_nms(np.zeros((5, 4, 2)), np.ones(5))
+    boxes, scores, _ = nms.locality_aware_nms(np.zeros((5, 4, 2)), np.ones(5))
     assert np.isfinite(boxes).all() and scores.sum() == 5
 
 
 def test_the_limit_keeps_the_highest_sums():
     corners = np.array([turned((100 * i, 0), (50, 20), 0) for i in range(6)])
     scores = np.array([0.3, 0.9, 0.5, 0.8, 0.2, 0.7])
-    boxes, sums = nms.locality_aware_nms(corners, scores, max_boxes=3)
+    boxes, sums, _ = nms.locality_aware_nms(corners, scores, max_boxes=3)
     np.testing.assert_allclose(sums, [0.9, 0.8, 0.7])
     np.testing.assert_allclose(boxes, corners[[1, 3, 5]])

@@ -1,10 +1,9 @@
 """GNNets' decoding against EAST's restored boxes one by one and greedy NMS, and by hand."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 
@@ -34,7 +33,7 @@ def test_boxes_of_both_sizes_by_hand():
     put(levels, 4, 1, 5, 10, (10, 30, 10, 20, 0))  # at (42, 22)
     put(levels, 4, 1, 5, 11, (10, 26, 10, 24, 0))
     put(levels, 8, 2, 6, 3, (10, 14, 20, 12, -np.pi / 2), 0.95)  # at (14, 26) of the half size
-    polygons, scores = decode_gnnets_maps(levels, box_thresh=0.0)
+    polygons, scores = unpacked(decode_gnnets_maps(levels, box_thresh=0.0))
     # The second: up is to the left, so top is at x = 4 and bottom at 34, the right at y = 12.
     wanted = [[(8, 76), (8, 24), (68, 24), (68, 76)], [(22, 12), (72, 12), (72, 32), (22, 32)]]
     order = np.argsort([p[0, 0] for p in polygons])
@@ -53,7 +52,7 @@ def test_a_branch_finds_the_sizes_of_its_range(side, found):
         scores, _ = levels[stride == 8]
         scores[0, 2:9, 4:11] = 0.9
         levels[stride == 8][1][:5, 2:9, 4:11] = np.array([half, 100, half, 50, 0])[:, None, None]
-        polygons, _ = decode_gnnets_maps(levels)
+        polygons = decode_gnnets_maps(levels).polygons
         assert bool(polygons) == (stride in found)
 
 
@@ -65,11 +64,11 @@ def test_the_best_of_several_branches_remains():
             x, y = (column + 0.5) * stride, (row + 0.5) * stride
             sides = np.array([10 + y, 70 - x, 30 - y, 10 + x]) * 4 / stride
             put(levels, stride, branch, row, column, (*sides, 0), score)
-    polygons, scores = decode_gnnets_maps(levels, box_thresh=0.0)
+    polygons, scores = unpacked(decode_gnnets_maps(levels, box_thresh=0.0))
     assert len(polygons) == 1 and scores[0] <= 0.95
     np.testing.assert_allclose(polygons[0], [(-10, -10), (70, -10), (70, 30), (-10, 30)], atol=1e-3)
     levels[1][0][:] = 0
-    assert len(decode_gnnets_maps(levels, box_thresh=0.0)[0]) == 1
+    assert len(decode_gnnets_maps(levels, box_thresh=0.0).polygons) == 1
 
 
 def test_what_remains_of_all_branches():
@@ -85,7 +84,7 @@ def test_what_remains_of_all_branches():
             turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
             corners = np.array([(-left, -top), (right, -top), (right, bottom), (-left, bottom)])
             boxes.append(corners @ turn + (np.array([column, row]) + 0.5) * stride)
-    found = shapely.polygons(decode_gnnets_maps(levels, box_thresh=0.0)[0])
+    found = shapely.polygons(decode_gnnets_maps(levels, box_thresh=0.0).polygons)
     boxes = shapely.polygons(boxes)
 
     def ious(first, second):
@@ -105,22 +104,18 @@ def test_branches_share_the_limits():
     levels[0][0][0, ::4, ::4] = 0.9  # 100 single cells
     levels[0][0][1, 2::4, 2::4] = 0.9  # 100
     levels[0][0][2, 0, 2::8] = 0.9  # 5
-    counts = Counter()
-    polygons, _ = decode_gnnets_maps(levels, max_cells=65, box_thresh=0.0, counts=counts)
-    assert counts["cells"] == 205 and counts["dropped_cells"] == 2 * 70
-    assert counts["boxes"] == 65 and counts["limited_maps"] == 1
-    assert len(polygons) == counts["candidates"] > 20
-    more = Counter()
-    decode_gnnets_maps(levels, max_cells=0, max_boxes=65, box_thresh=0.0, counts=more)
+    found = decode_gnnets_maps(levels, max_cells=65, box_thresh=0.0)
+    counts = found.counts
+    assert counts["cells"] == 205 and counts["dropped_cells"] == 2 * 70 and counts["boxes"] == 65
+    assert len(found.polygons) == counts["candidates"] > 20
+    more = decode_gnnets_maps(levels, max_cells=0, max_boxes=65, box_thresh=0.0).counts
     assert more["dropped_cells"] == 0 and more["dropped_boxes"] == 2 * 70
-    assert more["limited_maps"] == 1
-    free = Counter()
-    decode_gnnets_maps(levels, max_cells=0, max_boxes=0, box_thresh=0.0, counts=free)
-    assert free["boxes"] == 205 and free["limited_maps"] == free["dropped_boxes"] == 0
+    free = decode_gnnets_maps(levels, max_cells=0, max_boxes=0, box_thresh=0.0).counts
+    assert free["boxes"] == 205 and free["dropped_boxes"] == 0
 
 
 def test_nothing_and_padding():
-    assert decode_gnnets_maps(empty())[0] == []
+    assert decode_gnnets_maps(empty()).polygons == []
     levels = empty((24, 32))
     for stride, (scores, _) in zip((4, 8), levels):
         scores[:, -(-61 // stride) :] = 1

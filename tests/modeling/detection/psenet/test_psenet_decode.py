@@ -1,11 +1,10 @@
 """PSENet's decoding: shapes by hand, each filter alone, round trips on real and curved text."""
 
-from collections import Counter
-
 import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from helpers.round_trip import (
     exceptions,
     icdar2015_texts,
@@ -52,7 +51,7 @@ def test_upright_rectangles_come_back_exactly(polygon_mode, stride):
     ]
     maps = perfect_maps([np.divide(t, stride) for t in texts], (120 // stride, 200 // stride))
     settings = {"polygon_mode": polygon_mode, "min_kernel_area": 0}
-    found, scores = decode_kernel_maps(maps, stride=stride, **settings)
+    found, scores = unpacked(decode_kernel_maps(maps, stride=stride, **settings))
     assert sorted(map(corners, found)) == sorted(map(corners, np.array(texts, float)))
     assert scores.tolist() == [1, 1] and scores.dtype == found[0].dtype == np.float32
     assert all(len(p) == 4 for p in found)
@@ -63,9 +62,9 @@ def test_upright_rectangles_come_back_exactly(polygon_mode, stride):
 @pytest.mark.parametrize("polygon_mode", [False, True])
 def test_turned_rectangles_keep_place_and_area(degrees, size, polygon_mode):
     text = rotated((100.3, 60.2), size, degrees)
-    found, _ = decode_kernel_maps(
+    found = decode_kernel_maps(
         perfect_maps([text]), polygon_mode=polygon_mode, min_kernel_area=0
-    )
+    ).polygons
     assert len(found) == 1 and iou(found[0], text) > (0.95 if size[1] > 12 else 0.9)
     centre = shapely.Polygon(found[0]).centroid
     assert abs(centre.x - 100.3) < 0.3 and abs(centre.y - 60.2) < 0.3
@@ -76,9 +75,9 @@ def test_turned_rectangles_keep_place_and_area(degrees, size, polygon_mode):
 def test_polygon_mode_keeps_bays_and_box_mode_does_not():
     text = [(10, 10), (110, 10), (110, 70), (80, 70), (80, 40), (40, 40), (40, 70), (10, 70)]
     maps = perfect_maps([text], min_scale=0.7)
-    (outline,), _ = decode_kernel_maps(maps, polygon_mode=True)
+    (outline,) = decode_kernel_maps(maps, polygon_mode=True).polygons
     assert iou(outline, text) > 0.97
-    (box,), _ = decode_kernel_maps(maps)
+    (box,) = decode_kernel_maps(maps).polygons
     # Its area is less than its hull's, so the hull of pixel centres does not grow.
     assert iou(box, [(10, 10), (110, 10), (110, 70), (10, 70)]) > 0.97
 
@@ -87,7 +86,7 @@ def test_touching_texts_are_told_apart_by_their_kernels():
     texts = [[(10, 10), (60, 10), (60, 30), (10, 30)], [(60, 10), (110, 10), (110, 30), (60, 30)]]
     maps = perfect_maps(texts)
     assert cv2.connectedComponents((maps[0] > 0).view(np.uint8))[0] == 2
-    found, _ = decode_kernel_maps(maps, min_kernel_area=0)
+    found = decode_kernel_maps(maps, min_kernel_area=0).polygons
     assert sorted(map(corners, found)) == sorted(map(corners, np.array(texts, float)))
 
 
@@ -101,7 +100,7 @@ def test_filters_one_by_one():
 
     def decode(maps=maps, **settings):
         settings = {"min_kernel_area": 0, "min_area": 0, "score_thresh": 0} | settings
-        found, scores = decode_kernel_maps(maps, **settings)
+        found, scores = unpacked(decode_kernel_maps(maps, **settings))
         return sorted(round(shapely.Polygon(p).area) for p in found), scores
 
     both = [480, 4500]
@@ -132,7 +131,7 @@ def test_filters_one_by_one():
 def test_kernels_outside_the_text_do_not_count():
     maps = perfect_maps([[(10, 10), (60, 10), (60, 40), (10, 40)]])
     maps[1:, 80:110, 100:180] = 1
-    found, _ = decode_kernel_maps(maps)
+    found = decode_kernel_maps(maps).polygons
     assert len(found) == 1 and found[0].max() == 60
 
 
@@ -145,8 +144,8 @@ def test_thin_and_ragged_regions(polygon_mode):
     maps[:, np.arange(30, 50), np.arange(30, 50)] = 1  # 4-connected: twenty single pixels
     maps[:, 30:34, 60:75] = 1
     maps[:, 34:50, 60:75:2] = 1
-    found, scores = decode_kernel_maps(
-        maps, polygon_mode=polygon_mode, min_kernel_area=0, min_area=0
+    found, scores = unpacked(
+        decode_kernel_maps(maps, polygon_mode=polygon_mode, min_kernel_area=0, min_area=0)
     )
     assert len(found) == 1 + 1 + 20 + 1 and (scores == 1).all()
     assert all(shapely.Polygon(p).is_valid and len(p) >= 4 for p in found)
@@ -161,7 +160,9 @@ def test_early_maps_of_specks(polygon_mode):
     rng = np.random.default_rng(0)
     maps = rng.random((7, 184, 320), np.float32)
     maps = np.stack([cv2.GaussianBlur(m, (0, 0), 0.6) for m in maps])
-    found, scores = decode_kernel_maps(maps, stride=4, polygon_mode=polygon_mode, score_thresh=0.5)
+    found, scores = unpacked(
+        decode_kernel_maps(maps, stride=4, polygon_mode=polygon_mode, score_thresh=0.5)
+    )
     assert all(shapely.Polygon(p).is_valid for p in found)
     assert len(found) == len(scores) and np.isfinite(scores).all()
 
@@ -189,15 +190,18 @@ def test_texts_without_a_rival_need_no_queue(seed):
 def test_candidates_are_the_largest_and_the_others_are_counted():
     texts = [[(10, 10), (60, 10), (60, 30), (10, 30)], [(80, 10), (150, 10), (150, 40), (80, 40)]]
     texts += [[(10, 60), (100, 60), (100, 100), (10, 100)]]
-    maps, counts = perfect_maps(texts), Counter()
-    found, scores = decode_kernel_maps(maps, max_candidates=2, counts=counts)
+    maps = perfect_maps(texts)
+    limited = decode_kernel_maps(maps, max_candidates=2)
+    found, scores = unpacked(limited)
     assert sorted(corners(p) for p in found) == sorted(
         corners(np.array(t, float)) for t in texts[1:]
     )
     assert len(scores) == 2
-    assert counts == {"candidates": 3, "dropped_candidates": 1, "limited_maps": 1}
-    assert len(decode_kernel_maps(maps, max_candidates=3, counts=counts)[0]) == 3
-    assert counts["candidates"] == 6 and counts["limited_maps"] == 1
+    assert limited.counts == {"candidates": 3, "dropped_candidates": 1}
+    for limit in (3, 0):
+        every = decode_kernel_maps(maps, max_candidates=limit)
+        assert len(every.polygons) == 3
+        assert every.counts == {"candidates": 3, "dropped_candidates": 0}
 
 
 def labelled(maps):

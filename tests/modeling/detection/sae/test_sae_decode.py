@@ -1,11 +1,10 @@
 """SAE's decoding against a search through all centres for every pixel, shapes by hand."""
 
-from collections import Counter
-
 import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from helpers.round_trip import exceptions, rendered_curved_texts
 from helpers.sae_by_pixel import assign_by_pixel
 from helpers.shipped_detectors import Setting
@@ -55,7 +54,7 @@ def test_assignment_equals_that_by_pixel(seed):
 @pytest.mark.parametrize("polygon_mode", [False, True])
 def test_touching_texts_come_back_exactly(polygon_mode):
     rings = [box(8, 16, 88, 48), box(88, 16, 150, 48), box(20, 48, 120, 80), box(160, 8, 184, 104)]
-    found, scores = decode_sae_maps(*maps_of(rings), stride=2, polygon_mode=polygon_mode)
+    found, scores = unpacked(decode_sae_maps(*maps_of(rings), stride=2, polygon_mode=polygon_mode))
     assert sorted(map(corners, found)) == sorted(map(corners, np.array(rings, float)))
     assert scores.tolist() == [1] * 4 and scores.dtype == found[0].dtype == np.float32
 
@@ -66,10 +65,10 @@ def test_pixels_of_another_kind_are_left_out():
     centre[:, 40:] = 0
     for distance, right in ((0.9, 140), (1.1, 100)):
         embedding[1, :, 50:] = 3 + distance
-        (found,), _ = decode_sae_maps(text, centre, embedding, stride=2)
+        (found,) = decode_sae_maps(text, centre, embedding, stride=2).polygons
         assert found[:, 0].max() == right
     # Without a centre there is no text.
-    assert decode_sae_maps(text, 0 * centre, embedding, stride=2)[0] == []
+    assert decode_sae_maps(text, 0 * centre, embedding, stride=2).polygons == []
 
 
 def test_filters_one_by_one():
@@ -77,16 +76,16 @@ def test_filters_one_by_one():
     text[:, :25] *= 0.8
 
     def run(**settings):
-        found, scores = decode_sae_maps(text, centre, embedding, stride=2, **settings)
+        found, scores = unpacked(decode_sae_maps(text, centre, embedding, stride=2, **settings))
         return sorted(round(shapely.Polygon(p).area) for p in found), scores
 
     areas, scores = run()
     assert areas == [480, 4500] and sorted(scores.tolist()) == pytest.approx([0.8, 1])
     assert run(score_thresh=0.81)[0] == run(text_thresh=0.81)[0] == [4500]
     assert run(min_area=480)[0] == [480, 4500] and run(min_area=481)[0] == [4500]
-    counts = Counter()
-    assert run(max_candidates=1, counts=counts)[0] == [4500]
-    assert counts == {"candidates": 2, "dropped_candidates": 1, "limited_maps": 1}
+    assert run(max_candidates=1)[0] == [4500] and run(max_candidates=0)[0] == [480, 4500]
+    counts = decode_sae_maps(text, centre, embedding, stride=2, max_candidates=1).counts
+    assert counts == {"candidates": 2, "dropped_candidates": 1}
 
 
 def test_the_pairs_of_an_early_map_are_limited(monkeypatch):

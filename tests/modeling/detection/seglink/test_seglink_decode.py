@@ -1,10 +1,9 @@
 """SegLink's decoding against one segment and one link at a time, and by hand."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from helpers.detectors import detector_cfg
+from helpers.polygons import unpacked
 from helpers.round_trip import rendered_curved_texts
 from helpers.shipped_detectors import Setting
 from helpers.slow_seglink import STRIDES, decode_one_by_one
@@ -40,7 +39,7 @@ def in_order(texts):
 @pytest.mark.parametrize("seed", range(3))
 def test_decoding_equals_the_slow_one(seed):
     maps = random_maps(np.random.default_rng(seed))
-    polygons, scores = decode_seglink_maps(maps, max_candidates=0)
+    polygons, scores = unpacked(decode_seglink_maps(maps, max_candidates=0))
     expected = decode_one_by_one(maps)
     assert len(expected) > 20 and max(len(e[0]) for e in expected) == 4
     found = in_order(zip(polygons, scores))
@@ -65,13 +64,13 @@ def test_two_segments_by_hand(cell, channel):
     def link(m):
         m[channel, 3, cell] = 0.8
 
-    (polygon,), (score,) = decode_seglink_maps(two_segments(link))
+    (polygon,), (score,) = unpacked(decode_seglink_maps(two_segments(link)))
     # Centres (36, 28) and (44, 28), each 6 px to its end.
     np.testing.assert_allclose(polygon, [(30, 23), (50, 23), (50, 33), (30, 33)], atol=1e-4)
     assert score == pytest.approx(0.96)
-    assert len(decode_seglink_maps(two_segments(lambda m: None))[0]) == 2
-    assert len(decode_seglink_maps(two_segments(link), link_thresh=0.8)[0]) == 2
-    assert len(decode_seglink_maps(two_segments(link), segment_thresh=0.96)[0]) == 1
+    assert len(decode_seglink_maps(two_segments(lambda m: None)).polygons) == 2
+    assert len(decode_seglink_maps(two_segments(link), link_thresh=0.8).polygons) == 2
+    assert len(decode_seglink_maps(two_segments(link), segment_thresh=0.96).polygons) == 1
 
 
 def test_a_link_across_levels():
@@ -79,7 +78,7 @@ def test_a_link_across_levels():
     maps[1][0, 1, 2] = 0.99  # over cells (2..3, 4..5) of the finer level
     maps[1][5, 1, 2] = 1
     maps[1][15 + 2, 1, 2] = maps[1][15 + 3, 1, 2] = 0.9
-    (polygon,), _ = decode_seglink_maps(maps)
+    (polygon,) = decode_seglink_maps(maps).polygons
     # The centres at 36, 40, 44: the ends are those of the outer segments.
     np.testing.assert_allclose(polygon[:, 0], [30, 50, 50, 30], atol=1e-4)
 
@@ -92,21 +91,21 @@ def test_vertical_lines_have_no_jump():
         angle = np.radians(2 * degrees)
         maps[0][5:7, row, 5] = np.cos(angle), np.sin(angle)
     maps[0][7 + 6, 3, 5] = 1
-    (polygon,), _ = decode_seglink_maps(maps)
+    (polygon,) = decode_seglink_maps(maps).polygons
     np.testing.assert_allclose(np.ptp(polygon, axis=0), (12, 20), atol=1e-3)
 
 
 def test_nothing_and_too_much():
-    assert decode_seglink_maps(empty_maps())[0] == []
+    assert decode_seglink_maps(empty_maps()).polygons == []
     maps = empty_maps()
     maps[0][0] = 0.95
     maps[0][0, 2, 3] = 0.99
     maps[0][5] = 1
-    counts = Counter()
-    polygons, scores = decode_seglink_maps(maps, max_candidates=1, counts=counts)
+    found = decode_seglink_maps(maps, max_candidates=1)
+    polygons, scores = unpacked(found)
     cells = maps[0][0].size
     assert len(polygons) == 1 and scores[0] == np.float32(0.99)
-    assert counts == {"candidates": cells, "dropped_candidates": cells - 1, "limited_maps": 1}
+    assert found.counts == {"candidates": cells, "dropped_candidates": cells - 1}
 
 
 def test_rendered_curved_words_come_back():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 from helpers.plain_textdragon import plain_dragons
+from helpers.polygons import unpacked
 from helpers.round_trip import icdar2015_texts, rendered_curved_texts, round_trip
 
 from vlpt_d2.modeling.detection.textdragon.decode import decode_dragon_maps
@@ -44,7 +45,8 @@ def iou(a, b):
 def test_rectangles_come_back_with_their_direction(sides, degrees):
     corners = box((160.3, 120.7), sides, degrees)
     for polygon_mode in (False, True):
-        (found,), (score,), (pair,) = decode_dragon_maps(*drawn(corners), polygon_mode=polygon_mode)
+        texts, (pair,) = decode_dragon_maps(*drawn(corners), polygon_mode=polygon_mode)
+        (found,), (score,) = unpacked(texts)
         assert iou(found, corners) > 0.97 and score == 1
         assert found.dtype == np.float32 and (len(found) == 4 or polygon_mode)
         np.testing.assert_allclose(pair[:, [0, -1]], corners[[[0, 1], [3, 2]]], atol=1.5)
@@ -53,7 +55,7 @@ def test_rectangles_come_back_with_their_direction(sides, degrees):
 def test_words_that_touch_are_two():
     left, right = box((100, 120), (80, 24), 0), box((170, 120), (60, 24), 0)
     below = box((130, 138), (120, 12), 0)
-    found, _, _ = decode_dragon_maps(*drawn(left, right, below), polygon_mode=True)
+    found = decode_dragon_maps(*drawn(left, right, below), polygon_mode=True)[0].polygons
     assert len(found) == 3
     for text in (left, right, below):
         assert max(iou(f, text) for f in found) > 0.9
@@ -67,7 +69,8 @@ def test_equal_to_a_loop_over_the_boxes(seed):
     score = np.clip(score - 0.4 * rng.random(score.shape), 0, 1).astype(np.float32)
     geometry *= rng.uniform(0.9, 1.1, geometry.shape).astype(np.float32)
     geometry[4:] /= np.maximum(np.linalg.norm(geometry[4:], axis=0), 1e-6)
-    polygons, scores, sides = decode_dragon_maps(score, geometry, polygon_mode=True)
+    texts, sides = decode_dragon_maps(score, geometry, polygon_mode=True)
+    polygons, scores = unpacked(texts)
     expected, means = plain_dragons(score, geometry)
     assert len(polygons) == len(expected) == 3
     np.testing.assert_allclose(scores, means, rtol=1e-5)
@@ -83,10 +86,10 @@ def test_thresholds_one_by_one():
         (0.5, {"centre_thresh": 0.4, "score_thresh": 0.4}, 1),
         (0.5, {"centre_thresh": 0.4, "score_thresh": 0.6}, 0),
     ):
-        assert len(decode_dragon_maps(factor * score, geometry, **keys)[0]) == count
+        assert len(decode_dragon_maps(factor * score, geometry, **keys)[0].polygons) == count
     # Boxes that reach up much farther lie on another line.
     geometry[0, :, 40:] += 60
-    assert len(decode_dragon_maps(score, geometry)[0]) > 1
+    assert len(decode_dragon_maps(score, geometry)[0].polygons) > 1
 
 
 @pytest.mark.parametrize("polygon_mode", [False, True])
@@ -99,13 +102,12 @@ def test_maps_of_early_epochs(polygon_mode):
     for score, values in (
         (noise, geometry), (np.ones_like(noise), geometry), (np.ones_like(noise), 0 * geometry)
     ):  # fmt: skip
-        polygons, scores, _ = decode_dragon_maps(
-            score, values, polygon_mode=polygon_mode, score_thresh=0.0
-        )
+        texts, _ = decode_dragon_maps(score, values, polygon_mode=polygon_mode, score_thresh=0.0)
+        polygons, scores = unpacked(texts)
         assert len(polygons) == len(scores) > 0
         assert all(np.isfinite(p).all() for p in polygons)
         assert not polygon_mode or all(shapely.Polygon(p).is_valid for p in polygons)
-    assert decode_dragon_maps(0 * noise, geometry, polygon_mode=polygon_mode)[0] == []
+    assert decode_dragon_maps(0 * noise, geometry, polygon_mode=polygon_mode)[0].polygons == []
 
 
 def returned(images, polygon_mode):
@@ -113,7 +115,7 @@ def returned(images, polygon_mode):
         images,
         labels=draw_dragon_labels,
         perfect_maps=perfect,
-        decode=lambda maps, size: decode_dragon_maps(*maps, polygon_mode=polygon_mode)[:2],
+        decode=lambda maps, size: decode_dragon_maps(*maps, polygon_mode=polygon_mode)[0],
         labelled=lambda maps: bool(maps["text"].any()),
         rectangles=not polygon_mode,
     )

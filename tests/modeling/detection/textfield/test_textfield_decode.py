@@ -1,11 +1,10 @@
 """TextField's decoding against a walk along every path, shapes by hand, round trips."""
 
-from collections import Counter
-
 import cv2
 import numpy as np
 import pytest
 import shapely
+from helpers.polygons import unpacked
 from helpers.round_trip import exceptions, rendered_curved_texts, round_trip
 from helpers.textfield_by_pixel import group_by_pixel
 
@@ -63,7 +62,7 @@ def test_deep_texts_reach_across_their_middle():
     text = np.hypot(*field) > 0.5
     labels = group_pixels(field, text, 2)
     assert labels.max() == 1 and (labels == 1).sum() > 0.95 * text.sum()
-    (found,), _ = decode_direction_field(field, stride=2, polygon_mode=True)
+    (found,) = decode_direction_field(field, stride=2, polygon_mode=True).polygons
     assert shapely.Polygon(found).area == pytest.approx(160 * 100, rel=0.01)
     # Of a text of 28 pixels no half is deep: its halves do not meet, and face nothing.
     field = field_of([box(20, 10, 180, 38)])
@@ -74,8 +73,8 @@ def test_deep_texts_reach_across_their_middle():
 @pytest.mark.parametrize("polygon_mode", [False, True])
 def test_upright_texts_come_back_exactly_also_where_they_touch(polygon_mode):
     rings = [box(8, 16, 88, 48), box(88, 16, 150, 48), box(20, 48, 120, 80), box(160, 8, 184, 104)]
-    found, scores = decode_direction_field(
-        field_of(rings), stride=2, polygon_mode=polygon_mode, min_area=0
+    found, scores = unpacked(
+        decode_direction_field(field_of(rings), stride=2, polygon_mode=polygon_mode, min_area=0)
     )
     assert sorted(map(corners, found)) == sorted(map(corners, np.array(rings, float)))
     assert scores.tolist() == [1] * 4 and scores.dtype == found[0].dtype == np.float32
@@ -85,7 +84,7 @@ def test_curved_text_keeps_its_bay():
     arc = np.linspace(np.pi, 2 * np.pi, 12)
     ring = np.column_stack([np.cos(arc), np.sin(arc)])
     ring = np.add(np.concatenate([ring * 90, ring[::-1] * 60]), 100)
-    (found,), _ = decode_direction_field(field_of([ring]), stride=2, polygon_mode=True)
+    (found,) = decode_direction_field(field_of([ring]), stride=2, polygon_mode=True).polygons
     shape, text = shapely.Polygon(found), shapely.Polygon(ring)
     assert shape.intersection(text).area / shape.union(text).area > 0.93
 
@@ -95,7 +94,8 @@ def test_filters_one_by_one():
     field = field_of(rings)
 
     def decode(field=field, **settings):
-        found, scores = decode_direction_field(field, stride=2, **({"min_area": 0} | settings))
+        texts = decode_direction_field(field, stride=2, **({"min_area": 0} | settings))
+        found, scores = unpacked(texts)
         return sorted(round(shapely.Polygon(p).area) for p in found), scores
 
     assert decode()[0] == [480, 4500]
@@ -114,16 +114,16 @@ def test_filters_one_by_one():
     half[:, 9:] = 0
     assert decode(half[:, :, :25], polygon_mode=True)[0] == []
     assert decode(field * 0)[0] == []
-    counts = Counter()
-    assert decode(max_candidates=1, counts=counts)[0] == [4500]
-    assert counts == {"candidates": 2, "dropped_candidates": 1, "limited_maps": 1}
+    assert decode(max_candidates=1)[0] == [4500] and decode(max_candidates=0)[0] == [480, 4500]
+    counts = decode_direction_field(field, stride=2, max_candidates=1).counts
+    assert counts == {"candidates": 2, "dropped_candidates": 1}
 
 
 def test_early_maps_of_specks():
     noise = np.random.default_rng(0).normal(size=(2, 92, 160)).astype(np.float32)
     for polygon_mode in (False, True):
-        found, scores = decode_direction_field(
-            noise, stride=2, polygon_mode=polygon_mode, min_area=0
+        found, scores = unpacked(
+            decode_direction_field(noise, stride=2, polygon_mode=polygon_mode, min_area=0)
         )
         assert len(found) == len(scores) > 0 and np.isfinite(scores).all()
         assert all(shapely.Polygon(p).is_valid for p in found)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 from helpers.plain_textsnake import plain_snakes
+from helpers.polygons import unpacked
 from helpers.round_trip import icdar2015_texts, rendered_curved_texts, round_trip
 
 from vlpt_d2.modeling.detection.textsnake.decode import decode_snake_maps
@@ -38,7 +39,7 @@ def iou(a, b):
 def test_rectangles_come_back(sides, degrees):
     box = cv2.boxPoints(((160.3, 120.7), sides, degrees))
     for polygon_mode in (False, True):
-        (found,), (score,) = decode_snake_maps(*drawn(box), polygon_mode=polygon_mode)
+        (found,), (score,) = unpacked(decode_snake_maps(*drawn(box), polygon_mode=polygon_mode))
         assert iou(found, box) > (0.8 if sides[1] == 14 else 0.88)
         assert found.dtype == np.float32 and 0.8 < score <= 1
         assert len(found) == 4 or polygon_mode
@@ -46,7 +47,7 @@ def test_rectangles_come_back(sides, degrees):
 
 def test_a_wave_comes_back_and_its_axis_is_the_papers():
     maps = drawn(wave())
-    (found,), _ = decode_snake_maps(*maps, polygon_mode=True)
+    (found,) = decode_snake_maps(*maps, polygon_mode=True).polygons
     assert iou(found, wave()) > 0.93
     ((points, radii),), (disks,) = plain_snakes(*maps)
     # The middles of the two sides, without the ends that the paper's axis lacks.
@@ -71,10 +72,10 @@ def test_thresholds_one_by_one():
         # A centre line outside the text is none.
         ((0 * text, centre), {"score_thresh": 0.0}, 0),
     ):
-        assert len(decode_snake_maps(*maps, geometry, **keys)[0]) == count
+        assert len(decode_snake_maps(*maps, geometry, **keys).polygons) == count
     gap = centre.copy()
     gap[:, 80:84] = 0
-    assert len(decode_snake_maps(text, gap, geometry)[0]) == 2
+    assert len(decode_snake_maps(text, gap, geometry).polygons) == 2
 
 
 def test_maps_of_early_epochs():
@@ -86,14 +87,16 @@ def test_maps_of_early_epochs():
     full, none = np.ones_like(noise), np.zeros_like(noise)
     for polygon_mode in (False, True):
         for text, values in ((noise, geometry), (full, geometry), (full, 0 * geometry)):
-            polygons, scores = decode_snake_maps(
-                text, text, values, polygon_mode=polygon_mode, score_thresh=0.0
+            polygons, scores = unpacked(
+                decode_snake_maps(text, text, values, polygon_mode=polygon_mode, score_thresh=0.0)
             )
             assert len(polygons) == len(scores) > 0
             assert all(np.isfinite(p).all() for p in polygons)
             if polygon_mode:
                 assert all(shapely.Polygon(p).is_valid for p in polygons)
-        polygons, scores = decode_snake_maps(none, none, geometry, polygon_mode=polygon_mode)
+        polygons, scores = unpacked(
+            decode_snake_maps(none, none, geometry, polygon_mode=polygon_mode)
+        )
         assert polygons == [] and scores.shape == (0,)
 
 

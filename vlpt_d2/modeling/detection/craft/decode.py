@@ -1,7 +1,6 @@
 """From CRAFT's region and affinity scores to texts (clovaai/CRAFT-pytorch craft_utils.py)."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..decoded import DecodedTexts
+from ..decoded import DecodedTexts, largest
 
 # Input pixels from one pixel of the maps to the next.
 STRIDE = 2
@@ -35,10 +34,8 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "region" and "affinity", (1, h, w) each; see ``TextHead.decode``."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     region, affinity = (maps[name][0, :height, :width] for name in ("region", "affinity"))
-    found = decode_craft_maps(region, affinity, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_craft_maps(region, affinity, **decoding)
 
 
 def decode_craft_maps(
@@ -50,8 +47,7 @@ def decode_craft_maps(
     low_text: float = 0.5,
     link_thresh: float = 0.4,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of a region and an affinity map.
 
     The 4-connected components of the pixels above ``low_text`` or ``link_thresh`` are texts. The
@@ -67,13 +63,9 @@ def decode_craft_maps(
         text_thresh, low_text, link_thresh: see above; texts without a pixel of at least
             ``text_thresh`` in the region map are dropped.
         max_candidates: texts that are returned, largest first; 0: all.
-        counts: receives the number of texts ("candidates"), of those beyond ``max_candidates``
-            ("dropped_candidates"), and of maps with such ("limited_maps").
 
     Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 for rectangles), which may
-        reach beyond the map; and their scores, the mean region score at the peaks of their
-        characters, (M,) float32 in [0, 1].
+        The texts; their scores are the mean region score at the peaks of their characters.
     """
     text = region > low_text
     joined = text | (affinity > link_thresh)
@@ -81,13 +73,7 @@ def decode_craft_maps(
     areas = np.bincount(labels.ravel(), minlength=number)
     sure = np.bincount(labels[region >= text_thresh], minlength=number) > 0
     kept = 1 + np.flatnonzero(sure[1:] & (areas[1:] >= _MIN_AREA))
-    dropped = max(0, len(kept) - max_candidates) if max_candidates else 0
-    if counts is not None:
-        counts.update(
-            candidates=len(kept), dropped_candidates=dropped, limited_maps=int(dropped > 0)
-        )
-    if dropped:
-        kept = np.sort(kept[np.argsort(-areas[kept], kind="stable")[:max_candidates]])
+    kept, counts = largest(kept, areas, max_candidates)
     renumbered = np.zeros(number, np.int32)
     renumbered[kept] = np.arange(1, len(kept) + 1)
     # Pixels that are only links join characters, and belong to no text.
@@ -107,7 +93,7 @@ def decode_craft_maps(
         large = np.linalg.norm(rectangles[:, 3] - rectangles[:, 0], axis=1) >= _CURVED_HEIGHT
         for i, outline in _outlines(points, starts, centres, owners, large, share):
             polygons[i] = outline
-    return polygons, np.clip(scores, 0, 1).astype(np.float32)
+    return DecodedTexts(polygons, np.clip(scores, 0, 1).astype(np.float32), counts)
 
 
 def _to_image(points: np.ndarray) -> np.ndarray:

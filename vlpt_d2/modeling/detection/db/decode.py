@@ -27,11 +27,8 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "probability", (1, H, W); of an image; see ``TextHead.decode``."""
     height, width = image_size
-    counts: Counter[str] = Counter()
     probability = maps["probability"][0, :height, :width]
-    return DecodedTexts(
-        *decode_probability_map(probability, counts=counts, **decoding), counts=counts
-    )
+    return decode_probability_map(probability, **decoding)
 
 
 def decode_probability_map(
@@ -46,8 +43,7 @@ def decode_probability_map(
     min_size: float = 3.0,
     max_candidates: int = 1000,
     epsilon: float = 0.002,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of a probability map.
 
     Regions above ``binary_thresh`` are outlined, scored by the mean probability inside the
@@ -65,29 +61,21 @@ def decode_probability_map(
         shrink_ratio: of the labels, for "exact".
         min_size: drop regions whose minimum-area rectangle has a side below this many pixels, and
             grown ones with a side below this + 2.
-        max_candidates: regions looked at, largest bounding boxes first.
+        max_candidates: regions looked at, largest bounding boxes first; 0: all.
         epsilon: simplification tolerance of ``polygon_mode``, as a share of the perimeter, but a
             pixel at least.
-        counts: receives the number of regions, less those known to be too small
-            ("candidates"), of those beyond ``max_candidates`` ("dropped_candidates"), and of maps
-            with such ("limited_maps").
 
     Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) pixels (N = 4 in box mode, clockwise on
-        screen), which may reach beyond the map, and their scores, (M,) float32.
+        The texts. "candidates" are the regions, less those known to be too small.
 
     Raises:
         ValueError: ``unclip`` is neither.
     """
     if unclip not in ("published", "exact"):
         raise ValueError(f'MODEL.DB.UNCLIP is "published" or "exact", not {unclip!r}')
-    contours, dropped = _text_contours(probability > binary_thresh, min_size, max_candidates)
-    if counts is not None:
-        counts.update(
-            candidates=len(contours) + dropped,
-            dropped_candidates=dropped,
-            limited_maps=int(dropped > 0),
-        )
+    limit = max_candidates or probability.size
+    contours, dropped = _text_contours(probability > binary_thresh, min_size, limit)
+    counts = Counter(candidates=len(contours) + dropped, dropped_candidates=dropped)
     rectangles = _rectangles(contours)
     large = rectangles[:, 2:4].min(axis=1) + 1.0 >= min_size
     contours, rectangles = list(compress(contours, large)), rectangles[large]
@@ -121,7 +109,7 @@ def decode_probability_map(
         polygons = [text + half for text in compress(texts, large)]
     else:
         polygons = list(_corners(rectangles[large]) + half)
-    return polygons, scores[large].astype(np.float32)
+    return DecodedTexts(polygons, scores[large].astype(np.float32), counts)
 
 
 def _text_contours(

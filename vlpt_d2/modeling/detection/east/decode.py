@@ -22,10 +22,8 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "score" (1, h, w) and "geometry" (5, h, w) of an image; see ``TextHead.decode``."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     score, geometry = (maps[name][:, :height, :width] for name in ("score", "geometry"))
-    found = decode_east_maps(score[0], geometry, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_east_maps(score[0], geometry, **decoding)
 
 
 def decode_east_maps(
@@ -38,8 +36,7 @@ def decode_east_maps(
     shrink_ratio: float = 0.3,
     max_cells: int = 20000,
     max_boxes: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of a score and a geometry map.
 
     Every cell above ``score_thresh`` gives a rectangle; :func:`locality_aware_nms` makes them few.
@@ -59,35 +56,27 @@ def decode_east_maps(
             without cells.
         max_boxes: merged rectangles that take part in the suppression, highest sums of scores
             first; 0: all.
-        counts: receives the number of cells above the threshold ("cells") and of those beyond
-            ``max_cells`` ("dropped_cells"), of merged rectangles ("boxes") and of those beyond
-            ``max_boxes`` ("dropped_boxes"), and of maps with either ("limited_maps").
 
     Returns:
-        Rectangles as (4, 2) float32 arrays of (x, y) input pixels, clockwise on screen from the top
-        left, which may reach beyond the map, and their scores, (M,) float32.
+        Rectangles from the top left. Their counts are "cells", those above the threshold, and
+        "boxes", the merged rectangles; "dropped_cells" and "dropped_boxes" of them are beyond the
+        limits.
     """
     cells = np.flatnonzero(score > score_thresh)
     dropped = max(0, len(cells) - max_cells) if max_cells else 0
-    found = Counter(cells=len(cells), dropped_cells=dropped)
+    counts = Counter(cells=len(cells), dropped_cells=dropped)
     values = score.ravel()[cells]
     if dropped:
         chosen = _in_turns(score, cells, max_cells)
         cells, values = cells[chosen], values[chosen]
     boxes = restore_boxes(cells, geometry)
-    boxes, _ = locality_aware_nms(
-        boxes,
-        values.astype(np.float64),
-        nms_thresh,
-        max_boxes=max_boxes,
-        counts=found,
+    boxes, _, merged = locality_aware_nms(
+        boxes, values.astype(np.float64), nms_thresh, max_boxes=max_boxes
     )
-    if counts is not None:
-        limited = found["dropped_cells"] + found["dropped_boxes"] > 0
-        counts.update(found, limited_maps=int(limited))
+    counts.update(merged)
     means = _mean_in_cores(score, boxes, shrink_ratio)
     keep = means > box_thresh
-    return list(boxes[keep].astype(np.float32)), means[keep]
+    return DecodedTexts(list(boxes[keep].astype(np.float32)), means[keep], counts)
 
 
 def _in_turns(score: np.ndarray, cells: np.ndarray, count: int) -> np.ndarray:

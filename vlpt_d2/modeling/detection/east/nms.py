@@ -26,8 +26,7 @@ def locality_aware_nms(
     thresh: float = 0.2,
     *,
     max_boxes: int = 0,
-    counts: Counter | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, Counter[str]]:
     """Merge rectangles with their neighbours in the list, then keep the best of those that overlap.
 
     Args:
@@ -36,19 +35,17 @@ def locality_aware_nms(
         scores: (N,), positive.
         thresh: boxes are merged, and suppressed, above this IoU.
         max_boxes: merged boxes that are kept for the suppression, highest scores first; 0: all.
-        counts: receives the number of merged boxes ("boxes") and of those beyond ``max_boxes``
-            ("dropped_boxes").
 
     Returns:
-        Corners (M, 4, 2) and the sums of the scores they were merged from, (M,), highest first.
+        Corners (M, 4, 2) and the sums of the scores they were merged from, (M,), highest first; and
+        the number of merged boxes ("boxes") and of those beyond ``max_boxes`` ("dropped_boxes").
     """
     scores = np.asarray(scores, np.float64)
     boxes, scores = merge_in_rounds(boxes_from_corners(corners), scores, thresh)
     order = np.argsort(-scores, kind="stable")[: max_boxes or None]
-    if counts is not None:
-        counts.update(boxes=len(scores), dropped_boxes=len(scores) - len(order))
+    counts = Counter(boxes=len(scores), dropped_boxes=len(scores) - len(order))
     keep = order[suppress(boxes[:, order], thresh)]
-    return corners_of_boxes(boxes[:, keep]), scores[keep]
+    return corners_of_boxes(boxes[:, keep]), scores[keep], counts
 
 
 def merge_in_rounds(

@@ -33,9 +33,7 @@ def decode_maps(
         height, width = (-(-side // stride) for side in image_size)
         scores, geometry = maps[f"score_{stride}"], maps[f"geometry_{stride}"]
         levels.append((scores[:, :height, :width], geometry[:, :height, :width]))
-    counts: Counter[str] = Counter()
-    found = decode_gnnets_maps(levels, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_gnnets_maps(levels, **decoding)
 
 
 def decode_gnnets_maps(
@@ -47,9 +45,8 @@ def decode_gnnets_maps(
     max_cells: int = 20000,
     max_boxes: int = 600,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
     **decoding: Any,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of the maps of all branches.
 
     Each branch is decoded as EAST's maps are, without the cells whose rectangle is outside of the
@@ -65,12 +62,10 @@ def decode_gnnets_maps(
         max_cells, max_boxes: cells that give a rectangle, and merged rectangles that take part in
             the suppression, of all branches; 0: all. Branches with many cells share them evenly.
         max_candidates: texts that are returned, highest scores first; 0: all.
-        counts: receives the sums of those of ``decode_east_maps``, the number of texts
-            ("candidates") and of those beyond ``max_candidates`` ("dropped_candidates").
         decoding: further arguments of ``decode_east_maps``.
 
     Returns:
-        As those of ``decode_east_maps``; highest scores first.
+        Rectangles, highest scores first; counts with the sums of those of ``decode_east_maps``.
     """
     branches, cells = [], []
     for (scores, geometry), (low, high) in zip(levels, size_ranges(split_size), strict=True):
@@ -84,7 +79,7 @@ def decode_gnnets_maps(
                 score.ravel()[outside] = 0
             branches.append((score, numbers))
             cells.append(len(places) - len(outside))
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     corners: list[np.ndarray] = [np.zeros((0, 4, 2))]
     means = [np.zeros(0, np.float32)]
     left = np.array([max_cells or sum(cells), max_boxes or sum(cells)])
@@ -95,25 +90,23 @@ def decode_gnnets_maps(
             continue
         limits = np.maximum(left // (len(order) - place), 1).tolist()
         left -= np.minimum(limits, cells[branch])
-        boxes, values = decode_east_maps(
+        found = decode_east_maps(
             *branches[branch],
             score_thresh=score_thresh,
             nms_thresh=nms_thresh,
             max_cells=limits[0],
             max_boxes=limits[1],
-            counts=found,
             **decoding,
         )
-        if boxes:
-            corners.append(np.stack(boxes) * (STRIDES[branch // ORIENTATIONS] / STRIDES[0]))
-            means.append(values)
+        counts.update(found.counts)
+        if found.polygons:
+            factor = STRIDES[branch // ORIENTATIONS] / STRIDES[0]
+            corners.append(np.stack(found.polygons) * factor)
+            means.append(found.scores)
     rectangles, values = np.concatenate(corners), np.concatenate(means)
     best = np.argsort(-values, kind="stable")
     best = best[suppress(boxes_from_corners(rectangles[best]), nms_thresh)]
     dropped = max(0, len(best) - max_candidates) if max_candidates else 0
-    if counts is not None:
-        found.update(candidates=len(best), dropped_candidates=dropped)
-        found["limited_maps"] = int(found["limited_maps"] + dropped > 0)
-        counts.update(found)
+    counts.update(candidates=len(best), dropped_candidates=dropped)
     best = best[: len(best) - dropped]
-    return list(rectangles[best].astype(np.float32)), values[best]
+    return DecodedTexts(list(rectangles[best].astype(np.float32)), values[best], counts)

@@ -1,6 +1,5 @@
 """From PSENet's kernel maps to text polygons (whai362/PSENet models/head/psenet_head.py)."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +16,8 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "kernels", (n, h, w), of an image; see ``TextHead.decode``."""
     height, width = (-(-side // stride) for side in image_size)
-    counts: Counter[str] = Counter()
     kernels = maps["kernels"][:, :height, :width]
-    found = decode_kernel_maps(kernels, stride=stride, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_kernel_maps(kernels, stride=stride, **decoding)
 
 
 def decode_kernel_maps(
@@ -34,8 +31,7 @@ def decode_kernel_maps(
     min_area: float = 16.0,
     max_candidates: int = 1000,
     epsilon: float = 0.5,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of an image's kernel maps.
 
     The 4-connected components of the smallest kernel grow through the larger ones up to the text
@@ -51,26 +47,19 @@ def decode_kernel_maps(
         score_thresh: texts with a smaller mean probability (of the first map) are dropped.
         min_kernel_area, min_area: smallest kernels and texts below this many input pixels are
             dropped.
-        max_candidates: texts that pass these filters and are outlined, largest first.
+        max_candidates: texts that pass these filters and are outlined, largest first; 0: all.
         epsilon: tolerance of the simplification in ``polygon_mode``, in pixels of the map.
-        counts: receives the number of texts that pass the filters ("candidates"), of those beyond
-            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
-
-    Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
-        reach beyond the map, and their scores, (M,) float32.
     """
     labels = _label_texts(probabilities, kernel_thresh, min_kernel_area / stride**2)
-    kept, scores = choose_regions(
+    kept, scores, counts = choose_regions(
         labels,
         probabilities[0],
         score_thresh=score_thresh,
         min_area=min_area / stride**2,
         max_candidates=max_candidates,
-        counts=counts,
     )
     outlines = outline_regions(labels, kept, polygon_mode=polygon_mode, epsilon=epsilon)
-    return [p * stride for p in outlines], scores
+    return DecodedTexts([p * stride for p in outlines], scores, counts)
 
 
 def _label_texts(

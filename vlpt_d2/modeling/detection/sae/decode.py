@@ -1,6 +1,5 @@
 """From SAE's maps to text polygons (Tian et al., CVPR 2019, section 3.5)."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,11 +27,9 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "text" and "centre" (1, h, w) and "embedding" (8, h, w); see ``TextHead.decode``."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     text, centre = (maps[name][0, :height, :width] for name in ("text", "centre"))
     embedding = maps["embedding"][:, :height, :width]
-    found = decode_sae_maps(text, centre, embedding, stride=STRIDE, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_sae_maps(text, centre, embedding, stride=STRIDE, **decoding)
 
 
 def decode_sae_maps(
@@ -46,8 +43,7 @@ def decode_sae_maps(
     score_thresh: float = 0.0,
     min_area: float = 50.0,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of an image's maps: the groups of :func:`assign_pixels`, outlined.
 
     Args:
@@ -59,28 +55,21 @@ def decode_sae_maps(
         text_thresh: pixels above it are text or, if they are, centre.
         score_thresh: texts with a smaller mean probability are dropped.
         min_area: texts below this many input pixels are dropped.
-        max_candidates: texts that pass these filters and are outlined, largest first.
-        counts: receives the number of texts that pass the filters ("candidates"), of those beyond
-            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
-
-    Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
-        reach beyond the map, and their scores, (M,) float32.
+        max_candidates: texts that pass these filters and are outlined, largest first; 0: all.
     """
     is_text = text > text_thresh
     labels = assign_pixels(
         is_text, (centre > text_thresh) & is_text, embedding, _MIN_CENTRE / stride**2
     )
-    kept, scores = choose_regions(
+    kept, scores, counts = choose_regions(
         labels,
         text,
         score_thresh=score_thresh,
         min_area=min_area / stride**2,
         max_candidates=max_candidates,
-        counts=counts,
     )
     outlines = outline_regions(labels, kept, polygon_mode=polygon_mode)
-    return [outline * stride for outline in outlines], scores
+    return DecodedTexts([outline * stride for outline in outlines], scores, counts)
 
 
 def assign_pixels(

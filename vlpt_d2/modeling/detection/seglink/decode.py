@@ -1,12 +1,11 @@
 """From SegLink's segments and links to rectangles (SegLink paper section 3.3)."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..decoded import DecodedTexts
+from ..decoded import DecodedTexts, largest
 from ..grouping import group_pairs
 from ..rectangles import rectangle_corners
 
@@ -34,9 +33,7 @@ def decode_maps(
     for stride in STRIDES:
         height, width = (-(-side // stride) for side in image_size)
         levels.append(maps[f"level_{stride}"][:, :height, :width])
-    counts: Counter[str] = Counter()
-    found = decode_seglink_maps(levels, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_seglink_maps(levels, **decoding)
 
 
 def decode_seglink_maps(
@@ -45,8 +42,7 @@ def decode_seglink_maps(
     segment_thresh: float = 0.9,
     link_thresh: float = 0.7,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of the maps of all levels.
 
     Cells above ``segment_thresh`` give segments. Two of them with a link above ``link_thresh``, in
@@ -60,28 +56,19 @@ def decode_seglink_maps(
             neighbours WITHIN and, but on the finest level, of those ACROSS levels.
         segment_thresh, link_thresh: see above.
         max_candidates: texts that are returned, highest scores first; 0: all.
-        counts: receives the number of texts ("candidates"), of those beyond ``max_candidates``
-            ("dropped_candidates"), and of maps with such ("limited_maps").
 
     Returns:
-        Rectangles as (4, 2) float32 arrays of (x, y) input pixels, clockwise from the corner at
-        which they start along their direction, which may reach beyond the map; and their scores,
-        the mean probability of their segments, (M,) float32.
+        Rectangles from the corner at which they start along their direction; their scores are the
+        mean probability of their segments.
     """
     probability = np.concatenate([m[0].ravel() for m in maps])
     kept = np.flatnonzero(probability > segment_thresh)
     groups = group_pairs(len(kept), _linked(maps, kept, len(probability), link_thresh))
     centres, sizes, doubled = _segments(maps, kept)
     corners, scores = _combine(groups, centres, sizes, doubled, probability[kept])
-    dropped = max(0, len(scores) - max_candidates) if max_candidates else 0
-    if counts is not None:
-        counts.update(
-            candidates=len(scores), dropped_candidates=dropped, limited_maps=int(dropped > 0)
-        )
-    if dropped:
-        best = np.sort(np.argsort(-scores, kind="stable")[:max_candidates])
-        corners, scores = corners[best], scores[best]
-    return list(corners.astype(np.float32)), scores.astype(np.float32)
+    best, counts = largest(np.arange(len(scores)), scores, max_candidates)
+    corners, scores = corners[best].astype(np.float32), scores[best].astype(np.float32)
+    return DecodedTexts(list(corners), scores, counts)
 
 
 def _linked(

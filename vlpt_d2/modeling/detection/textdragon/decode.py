@@ -1,13 +1,12 @@
 """From TextDragon's maps to text polygons: local boxes are grouped, put in order, and averaged."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ..decoded import DecodedTexts
+from ..decoded import DecodedTexts, largest
 from ..grouping import group_pairs
 from ..text_axis import average_along, outline, positions_along, unit_vectors
 
@@ -33,10 +32,8 @@ def decode_with_sides(
 ) -> tuple[DecodedTexts, list[np.ndarray]]:
     """The same, and the sides of the texts; see :func:`decode_dragon_maps`."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     score, geometry = (maps[name][:, :height, :width] for name in ("score", "geometry"))
-    polygons, scores, sides = decode_dragon_maps(score[0], geometry, counts=counts, **decoding)
-    return DecodedTexts(polygons, scores, counts=counts), sides
+    return decode_dragon_maps(score[0], geometry, **decoding)
 
 
 def decode_dragon_maps(
@@ -47,8 +44,7 @@ def decode_dragon_maps(
     centre_thresh: float = 0.5,
     score_thresh: float = 0.7,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+) -> tuple[DecodedTexts, list[np.ndarray]]:
     """Find the texts of an image's maps.
 
     Neighbouring cells whose boxes agree are one text; see :func:`_groups`. Its axis is cut into
@@ -63,14 +59,10 @@ def decode_dragon_maps(
         polygon_mode: return the outlines; otherwise their minimum-area rectangles.
         centre_thresh: cells with a larger score give a box.
         score_thresh: drop texts with a smaller mean score.
-        max_candidates: texts that are outlined, those of the most cells.
-        counts: receives the number of texts of a sufficient score ("candidates"), of those beyond
-            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
+        max_candidates: texts that are outlined, those of the most cells; 0: all.
 
     Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
-        reach beyond the map; their scores, (M,) float32; and the two sides of each text in the
-        direction of reading, (2, n, 2), the top first.
+        The texts, and the two sides of each in the direction of reading, (2, n, 2), the top first.
     """
     rows, columns = np.nonzero(score > centre_thresh)
     boxes = geometry[:, rows, columns].astype(np.float64)
@@ -79,15 +71,9 @@ def decode_dragon_maps(
     sizes = np.bincount(owners)
     scores = np.bincount(owners, score[rows, columns]) / np.maximum(sizes, 1)
     kept = np.flatnonzero(scores >= score_thresh)
-    dropped = max(len(kept) - max_candidates, 0)
-    if counts is not None:
-        counts.update(
-            candidates=len(kept), dropped_candidates=dropped, limited_maps=int(dropped > 0)
-        )
-    if dropped:
-        kept = np.sort(kept[np.argsort(-sizes[kept], kind="stable")[:max_candidates]])
+    kept, counts = largest(kept, sizes, max_candidates)
     if not len(kept):
-        return [], np.zeros(0, np.float32), []
+        return DecodedTexts([], np.zeros(0, np.float32), counts), []
     order = np.argsort(owners, kind="stable")
     order = order[np.isin(owners[order], kept)]
     starts = np.cumsum(sizes[kept]) - sizes[kept]
@@ -97,7 +83,7 @@ def decode_dragon_maps(
     else:
         rectangles = [cv2.minAreaRect(np.float32(pair).reshape(-1, 2)) for pair in sides]
         polygons = [cv2.boxPoints(rectangle) for rectangle in rectangles]
-    return polygons, scores[kept].astype(np.float32), sides
+    return DecodedTexts(polygons, scores[kept].astype(np.float32), counts), sides
 
 
 def _groups(

@@ -1,6 +1,5 @@
 """From TextField's directions to text polygons (paper section III-D; YukangWang/TextField)."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,10 +32,8 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "direction", (2, h, w), of an image; see ``TextHead.decode``."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     field = maps["direction"][:, :height, :width]
-    found = decode_direction_field(field, stride=STRIDE, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_direction_field(field, stride=STRIDE, **decoding)
 
 
 def decode_direction_field(
@@ -48,8 +45,7 @@ def decode_direction_field(
     score_thresh: float = 0.0,
     min_area: float = 50.0,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of a direction field: the groups of :func:`group_pixels`, outlined.
 
     Args:
@@ -61,27 +57,20 @@ def decode_direction_field(
         score_thresh: texts with a smaller mean length of their directions (1 at most of each) are
             dropped.
         min_area: texts below this many input pixels are dropped.
-        max_candidates: texts that pass these filters and are outlined, largest first.
-        counts: receives the number of texts that pass the filters ("candidates"), of those beyond
-            ``max_candidates`` ("dropped_candidates"), and of maps with such ("limited_maps").
-
-    Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) input pixels (N = 4 in box mode), which may
-        reach beyond the map, and their scores, (M,) float32.
+        max_candidates: texts that pass these filters and are outlined, largest first; 0: all.
     """
     magnitude = cv2.magnitude(field[0], field[1])
     labels = group_pixels(field, magnitude > magnitude_thresh, stride)
-    kept, scores = choose_regions(
+    kept, scores, counts = choose_regions(
         labels,
         np.minimum(magnitude, 1.0, out=magnitude),
         score_thresh=score_thresh,
         min_area=min_area / stride**2,
         max_candidates=max_candidates,
-        counts=counts,
     )
     closing = 2 * (_CLOSING // (2 * stride)) + 1
     outlines = outline_regions(labels, kept, polygon_mode=polygon_mode, closing=closing)
-    return [outline * stride for outline in outlines], scores
+    return DecodedTexts([outline * stride for outline in outlines], scores, counts)
 
 
 def group_pixels(field: np.ndarray, text: np.ndarray, stride: int = 1) -> np.ndarray:

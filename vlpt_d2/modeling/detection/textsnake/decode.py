@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..decoded import DecodedTexts
+from ..decoded import DecodedTexts, largest
 from ..raster import mean_inside
 from ..text_axis import average_along, outline, positions_along, unit_vectors
 
@@ -36,13 +36,11 @@ def decode_maps(
 ) -> DecodedTexts:
     """Decode "text" and "centre" (1, h, w), "geometry" (3, h, w); see ``TextHead.decode``."""
     height, width = (-(-side // STRIDE) for side in image_size)
-    counts: Counter[str] = Counter()
     text, centre, geometry = (
         np.ascontiguousarray(maps[name][:, :height, :width])
         for name in ("text", "centre", "geometry")
     )
-    found = decode_snake_maps(text[0], centre[0], geometry, counts=counts, **decoding)
-    return DecodedTexts(*found, counts=counts)
+    return decode_snake_maps(text[0], centre[0], geometry, **decoding)
 
 
 def decode_snake_maps(
@@ -55,8 +53,7 @@ def decode_snake_maps(
     centre_thresh: float = 0.6,
     score_thresh: float = 0.5,
     max_candidates: int = 1000,
-    counts: Counter | None = None,
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> DecodedTexts:
     """Find the texts of an image's maps.
 
     Each 8-connected region of the centre lines, within the text, is one text. Its axis is cut into
@@ -70,26 +67,16 @@ def decode_snake_maps(
         polygon_mode: return the outlines; otherwise their minimum-area rectangles.
         text_thresh, centre_thresh: thresholds on the two probabilities.
         score_thresh: drop texts with a smaller mean text probability inside the outline.
-        max_candidates: regions looked at, largest first.
-        counts: receives the number of regions of ``MIN_PIXELS`` and more ("candidates"), of those
-            beyond ``max_candidates`` ("dropped_candidates"), and of maps with such
-            ("limited_maps").
+        max_candidates: regions looked at, largest first; 0: all.
 
     Returns:
-        Polygons as (N, 2) float32 arrays of (x, y) pixels (N = 4 in box mode), which may reach
-        beyond the map, and their scores, (M,) float32.
+        The texts. "candidates" are regions of ``MIN_PIXELS`` and more.
     """
-    pixels, starts, dropped = regions_of(
+    pixels, starts, counts = regions_of(
         (centre > centre_thresh) & (text > text_thresh), MIN_PIXELS, max_candidates
     )
-    if counts is not None:
-        counts.update(
-            candidates=len(starts) + dropped,
-            dropped_candidates=dropped,
-            limited_maps=int(dropped > 0),
-        )
     if not len(starts):
-        return [], np.zeros(0, np.float32)
+        return DecodedTexts([], np.zeros(0, np.float32), counts)
     rows, columns = np.divmod(pixels, text.shape[1])
     points = np.stack([columns + 0.5, rows + 0.5], axis=1)
     radius, cos, sin = geometry.reshape(3, -1)[:, pixels].astype(np.float64)
@@ -126,30 +113,30 @@ def decode_snake_maps(
     else:
         boxes = [cv2.minAreaRect(np.concatenate(sides[i]).astype(np.float32)) for i in kept]
         polygons = [cv2.boxPoints(box) for box in boxes]
-    return [polygon * np.float32(STRIDE) for polygon in polygons], scores[kept].astype(np.float32)
+    polygons = [polygon * np.float32(STRIDE) for polygon in polygons]
+    return DecodedTexts(polygons, scores[kept].astype(np.float32), counts)
 
 
-def regions_of(mask: np.ndarray, min_pixels: int, limit: int) -> tuple[np.ndarray, np.ndarray, int]:
+def regions_of(
+    mask: np.ndarray, min_pixels: int, limit: int
+) -> tuple[np.ndarray, np.ndarray, Counter[str]]:
     """The pixels of a map's 8-connected regions, one region after the other.
 
     Args:
         mask: (H, W) bool.
         min_pixels: smaller regions are left out.
-        limit: regions, the largest first.
+        limit: regions, the largest first; 0: all.
 
     Returns:
-        Indices into the flattened map (N,); of the first pixel of each region (M,); and how many
-        regions more there are.
+        Indices into the flattened map (N,); of the first pixel of each region (M,); and the counts
+        of :func:`~..decoded.largest`.
     """
     _, regions, stats, _ = cv2.connectedComponentsWithStats(
         mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
     )
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    large = np.flatnonzero(areas >= min_pixels)
-    dropped = max(len(large) - limit, 0)
-    if dropped:
-        large = np.sort(large[np.argsort(-areas[large], kind="stable")[:limit]])
+    large, counts = largest(np.flatnonzero(areas >= min_pixels), areas, limit)
     number = np.full(len(areas), -1, np.int32)
     number[large] = np.arange(len(large))
     pixels = np.flatnonzero(mask)
@@ -164,4 +151,4 @@ def regions_of(mask: np.ndarray, min_pixels: int, limit: int) -> tuple[np.ndarra
     order = np.argsort(owners.astype(np.uint16), kind="stable")
     found = np.bincount(owners, minlength=len(large))
     starts = np.cumsum(found) - found
-    return pixels[order], starts[found > 0], dropped
+    return pixels[order], starts[found > 0], counts
