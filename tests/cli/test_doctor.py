@@ -49,14 +49,6 @@ def test_torchvision_of_another_torch(monkeypatch):
     assert "reinstall both" in finding.fix
 
 
-@pytest.mark.parametrize("requirement", ["torch (==1.0.0)", "torch==1.0.0"])
-def test_torchvision_whose_metadata_ask_for_another_torch(monkeypatch, requirement):
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["numpy", requirement])
-    finding = _one(doctor.check_torchvision)
-    assert finding.level == "FAULT"
-    assert "built for torch 1.0.0" in finding.text
-
-
 def test_missing_detectron2(monkeypatch):
     _break_import(monkeypatch, "detectron2", ModuleNotFoundError("no", name="detectron2"))
     finding = _one(doctor.check_detectron2)

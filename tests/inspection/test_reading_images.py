@@ -44,15 +44,15 @@ def odds(loaded, picture, ids):
 def test_probabilities_are_ordered_and_sum_to_one(loaded, picture):
     guesses = fill_masks(loaded, picture, "exits[MASK] [MASK]", top=len(WORDS))
     expected = odds(loaded, picture, [2, 5, 6, 4, 4, 3, 0, 0])
-    assert [guess.place for guess in guesses] == [3, 4]
-    for guess in guesses:
-        assert sum(guess.probabilities) == pytest.approx(1, abs=1e-5)
-        assert guess.probabilities == sorted(guess.probabilities, reverse=True)
-        assert sorted(guess.words) == sorted(WORDS)
-        for word, probability in zip(guess.words, guess.probabilities):
-            assert probability == pytest.approx(expected[guess.place, WORDS.index(word)], rel=1e-3)
+    for place, guess in zip((3, 4), guesses, strict=True):
+        words, probabilities = zip(*guess)
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+        assert list(probabilities) == sorted(probabilities, reverse=True)
+        assert sorted(words) == sorted(WORDS)
+        for word, probability in guess:
+            assert probability == pytest.approx(expected[place, WORDS.index(word)], rel=1e-3)
     short = fill_masks(loaded, picture, "exits [MASK] [MASK]", top=2)
-    assert [guess.words for guess in short] == [guess.words[:2] for guess in guesses]
+    assert short == [guess[:2] for guess in guesses]
 
 
 def test_one_by_one_asks_again_with_the_surest_filled_in(loaded, picture):
@@ -62,10 +62,10 @@ def test_one_by_one_asks_again_with_the_surest_filled_in(loaded, picture):
     ids[first] = int(together[first].argmax())
     then = odds(loaded, picture, ids)
     guesses = fill_masks(loaded, picture, "[MASK] [MASK]", top=1, one_by_one=True)
-    assert guesses[first - 1].words == [WORDS[ids[first]]]
-    other = guesses[2 - first]
-    assert other.probabilities[0] == pytest.approx(then[3 - first].max(), rel=1e-3)
-    assert other.words == [WORDS[then[3 - first].argmax()]]
+    assert [word for word, _ in guesses[first - 1]] == [WORDS[ids[first]]]
+    ((word, probability),) = guesses[2 - first]
+    assert probability == pytest.approx(then[3 - first].max(), rel=1e-3)
+    assert word == WORDS[then[3 - first].argmax()]
 
 
 def test_a_guess_of_padding_does_not_shorten_the_caption(loaded, picture, monkeypatch):
@@ -79,7 +79,7 @@ def test_a_guess_of_padding_does_not_shorten_the_caption(loaded, picture, monkey
 
     monkeypatch.setattr(loaded.mlm, "logits", padding)
     guesses = fill_masks(loaded, picture, "[MASK] [MASK]", top=1, one_by_one=True)
-    assert [guess.words for guess in guesses] == [["[PAD]"]] * 2
+    assert [[word for word, _ in guess] for guess in guesses] == [["[PAD]"]] * 2
     assert lengths == [4, 4]  # [CLS], both masks, [SEP]
 
 

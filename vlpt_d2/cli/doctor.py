@@ -89,25 +89,7 @@ def check_torchvision() -> Iterator[Finding]:
         # built for another torch. The Python part may then fail in several other ways.
         yield Finding("FAULT", "torchvision", f"does not fit this torch: {error}", INSTALL_PAIR)
     else:
-        wanted, installed = _required_torch(), torch.__version__.partition("+")[0]
-        if wanted is not None and wanted != installed:
-            text = f"{torchvision.__version__} was built for torch {wanted}, not for {installed}"
-            yield Finding("FAULT", "torchvision", text, INSTALL_PAIR)
-        else:
-            yield Finding("ok", "torchvision", torchvision.__version__)
-
-
-def _required_torch() -> str | None:
-    """The exact torch release that torchvision's metadata ask for, as in "torch (==2.13.0)"."""
-    try:
-        requirements = metadata.requires("torchvision") or []
-    except metadata.PackageNotFoundError:
-        return None
-    for requirement in requirements:
-        name = requirement.replace("(", " ").replace("=", " ", 1).split()[0]
-        if name == "torch" and "==" in requirement:
-            return requirement.partition("==")[2].strip(" );").partition("+")[0]
-    return None
+        yield Finding("ok", "torchvision", torchvision.__version__)
 
 
 def check_detectron2() -> Iterator[Finding]:

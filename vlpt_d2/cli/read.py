@@ -75,8 +75,7 @@ def run(args: argparse.Namespace) -> int:
     panels = []
     if prompt is not None:
         guesses = fill_masks(loaded, picture, prompt, args.top, args.one_by_one)
-        for number, guess in enumerate(guesses, 1):
-            answers = list(zip(guess.words, guess.probabilities))
+        for number, answers in enumerate(guesses, 1):
             print(f"mask {number}: " + ", ".join(f"{word} {100 * p:.1f} %" for word, p in answers))
             panels.append((f"mask {number}: {prompt}", answers))
     if captions:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -133,11 +134,11 @@ class RunProcess:
             return self._ended
         pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
         if pid:
-            # In KiB on Linux, which counts the memory of this process too, as the child begins
-            # with it.
+            # Of Linux, which counts the memory of this process too, as the child begins with it.
             own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             exact = usage.ru_maxrss > own or not self._sampled
-            peak = round(usage.ru_maxrss / 1024) if exact else 0
+            unit = 2**20 if sys.platform == "darwin" else 2**10  # of bytes, and of KiB
+            peak = round(usage.ru_maxrss / unit) if exact else 0
             code = self._process.returncode = os.waitstatus_to_exitcode(status)
             self._close(code, usage.ru_utime + usage.ru_stime, peak)
         return self._ended

@@ -1,12 +1,14 @@
 """One config: detectron2's keys, and those that the parts of vlpt_d2 and its plugins declare."""
 
+from typing import Any
+
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as _detectron2_cfg
 
 from .keys import declare_keys, declared_keys, load_parts
 from .node import PlainCfgNode
 
-__all__ = ["add_vlpt_config", "declare_keys", "get_cfg", "load_parts"]
+__all__ = ["add_vlpt_config", "declare_keys", "get_cfg", "load_parts", "with_values"]
 
 
 def add_vlpt_config(cfg: CfgNode) -> None:
@@ -25,4 +27,13 @@ def get_cfg() -> CfgNode:
     """
     cfg = PlainCfgNode(_detectron2_cfg())
     add_vlpt_config(cfg)
+    return cfg
+
+
+def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
+    """Return a frozen copy of a config with these values, by key such as "SOLVER.MAX_ITER"."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list([word for pair in values.items() for word in pair])
+    cfg.freeze()
     return cfg

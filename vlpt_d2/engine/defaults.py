@@ -18,7 +18,7 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 from detectron2.utils.registry import Registry
 
-from ..config import get_cfg
+from ..config import get_cfg, with_values
 from ..config.settings import settings
 from ..data.datasets.from_config import register_from_config
 from ..utils.atomic import write_text
@@ -129,9 +129,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
     cfg = load_config(args.config_file, args.opts)
     register_from_config(cfg)
     if cfg.SEED < 0:
-        cfg.defrost()
-        cfg.SEED = comm.all_gather(int.from_bytes(os.urandom(4), "little") >> 1)[0]
-        cfg.freeze()
+        seed = comm.all_gather(int.from_bytes(os.urandom(4), "little") >> 1)[0]
+        cfg = with_values(cfg, {"SEED": seed})
     rank = comm.get_rank()
     if comm.is_main_process() and cfg.OUTPUT_DIR:
         PathManager.mkdirs(cfg.OUTPUT_DIR)

@@ -16,7 +16,7 @@ import torch
 from detectron2.config import CfgNode
 
 from ..checkpoint import describe_trunk, save_weights
-from ..config import get_cfg
+from ..config import get_cfg, with_values
 from ..data.conversion import convert_dataset
 from ..data.datasets.formats import guess_format, read_folder
 from ..data.datasets.from_config import register_from_config
@@ -253,14 +253,10 @@ def _finish(output: Path, cfg: CfgNode, model: str) -> dict[str, Any]:
     weights = best if best.is_file() else training / "model_final.pth"
     detector = build_model_with_weights(cfg, str(weights), needed="text_head.")
     thresholds = _choose_thresholds(cfg, detector, validation)
-    final = cfg.clone()
-    final.defrost()
-    final.merge_from_list([word for pair in thresholds.items() for word in pair])
-    final.MODEL.WEIGHTS = ""
+    final = with_values(cfg, {**thresholds, "MODEL.WEIGHTS": ""})
     path = output / "model.safetensors"
     save_weights(detector.state_dict(), describe_trunk(final), path)
-    shared = final.clone()
-    shared.MODEL.DEVICE = get_cfg().MODEL.DEVICE  # not this machine's
+    shared = with_values(final, {"MODEL.DEVICE": get_cfg().MODEL.DEVICE})  # not this machine's
     write_text(output / "config.yaml", shared.dump())
     detector = build_model_with_weights(final, str(path))
     after = _evaluate(final, detector, validation)

@@ -17,6 +17,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..config import with_values
 from ..modeling.detection import TextDetector
 from ..utils.names import counted
 from ..utils.rng import STEPS, seeded_rng
@@ -93,7 +94,7 @@ def profile_training(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
         steps: measured ones; means are given.
         warmup: steps before, in addition to the one whose FLOP are counted.
     """
-    cfg = _without_workers(cfg)
+    cfg = with_values(cfg, {"DATALOADER.NUM_WORKERS": 0, "SEED": max(cfg.SEED, 0)})
     model = _watched(TextTrainer.build_model(cfg).train(), "head, loss")
     trainer = StepTrainer(
         cfg,
@@ -125,7 +126,7 @@ def profile_inference(cfg: CfgNode, steps: int = 5, warmup: int = 2) -> Profile:
         steps: measured batches; means are given.
         warmup: batches before, in addition to the one whose FLOP are counted.
     """
-    cfg = _without_workers(cfg)
+    cfg = with_values(cfg, {"DATALOADER.NUM_WORKERS": 0, "SEED": max(cfg.SEED, 0)})
     model = _watched(build_model_with_weights(cfg), "head")
     if not cfg.MODEL.WEIGHTS:
         logger.warning("MODEL.WEIGHTS is empty: decoding is measured on the maps of random weights")
@@ -255,12 +256,3 @@ def _watched(model: nn.Module, head: str) -> TextDetector:
     ):
         module.forward = record_function(name)(module.forward)
     return model
-
-
-def _without_workers(cfg: CfgNode) -> CfgNode:
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.DATALOADER.NUM_WORKERS = 0
-    cfg.SEED = max(cfg.SEED, 0)
-    cfg.freeze()
-    return cfg

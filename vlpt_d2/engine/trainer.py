@@ -25,9 +25,9 @@ from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage, EventWriter
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ..checkpoint import CheckpointError, TextCheckpointer
+from ..config import with_values
 from ..config.removed import removed_faults
 from ..config.settings import NEUTRAL, differences, settings
 from ..data.loader import build_test_loader, build_train_loader, get_dataset_dicts
@@ -83,7 +83,8 @@ class TextTrainer(DefaultTrainer):
         cfg = _with_iterations(cfg)
         cfg = DefaultTrainer.auto_scale_workers(cfg, comm.get_world_size())
         check_values(cfg, training=True)  # scaled to nothing
-        self.cfg = _with_seed(cfg, cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1)
+        seed = cfg.SEED if cfg.SEED >= 0 else comm.shared_random_seed() >> 1
+        self.cfg = with_values(cfg, {"SEED": seed})
         model = self.build_model(self.cfg)
         if cfg.SOLVER.COMPILE:
             _compile_trunk(model, cfg.SOLVER.COMPILE)
@@ -443,7 +444,7 @@ class TextTrainer(DefaultTrainer):
         if seed == self.cfg.SEED:
             return
         logger.warning("keeping seed %d of the checkpoint, not %d", seed, self.cfg.SEED)
-        self.cfg = _with_seed(self.cfg, seed)
+        self.cfg = with_values(self.cfg, {"SEED": seed})
         self._trainer.seed = seed
 
     def _report_changes(self, then: dict[str, str] | None) -> Collection[str]:
@@ -484,27 +485,11 @@ class TextTrainer(DefaultTrainer):
         logger.debug("model:\n%s", model)
         return model
 
-    @classmethod
-    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """See :func:`vlpt_d2.solver.build_optimizer`."""
-        return build_optimizer(cfg, model)
-
-    @classmethod
-    def build_lr_scheduler(
-        cls, cfg: CfgNode, optimizer: torch.optim.Optimizer
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        """See :func:`vlpt_d2.solver.build_lr_scheduler`."""
-        return build_lr_scheduler(cfg, optimizer)
-
-    @classmethod
-    def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0) -> DataLoader:
-        """See :func:`vlpt_d2.data.loader.build_train_loader`."""
-        return build_train_loader(cfg, start_iter)
-
-    @classmethod
-    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
-        """See :func:`vlpt_d2.data.loader.build_test_loader`."""
-        return build_test_loader(cfg, dataset_name)
+    # detectron2's, which a subclass may override.
+    build_optimizer = staticmethod(build_optimizer)
+    build_lr_scheduler = staticmethod(build_lr_scheduler)
+    build_train_loader = staticmethod(build_train_loader)
+    build_test_loader = staticmethod(build_test_loader)
 
     @classmethod
     def build_evaluator(
@@ -622,12 +607,3 @@ def _with_iterations(cfg: CfgNode) -> CfgNode:
         return cfg
     dicts = get_dataset_dicts(cfg.DATASETS.TRAIN, cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     return resolve_epochs(cfg, len(dicts))
-
-
-def _with_seed(cfg: CfgNode, seed: int) -> CfgNode:
-    """A frozen copy of a config with this seed."""
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.SEED = seed
-    cfg.freeze()
-    return cfg

@@ -4,11 +4,10 @@ from .attention import AttentionMaps, attend
 from .loading import LoadedModel, Picture, load_for_inspection
 from .neighbours import WordTable, load_bert_table, nearest_words
 from .pointing import measure_pointing
-from .reading import Guess, fill_masks, rank_captions
+from .reading import fill_masks, rank_captions
 
 __all__ = [
     "AttentionMaps",
-    "Guess",
     "LoadedModel",
     "Picture",
     "WordTable",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,18 +23,12 @@ from ..visualization.detections import IGNORED, TRUTH
 from ..visualization.page import render_page
 from ..visualization.polygons import draw_polygons, scaled, write_picture
 
-__all__ = ["STAGES", "Picture", "browse_dataset"]
+__all__ = ["STAGES", "browse_dataset"]
 
+# (H, W, 3) uint8, RGB, and a line below it.
+_Picture = tuple[np.ndarray, str]
 # Pixels of the longer side of a written picture.
 _LARGEST = 1600
-
-
-@dataclass
-class Picture:
-    """One picture of the page: (H, W, 3) uint8, RGB, and a line below it."""
-
-    image: np.ndarray
-    caption: str
 
 
 def browse_dataset(
@@ -84,46 +77,44 @@ def browse_dataset(
     for number, record in enumerate(map(dict, chosen)):
         name = str(record["file_name"])
         with seeded_rng(SAMPLES, seed, number):
-            picture = draw(record)
+            image, caption = draw(record)
         file = f"{number:04d}.jpg"
-        scale = min(1.0, _LARGEST / max(picture.image.shape[:2]))
-        pictures.append({"file": file, "name": name, "caption": picture.caption})
+        scale = min(1.0, _LARGEST / max(image.shape[:2]))
+        pictures.append({"file": file, "name": name, "caption": caption})
         # First the page, by which the next run recognises the pictures.
         text = render_page("browse.html", f"{title}: {stage}", "none", pictures=pictures)
         page.write_text(text, "utf-8")
-        write_picture(folder / file, scaled(picture.image, scale))
+        write_picture(folder / file, scaled(image, scale))
     return page
 
 
-def _original(record: dict[str, Any]) -> Picture:
+def _original(record: dict[str, Any]) -> _Picture:
     image, texts = load_sample(record, "RGB")
-    return Picture(_drawn(image, texts, with_words=True), _counted(texts.ignore))
+    return _drawn(image, texts, with_words=True), _counted(texts.ignore)
 
 
-def _augmented(record: dict[str, Any], cfg: CfgNode) -> Picture:
+def _augmented(record: dict[str, Any], cfg: CfgNode) -> _Picture:
     image, texts = load_sample(record, cfg.INPUT.FORMAT, cfg.DATASETS.RESTORE_SIZE)
     inputs = TextAugInput(image, texts.repaired()[0], cfg.INPUT.DETECTION.MIN_VISIBLE)
     AugmentationList(build_detection_augmentation(cfg, True))(inputs)
     image = rgb_picture(inputs.image, cfg.INPUT.FORMAT)
-    return Picture(_drawn(image, inputs.texts), _counted(inputs.texts.ignore))
+    return _drawn(image, inputs.texts), _counted(inputs.texts.ignore)
 
 
-def _labels(record: dict[str, Any], cfg: CfgNode) -> Picture:
+def _labels(record: dict[str, Any], cfg: CfgNode) -> _Picture:
     from .maps import draw_labels  # brings the detectors with it
 
     annotations = record.get("annotations", [])
-    return Picture(
-        draw_labels(cfg, record, columns=2),
-        _counted(np.array([a.get("iscrowd", 0) for a in annotations], bool)),
-    )
+    ignored = np.array([a.get("iscrowd", 0) for a in annotations], bool)
+    return draw_labels(cfg, record, columns=2), _counted(ignored)
 
 
-def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], Picture]:
+def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], _Picture]:
     mapper = PretrainMapper(cfg, True)
     tokenizer = mapper.tokenizer
     around = {tokenizer.special[name] for name in ("cls", "sep", "pad")}
 
-    def draw(record: dict[str, Any]) -> Picture:
+    def draw(record: dict[str, Any]) -> _Picture:
         sample = mapper(record)
         image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
         # The input has the mask, or another token, in the place of what is to be predicted.
@@ -132,13 +123,13 @@ def _captions(cfg: CfgNode) -> Callable[[dict[str, Any]], Picture]:
         pieces = zip(tokenizer.tokens(ids), ids.tolist(), hidden)
         words = [f"[{piece}]" if h else piece for piece, i, h in pieces if i not in around]
         caption = f"{sample['caption']} \u2192 {' '.join(words)}"
-        return Picture(image, caption)
+        return image, caption
 
     return draw
 
 
 #: Stage -> from a config (None for "original") to what draws a dataset dict there.
-STAGES: dict[str, Callable[[Any], Callable[[dict[str, Any]], Picture]]] = {
+STAGES: dict[str, Callable[[Any], Callable[[dict[str, Any]], _Picture]]] = {
     "original": lambda cfg: _original,
     "augmented": lambda cfg: partial(_augmented, cfg=cfg),
     "labels": lambda cfg: partial(_labels, cfg=cfg),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 
+from ..config import with_values
 from ..data import build_mapper
 from ..modeling.detection import TextDetector
 from ..modeling.pixels import rgb_picture
@@ -80,10 +81,11 @@ def draw_labels(
     Returns:
         (H, W, 3) uint8, RGB.
     """
-    sample = _mapper(cfg, True)(dataset_dict)
+    cfg = with_values(cfg, {"INPUT.DETECTION.AUGMENT": False})
+    sample = build_mapper(cfg, True)(dataset_dict)
     image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
     pictures, titles = map_pictures(image, _chosen(sample["targets"], names))
-    shown = _mapper(cfg, False)(dataset_dict)
+    shown = build_mapper(cfg, False)(dataset_dict)
     scale = np.divide(image.shape[1::-1], (shown["width"], shown["height"]))
     truth = image
     texts = shown["texts"].mapped(lambda points: points * scale)
@@ -113,7 +115,7 @@ def draw_predictions(
     Returns:
         (H, W, 3) uint8, RGB.
     """
-    sample = {"image": _mapper(cfg, False)(dataset_dict)["image"]}
+    sample = {"image": build_mapper(cfg, False)(dataset_dict)["image"]}
     image = rgb_picture(sample["image"], cfg.INPUT.FORMAT)
     with torch.no_grad():
         ((maps, size),) = model.predict_maps([sample])
@@ -151,13 +153,6 @@ def _chosen(maps: Mapping[str, torch.Tensor | list], names: Sequence[str]) -> di
         for k, v in maps.items()
         if isinstance(v, torch.Tensor) and (k in names or not names)
     }
-
-
-def _mapper(cfg: CfgNode, is_train: bool):
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.INPUT.DETECTION.AUGMENT = False
-    return build_mapper(cfg, is_train)
 
 
 def _sheet(

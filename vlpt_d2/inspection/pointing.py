@@ -17,7 +17,7 @@ from ..modeling.pretraining.pointing import PointedWord, point_at_words, pointin
 from ..modeling.pretraining.vlpt.batch import TokenBatch
 from ..structures import TextInstances
 from .attention import captions_with_masks, cross_attention
-from .loading import LoadedModel
+from .loading import LoadedModel, Picture
 
 __all__ = ["PointingQuery", "measure_pointing", "windows_of_words"]
 
@@ -35,19 +35,9 @@ _MIN_VISIBLE = 0.5
 
 
 @dataclass
-class PointingQuery:
-    """An image, its words that the model knows, and which of them are asked for.
+class PointingQuery(Picture):
+    """An image with the words that the model knows, and the numbers of those asked for."""
 
-    Attributes:
-        pixels: (3, H, W) uint8, as the pre-training resizes it.
-        words: the caption.
-        polygons: of each word all its places, in pixels of that image.
-        asked: numbers of words.
-    """
-
-    pixels: torch.Tensor
-    words: list[str]
-    polygons: list[list[np.ndarray]]
     asked: list[int]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -13,32 +12,17 @@ from ..modeling.pretraining.batch import full_precision
 from ..modeling.pretraining.vlpt.batch import TokenBatch
 from .loading import LoadedModel, Picture
 
-__all__ = ["MASK", "Guess", "fill_masks", "rank_captions"]
+__all__ = ["MASK", "fill_masks", "rank_captions"]
 
 MASK = "[MASK]"
 # Captions that are encoded at once.
 _BATCH = 256
 
 
-@dataclass
-class Guess:
-    """What a model would fill in for one mask.
-
-    Attributes:
-        place: number of the token in the caption, [CLS] being 0.
-        words: tokens, the most probable first.
-        probabilities: of each, over the whole vocabulary.
-    """
-
-    place: int
-    words: list[str]
-    probabilities: list[float]
-
-
 @torch.no_grad()
 def fill_masks(
     loaded: LoadedModel, picture: Picture, prompt: str, top: int = 5, one_by_one: bool = False
-) -> list[Guess]:
+) -> list[list[tuple[str, float]]]:
     """Ask what the masks of a caption hide.
 
     Args:
@@ -50,7 +34,8 @@ def fill_masks(
             others; else all masks are asked for at once, each as if the others stayed masked.
 
     Returns:
-        One guess for each mask, in the order of the prompt.
+        For each mask, in the order of the prompt, tokens and their probabilities over the whole
+        vocabulary, the most probable first.
 
     Raises:
         ValueError: the prompt has no mask, unknown words, or too many tokens.
@@ -59,7 +44,7 @@ def fill_masks(
     mask = ids != loaded.tokenizer.special["pad"]
     model = loaded.model
     image, grid = model.encode_images([{"image": picture.pixels}])
-    guesses: dict[int, Guess] = {}
+    guesses: dict[int, list[tuple[str, float]]] = {}
     while len(guesses) < len(places):
         asked = [place for place in places if place not in guesses]
         labels = torch.full_like(ids, IGNORE_INDEX)
@@ -75,7 +60,7 @@ def fill_masks(
         best = odds.topk(min(top, odds.shape[1]), dim=1)
         for place, values, rows in zip(asked, best.values, best.indices):
             words = loaded.tokenizer.tokens(rows.cpu().numpy())
-            guesses[place] = Guess(place, words, values.tolist())
+            guesses[place] = list(zip(words, values.tolist()))
     return [guesses[place] for place in places]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from detectron2.config import CfgNode, get_cfg
 
+from ..config import with_values
+
 __all__ = ["check_milestones", "epochs_to_steps", "resolve_epochs"]
 
 logger = logging.getLogger(__name__)
@@ -72,10 +74,7 @@ def resolve_epochs(cfg: CfgNode, images: int) -> CfgNode:
                 f"{solver.IMS_PER_BATCH} makes SOLVER.{key} {value}, but it is given as "
                 f"{solver[key]}. Leave it out, or set SOLVER.EPOCHS 0 to count in iterations"
             )
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.SOLVER.merge_from_list([x for item in resolved.items() for x in item])
-    cfg.freeze()
+    cfg = with_values(cfg, {f"SOLVER.{key}": value for key, value in resolved.items()})
     logger.info(
         "%d epochs of %d images in batches of %d: %s",
         solver.EPOCHS,

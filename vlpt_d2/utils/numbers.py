@@ -1,4 +1,8 @@
-"""Types of numeric arguments."""
+"""Types of numeric arguments, for argparse.
+
+Each raises ArgumentTypeError for a number that is out of range, or nan, and ValueError for what is
+no number of its kind.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,7 @@ __all__ = ["natural", "positive", "seconds", "share"]
 
 
 def natural(text: str) -> int:
-    """Parse a whole number of at least 0.
-
-    Raises:
-        ArgumentTypeError: it is negative.
-        ValueError: it is not a whole number.
-    """
+    """Parse a whole number of at least 0."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
@@ -21,12 +20,7 @@ def natural(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """Parse a whole number of at least 1.
-
-    Raises:
-        ArgumentTypeError: it is smaller.
-        ValueError: it is not a whole number.
-    """
+    """Parse a whole number of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not positive")
@@ -34,12 +28,7 @@ def positive(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """Parse a number from 0 to 1.
-
-    Raises:
-        ArgumentTypeError: it is outside, or nan.
-        ValueError: it is no number.
-    """
+    """Parse a number from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to 1")
@@ -47,12 +36,7 @@ def share(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Parse a finite number above 0.
-
-    Raises:
-        ArgumentTypeError: it is 0 or less, infinite or nan.
-        ValueError: it is no number.
-    """
+    """Parse a finite number above 0."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{value} is not a time above 0")

@@ -40,8 +40,7 @@ def write_shards(
     """Write ``<name>-000000.tar`` ... and ``shards.json``, the index that readers ask for.
 
     A run that was interrupted resumes after its last whole shard, and shards that are missing or
-    cut off are written again. Image files are taken as they
-    are; rendered images become PNG files.
+    cut off are written again. Image files are taken as they are; rendered images become PNG files.
 
     Args:
         dicts: dataset dicts.
@@ -64,46 +63,35 @@ def write_shards(
     if per_shard < 1 or not len(dicts):
         raise ValueError(f"{len(dicts)} images cannot be written in shards of {per_shard}")
     check_name(name)
-    with lock_folder(folder):
-        return _write(dicts, Path(folder), name, per_shard, seed, progress)
-
-
-def _write(
-    dicts: Sequence[dict[str, Any]],
-    folder: Path,
-    name: str,
-    per_shard: int,
-    seed: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, Any]:
+    folder = Path(folder)
     key = {"name": name, "images": len(dicts), "per_shard": per_shard, "seed": seed}
-    index = _begun(folder, key)
     order = np.arange(len(dicts))
     if seed is not None:
         order = np.random.RandomState(seed).permutation(len(dicts))
-    for number in range(-(-len(dicts) // per_shard)):
-        places = order[number * per_shard : (number + 1) * per_shard]
-        path = folder / f"{name}-{number:06d}.tar"
-        if number < len(index["shards"]):
-            entry = index["shards"][number]
-            if entry.get("labels") != _labels(dicts[int(place)] for place in places):
-                raise ValueError(
-                    f"{path} has other labels than the dataset has now: empty {folder} and write "
-                    "all shards again, or name another folder"
-                )
-            # Indices of earlier versions have no size.
-            if path.is_file() and entry.get("bytes") in (None, path.stat().st_size):
-                continue
-        records = (dicts[int(place)] for place in places)
-        entry, annotated = _write_shard(path, records, number * per_shard)
-        index["annotated"] &= annotated
-        index["shards"][number : number + 1] = [entry]
-        write_json(folder / _PROGRESS, with_checksum(index))
-        if progress is not None:
-            progress(number * per_shard + len(places), len(dicts))
-    if (folder / _PROGRESS).is_file():
-        os.replace(folder / _PROGRESS, folder / INDEX)
-    return index
+    with lock_folder(folder):
+        index = _begun(folder, key)
+        for number in range(-(-len(dicts) // per_shard)):
+            places = order[number * per_shard : (number + 1) * per_shard]
+            path = folder / f"{name}-{number:06d}.tar"
+            if number < len(index["shards"]):
+                entry = index["shards"][number]
+                if entry["labels"] != _labels(dicts[int(place)] for place in places):
+                    raise ValueError(
+                        f"{path} has other labels than the dataset has now: empty {folder} and "
+                        "write all shards again, or name another folder"
+                    )
+                if path.is_file() and entry["bytes"] == path.stat().st_size:
+                    continue
+            records = (dicts[int(place)] for place in places)
+            entry, annotated = _write_shard(path, records, number * per_shard)
+            index["annotated"] &= annotated
+            index["shards"][number : number + 1] = [entry]
+            write_json(folder / _PROGRESS, with_checksum(index))
+            if progress is not None:
+                progress(number * per_shard + len(places), len(dicts))
+        if (folder / _PROGRESS).is_file():
+            os.replace(folder / _PROGRESS, folder / INDEX)
+        return index
 
 
 def _begun(folder: Path, key: dict[str, Any]) -> dict[str, Any]:
@@ -111,10 +99,10 @@ def _begun(folder: Path, key: dict[str, Any]) -> dict[str, Any]:
     for path in (folder / INDEX, folder / _PROGRESS):
         if path.is_file():
             index = read_index(str(path))
-            if index.get("key") != key or index["version"] != VERSION:
+            if index["key"] != key:
                 raise ValueError(
-                    f"{folder} holds shards of {index.get('key')}, version {index['version']}, not "
-                    f"of {key}, version {VERSION}: name another folder, or empty this one"
+                    f"{folder} holds shards of {index['key']}, not of {key}: name another folder, "
+                    "or empty this one"
                 )
             return index
     return {"version": VERSION, "key": key, "annotated": True, "shards": []}
