@@ -189,70 +189,23 @@ def test_a_changed_byte_of_a_memmap_file_is_told(written, tmp_path, name):
         MemmapDicts(tmp_path / "index", tmp_path)
 
 
-def edit_meta(folder, change):
-    """Edit the description as an index of before checksums would have it."""
-    path = folder / "index/meta.json"
-    meta = json.loads(path.read_text())
-    for key in ("checksum", "crc32"):
-        meta.pop(key)
-    change(meta)
-    path.write_text(json.dumps(meta))
-
-
-def test_memmap_files_without_checksums_are_read(written, tmp_path):
-    edit_meta(tmp_path, lambda meta: None)
-    assert list(MemmapDicts(tmp_path / "index", tmp_path)) == written[1]
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "value"),
-    [
-        ("text_starts", "<i8", 2**40),
-        ("text_starts", "<i8", -1),
-        ("point_starts", "<i8", 0),
-        ("word_starts", "<i8", 10**6),
-        ("name_starts", "<i8", -(2**60)),
-        ("character_starts", "<i8", 2),
-        ("sizes", "<i4", 0),
-    ],
-)
-def test_places_that_are_not_there_are_told(written, tmp_path, name, dtype, value):
-    edit_meta(tmp_path, lambda meta: None)
-    path = tmp_path / f"index/{name}.bin"
-    values = np.fromfile(path, dtype)
-    values[2] = value
-    values.tofile(path)
-    with pytest.raises(MemmapError, match="is damaged"):
-        MemmapDicts(tmp_path / "index", tmp_path)
-
-
-def test_words_that_are_no_text_are_told(written, tmp_path):
-    edit_meta(tmp_path, lambda meta: None)
-    path = tmp_path / "index/words.bin"
-    path.write_bytes(b"\xff" * path.stat().st_size)
-    with pytest.raises(MemmapError, match="index: is damaged, image"):
-        list(MemmapDicts(tmp_path / "index", tmp_path))
-
-
 @pytest.mark.parametrize(
     "change",
     [
         lambda meta: meta.pop("counts"),
-        lambda meta: meta["counts"].pop("ids"),
-        lambda meta: meta["counts"].update(ids="7"),
-        lambda meta: meta["counts"].update(ids=-1),
-        lambda meta: meta["counts"].update(ids=10**40),
-        lambda meta: meta["counts"].update(points=3),
-        lambda meta: meta.update(counts=[]),
-        lambda meta: meta.update(crc32=[]),
-        lambda meta: meta.update(crc32={"x": 1}),
+        lambda meta: meta["counts"].update(ids=7),
+        lambda meta: meta["crc32"].update(ids=7),
+        lambda meta: meta.pop("checksum"),
         lambda meta: meta.update(version=1),
         lambda meta: meta.pop("version"),
         lambda meta: meta.update(checksum="0"),
     ],
 )
 def test_descriptions_of_another_form_are_told(written, tmp_path, change):
-    edit_meta(tmp_path, change)
+    path = tmp_path / "index/meta.json"
+    meta = json.loads(path.read_text())
+    change(meta)
+    path.write_text(json.dumps(meta))
     with pytest.raises(MemmapError, match=r"meta\.json: .*write it again"):
         MemmapDicts(tmp_path / "index", tmp_path)
 

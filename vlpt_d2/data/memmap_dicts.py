@@ -39,9 +39,6 @@ _FILES = {
     "character_starts": ("<i8", 1),  # of each text, among all corners
 }
 _STARTS = ("name_starts", "text_starts", "word_starts", "point_starts", "character_starts")
-_LARGEST_COUNT = 2**48
-
-
 _AGAIN = "delete the folder and write it again"
 
 
@@ -55,8 +52,7 @@ class MemmapDicts(LazyDicts):
     Args:
         folder: written by :class:`MemmapWriter`.
         root: the folder of the images.
-        checked: whether to compare checksums and the places that files point to, which reads all
-            of them once.
+        checked: whether to compare the files' checksums, which reads all of them once.
 
     Raises:
         FileNotFoundError: the folder is not a finished memory-mapped dataset.
@@ -92,19 +88,7 @@ class MemmapDicts(LazyDicts):
         return cared[starts[1:]] > cared[starts[:-1]]
 
     def item(self, index: int) -> dict[str, Any]:
-        """See :meth:`LazyDicts.item`.
-
-        Raises:
-            MemmapError: a word or the image's name is not text.
-        """
-        try:
-            return self._item(index)
-        except UnicodeDecodeError as error:
-            raise MemmapError(
-                f"{self.folder}: is damaged, image {index}: {error}; {_AGAIN}"
-            ) from error
-
-    def _item(self, index: int) -> dict[str, Any]:
+        """See :meth:`LazyDicts.item`."""
         from detectron2.structures import BoxMode
 
         arrays = self._arrays
@@ -157,57 +141,23 @@ class MemmapDicts(LazyDicts):
         return np.asarray(np.memmap(path, dtype, "r", shape=shape))
 
     def _check(self) -> None:
-        for name, crc in self.meta.get("crc32", {}).items():
+        for name, crc in self.meta["crc32"].items():
             if zlib.crc32(self._arrays[name].data) != crc:
                 path = Path(self.folder) / f"{name}.bin"
                 raise MemmapError(f"{path}: is damaged, its checksum is another; {_AGAIN}")
-        arrays = self._arrays
-        images, texts = len(arrays["sizes"]), len(arrays["ignored"])
-        for name, count, target in (
-            ("name_starts", images, "names"),
-            ("text_starts", images, "ignored"),
-            ("word_starts", texts, "words"),
-            ("point_starts", texts, "points"),
-            ("character_starts", texts, "characters"),
-        ):
-            starts = arrays[name]
-            if (
-                len(starts) != count + 1
-                or starts[0] != 0
-                or starts[-1] != len(arrays[target])
-                or (np.diff(starts) < (name == "point_starts")).any()
-                or (name == "character_starts" and (starts % 4).any())
-            ):
-                path = Path(self.folder) / f"{name}.bin"
-                raise MemmapError(f"{path}: is damaged, its places are not in {target}; {_AGAIN}")
-        if len(arrays["ids"]) != images or (arrays["sizes"] < 1).any():
-            raise MemmapError(f"{self.folder}: is damaged, images without a size; {_AGAIN}")
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text("utf-8"))
-        version = meta["version"]
+        version, checksum = meta["version"], meta["checksum"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise MemmapError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
     if version != _VERSION:
         raise MemmapError(f"{path}: written by another version; {_AGAIN}")
-    # One without a checksum is read, too.
-    if meta.get("checksum", json_checksum(meta)) != json_checksum(meta):
+    if checksum != json_checksum(meta):
         raise MemmapError(f"{path}: is damaged or edited, its checksum is another; {_AGAIN}")
-    crcs = meta.get("crc32", {})
-    if not _are_counts(meta.get("counts")) or not isinstance(crcs, dict) or set(crcs) - set(_FILES):
-        raise MemmapError(f"{path}: is damaged, its counts are none; {_AGAIN}")
     return meta
-
-
-def _are_counts(counts: Any) -> bool:
-    return (
-        isinstance(counts, dict)
-        and set(counts) == set(_FILES)
-        and all(type(count) is int and 0 <= count < _LARGEST_COUNT for count in counts.values())
-        and all(count % _FILES[name][1] == 0 for name, count in counts.items())
-    )
 
 
 class MemmapWriter:
