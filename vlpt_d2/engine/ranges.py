@@ -154,8 +154,11 @@ def _check_model(node: CfgNode, path: str) -> None:
         if isinstance(value, CfgNode):
             _check_model(value, key)
             continue
+        # Of plugins a key may hold something else, such as a number for each level.
+        if not isinstance(value, int | float | str) or key == "MODEL.RPN.BOUNDARY_THRESH":  # -1
+            continue
         for end, rule in _MODEL_RULES.items():
-            if name.endswith(end) and key != "MODEL.RPN.BOUNDARY_THRESH":  # -1: none
+            if name.endswith(end):
                 _check(key, value, rule)
 
 
