@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from detectron2.config import CfgNode
 from tiny import TinyEvaluator
 
+from vlpt_d2.config import keys
 from vlpt_d2.engine import ConfigError, TextTrainer, load_config, main, setup
 from vlpt_d2.engine.arguments import argument_parser
 from vlpt_d2.engine.launch import run
@@ -92,6 +94,14 @@ def test_bad_options_of_the_solver_are_explained_where_it_is_used(opts, message)
     cfg = load_config(opts=opts)
     with pytest.raises(ValueError, match=message):
         TextTrainer.check(cfg)
+
+
+def test_keys_of_plugins_have_no_ranges(monkeypatch):
+    def add(cfg):
+        cfg.MODEL.MINE = CfgNode({"PRE_NORM": False, "PIXEL_THRESH": 5.0, "DROPOUT": [0.1, 0.2]})
+
+    monkeypatch.setitem(keys._DECLARED, "mine", add)
+    assert load_config(opts=["MODEL.RPN.BOUNDARY_THRESH", "-1"]).MODEL.MINE.PIXEL_THRESH == 5.0
 
 
 def test_bases_options_and_packaged_names(tmp_path):

@@ -11,7 +11,7 @@ import sys
 from ..utils.numbers import natural, positive, seconds
 
 EPILOG = """examples:
-  vlpt-d2 compare transfer --threads 1            # configs/grids/transfer.yaml
+  vlpt-d2 compare transfer --threads 1            # needs the trunk of docs/results.md
   vlpt-d2 compare transfer --report-only          # tables of the finished runs
   vlpt-d2 compare paper --jobs 2 --num-gpus 4     # on 8 GPUs
   vlpt-d2 compare my_grid.yaml SOLVER.MAX_ITER 100 --jobs 2 --output output/try

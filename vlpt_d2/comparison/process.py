@@ -134,10 +134,11 @@ class RunProcess:
             return self._ended
         pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
         if pid:
-            # Of Linux, which counts the memory of this process too, as the child begins with it.
+            # Linux counts the memory of this process too, as the child starts as a copy of it.
             own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             exact = usage.ru_maxrss > own or not self._sampled
-            unit = 2**20 if sys.platform == "darwin" else 2**10  # of bytes, and of KiB
+            # In bytes on macOS, in KiB on Linux.
+            unit = 2**20 if sys.platform == "darwin" else 2**10
             peak = round(usage.ru_maxrss / unit) if exact else 0
             code = self._process.returncode = os.waitstatus_to_exitcode(status)
             self._close(code, usage.ru_utime + usage.ru_stime, peak)

@@ -31,7 +31,12 @@ def get_cfg() -> CfgNode:
 
 
 def with_values(cfg: CfgNode, values: dict[str, Any]) -> CfgNode:
-    """Return a frozen copy of a config with these values, by key such as "SOLVER.MAX_ITER"."""
+    """Return a frozen copy of a config with these values set.
+
+    Args:
+        cfg: stays as it is.
+        values: by dotted key, such as "SOLVER.MAX_ITER". Strings are read as on a command line.
+    """
     cfg = cfg.clone()
     cfg.defrost()
     cfg.merge_from_list([word for pair in values.items() for word in pair])

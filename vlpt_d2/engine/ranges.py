@@ -3,10 +3,13 @@
 import itertools
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, get_cfg
 
+from ..config.keys import declared_keys
+from ..config.settings import settings
 from ..data.sizes import SizeForTest
 
 __all__ = ["check_values"]
@@ -127,7 +130,7 @@ _RULES: dict[str, _Rule] = {
     "SOLVER.CLIP_GRADIENTS.NORM_TYPE": _ABOVE_0,  # may be infinite
 }
 
-# Keys of MODEL by the end of their name, those of plugins among them.
+# Keys of MODEL by the end of their name.
 _NORMS = ("BN", "SyncBN", "FrozenBN", "GN", "nnSyncBN", "naiveSyncBN", "naiveSyncBN_N", "LN")
 _MODEL_RULES: dict[str, _Rule] = {
     "_THRESH": _one(_SHARE),
@@ -148,18 +151,21 @@ def _check(key: str, value: Any, rule: _Rule) -> None:
         raise ValueError(f"{key} is {value!r}; it must be {rule.words}")
 
 
-def _check_model(node: CfgNode, path: str) -> None:
-    for name, value in node.items():
-        key = f"{path}.{name}"
-        if isinstance(value, CfgNode):
-            _check_model(value, key)
-            continue
-        # Of plugins a key may hold something else, such as a number for each level.
-        if not isinstance(value, int | float | str) or key == "MODEL.RPN.BOUNDARY_THRESH":  # -1
-            continue
-        for end, rule in _MODEL_RULES.items():
-            if name.endswith(end):
-                _check(key, value, rule)
+@cache
+def _model_rules() -> dict[str, _Rule]:
+    """The rules of the keys that this package declares in MODEL; those of plugins are their own."""
+    ours = get_cfg()
+    theirs = settings(ours).keys()
+    for add in declared_keys():
+        if add.__module__.startswith("vlpt_d2."):
+            add(ours)
+    keys = {"MODEL.RESNETS.NORM", "MODEL.FPN.NORM", *(settings(ours).keys() - theirs)}
+    return {
+        key: rule
+        for key in sorted(keys)
+        for end, rule in _MODEL_RULES.items()
+        if key.startswith("MODEL.") and key.endswith(end)
+    }
 
 
 def check_values(cfg: CfgNode, training: bool = False) -> None:
@@ -172,13 +178,12 @@ def check_values(cfg: CfgNode, training: bool = False) -> None:
     Raises:
         ValueError: a value makes no sense; the message names its key.
     """
-    for key, rule in _RULES.items():
+    for key, rule in {**_RULES, **_model_rules()}.items():
         if key.startswith("SOLVER.") and not training:
             continue
         value = cfg
         for name in key.split("."):
             value = value[name]
         _check(key, value, rule)
-    _check_model(cfg.MODEL, "MODEL")
     size = cfg.INPUT.DETECTION
     SizeForTest(size.TEST_RESIZE, tuple(size.TEST_SIZE), size.TEST_MAX_SIZE)

@@ -485,7 +485,7 @@ class TextTrainer(DefaultTrainer):
         logger.debug("model:\n%s", model)
         return model
 
-    # detectron2's, which a subclass may override.
+    # Hooks of detectron2's trainer; a subclass may override them.
     build_optimizer = staticmethod(build_optimizer)
     build_lr_scheduler = staticmethod(build_lr_scheduler)
     build_train_loader = staticmethod(build_train_loader)

@@ -167,7 +167,7 @@ def check_name(name: Any) -> str:
 
 
 def read_index(url: str) -> dict[str, Any]:
-    """Read an index from wherever :func:`~.archive.open_stream` opens, and check all of it.
+    """Read an index from wherever :func:`~.archive.open_stream` opens, and compare its checksum.
 
     Raises:
         ShardError: it is not an index, is damaged or of another version.

@@ -76,8 +76,8 @@ def match_image(
 ) -> ImageResult:
     """Match one image as ``icdar2013`` or, not ``strict``, as ``icdar2013-competition``.
 
-    See :data:`~.protocol.MatchImage`. Polygons stand for the upright rectangles around them.
-    ``num_matches`` counts the ground truths that earned something.
+    With ``strict`` bound, a :data:`~.protocol.MatchImage`. Polygons stand for the upright
+    rectangles around them. ``num_matches`` counts the ground truths that earned something.
     """
     gts, dets = _rectangles(gt_polygons), _rectangles(det_polygons)
     ignore = check_flags(gt_ignore, len(gts))
