@@ -169,6 +169,7 @@ def test_wrong_requests(model, image, tmp_path, capsys):
         (["attention", image], "--words"),
         (["attention", "rendered_quickstart_val:999999"], "512 images"),
         (["neighbours", "bar", "--bert", str(tmp_path / "nobert")], "cannot be read"),
+        (["read", image, "--top", "3", "TEST.PATIENCE", "-5"], "TEST.PATIENCE is -5; it must be"),
     ):
         assert main([*command, *model]) == 2
         assert message in capsys.readouterr().err

@@ -150,7 +150,7 @@ class MemmapDicts(LazyDicts):
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text("utf-8"))
-        version, checksum = meta["version"], meta["checksum"]
+        version, checksum = meta["version"], meta.get("checksum")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise MemmapError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
     if version != _VERSION:

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 from detectron2.config import CfgNode, get_cfg
@@ -151,7 +150,6 @@ def _check(key: str, value: Any, rule: _Rule) -> None:
         raise ValueError(f"{key} is {value!r}; it must be {rule.words}")
 
 
-@cache
 def _model_rules() -> dict[str, _Rule]:
     """The rules of the keys that this package declares in MODEL; those of plugins are their own."""
     ours = get_cfg()

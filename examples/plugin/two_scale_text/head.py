@@ -83,15 +83,12 @@ class TwoScaleHead(TextHead):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
-        head, node = cfg.MODEL.TEXT_HEAD, cfg.MODEL.TWO_SCALE
+        head = cfg.MODEL.TEXT_HEAD
         return {
             "in_features": head.IN_FEATURES,
             "shapes": [input_shape[name] for name in head.IN_FEATURES],
             "norm": head.NORM,
-            "decoding": {
-                "pixel_thresh": node.PIXEL_THRESH,
-                "score_thresh": node.SCORE_THRESH,
-            },
+            "decoding": cls.thresholds(cfg),
         }
 
     @classmethod

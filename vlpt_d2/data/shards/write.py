@@ -80,7 +80,7 @@ def write_shards(
                         f"{path} has other labels than the dataset has now: empty {folder} and "
                         "write all shards again, or name another folder"
                     )
-                if path.is_file() and entry["bytes"] == path.stat().st_size:
+                if path.is_file() and entry.get("bytes") == path.stat().st_size:
                     continue
             records = (dicts[int(place)] for place in places)
             entry, annotated = _write_shard(path, records, number * per_shard)

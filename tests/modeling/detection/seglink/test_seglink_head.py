@@ -79,6 +79,17 @@ def test_losses_are_finite(head, case, autocast):
     assert (total > 0) == (case == "text")
 
 
+def test_maps_one_cell_wide_are_computed_in_single_precision(head):
+    """In bfloat16 some CPUs make them, and the gradient of their weights, of whatever was there."""
+    maps = [torch.randn(2, SHAPES[name].channels, 9 * 16 // 2**i, 1) for i, name in enumerate(
+        ("res3", "res4", "res5"))]  # fmt: skip
+    expected = head.neck(maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = head.neck(maps)
+    assert found[-1].shape[2:] == (5, 1)
+    assert all(map(torch.equal, found, expected))
+
+
 def test_losses_by_hand(head):
     """Two cells of one text, on level 16; every logit is 0 but one link and one number."""
 

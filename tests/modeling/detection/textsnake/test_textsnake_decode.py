@@ -8,7 +8,7 @@ from helpers.plain_textsnake import plain_snakes
 from helpers.polygons import unpacked
 from helpers.round_trip import icdar2015_texts, rendered_curved_texts, round_trip
 
-from vlpt_d2.modeling.detection.textsnake.decode import decode_snake_maps
+from vlpt_d2.modeling.detection.textsnake.decode import MIN_PIXELS, decode_snake_maps, regions_of
 from vlpt_d2.modeling.detection.textsnake.labels import draw_snake_labels
 from vlpt_d2.structures import TextInstances
 
@@ -122,3 +122,18 @@ def test_real_texts_come_back(icdar2015_root, polygon_mode):
 def test_rendered_curved_texts_come_back():
     ious = returned(rendered_curved_texts(16), True)
     assert len(ious) > 40 and ious.mean() > 0.9 and (ious > 0.8).mean() > 0.9
+
+
+def test_more_regions_than_short_numbers():
+    """A map of 270 x 250 specks: of 8 pixels, and those of the first row of 10."""
+    mask = np.zeros((270 * 3, 250 * 6), bool)
+    for y, x in np.ndindex(2, 4):
+        mask[y::3, x::6] = True
+    mask[:2, 4::6] = True
+    pixels, starts, counts = regions_of(mask, MIN_PIXELS, 0)
+    assert counts == {"candidates": 270 * 250, "dropped_candidates": 0}
+    rows, columns = np.divmod(pixels, mask.shape[1])
+    blocks = rows // 3 * 250 + columns // 6
+    regions = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(pixels)))
+    # Each region has the pixels of one block, and no two of the same.
+    assert len(np.unique(np.column_stack([regions, blocks]), axis=0)) == len(starts) == 270 * 250

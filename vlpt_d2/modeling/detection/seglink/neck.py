@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 
@@ -14,8 +15,8 @@ _STAGES = ((256, 512), (128, 256), (128, 256))
 class SegLinkNeck(nn.Module):
     """The backbone's three maps as they are, and three further stages, each half as large.
 
-    A stage is a 1x1 and a 3x3 convolution of stride 2, each with ReLU. There is no normalisation:
-    the last maps have a handful of cells.
+    A stage is a 1x1 and a 3x3 convolution of stride 2, each with ReLU, in single precision. There
+    is no normalisation: the last maps have a handful of cells.
     """
 
     def __init__(self, input_shape: Sequence[ShapeSpec]):
@@ -48,6 +49,9 @@ class SegLinkNeck(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Turn maps (N, C_i, h_i, w_i), finest first, into one for each of STRIDES."""
         levels = list(features)
-        for stage in self.stages:
-            levels.append(stage(levels[-1]))
+        # Not in bfloat16: of maps that are one cell wide, oneDNN's convolutions of stride 2 (torch
+        # 2.15, CPUs with AMX) then use memory that nothing was written to.
+        with torch.autocast(levels[-1].device.type, enabled=False):
+            for stage in self.stages:
+                levels.append(stage(levels[-1].float()))
         return levels
